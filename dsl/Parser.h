@@ -1,0 +1,16 @@
+// Text -> syntax tree, with Boost.Spirit X3 (the grammar is in Parser.cpp alone).
+//
+// In: any bytes. Out: the tree of what could be read; each thing that could not is a
+// diagnostic, and reading goes on after it (G1). Nothing is thrown, nothing recurses deeper
+// than G9 allows.
+#pragma once
+
+#include "dsl/Ast.h"
+#include "dsl/Diagnostics.h"
+
+namespace qkv {
+
+/// Parses a file. The tree holds every statement and definition that was sound.
+ast::File parse(const Source &source, Diagnostics &diagnostics);
+
+} // namespace qkv
