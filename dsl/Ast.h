@@ -42,7 +42,8 @@ struct Expr {
     Name,      ///< x, and `_` is none
     Access,    ///< name[indices]: an element, or a slice as an argument of a call
     Unary,     ///< op "-" or "not": children[0]
-    Binary,    ///< op + - * / // % ^ and or: children[0], children[1]; left-nested, built flat (G9)
+    Binary,    ///< one level of precedence, flat (G9): children n+1, `ops` n of + - or of * / // % or
+               ///< of and, or; `^` has two children
     Compare,   ///< chain a < b <= c: children n+1, ops n (== != < <= > >=)
     If,        ///< children: condition, then, else
     Call,      ///< name(arguments)[indices] from text: a fn, a block or a built-in function

@@ -1,0 +1,75 @@
+// Sizes: polynomials with integer coefficients in the dynamic and stream sizes (E4).
+//
+// A size that is known is a polynomial of degree 0. `a // b` and `a % b` of sizes that are
+// not known are atoms of their own, equal if their operands are.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace qkv {
+
+class Size;
+
+/// What a polynomial is over.
+struct SizeAtom {
+  enum class Kind { Dynamic, Stream, FloorDiv, Mod };
+  Kind kind;
+  std::string name;                ///< Dynamic, Stream
+  int64_t max = 0;                 ///< Dynamic, Stream: between 1 and this (A4)
+  std::shared_ptr<const Size> lhs; ///< FloorDiv, Mod
+  std::shared_ptr<const Size> rhs; ///< FloorDiv, Mod
+};
+
+/// The atoms of one program, by number. Equal atoms have one number.
+class SizeAtoms {
+public:
+  int add(SizeAtom atom);
+  const SizeAtom &operator[](int atom) const { return atoms_[atom]; }
+  int count() const { return static_cast<int>(atoms_.size()); }
+
+private:
+  std::vector<SizeAtom> atoms_;
+};
+
+class Size {
+public:
+  /// A monomial: atom numbers in order, with repeats. Empty: the constant term.
+  using Monomial = std::vector<int>;
+
+  Size(int64_t constant = 0);
+  static Size atom(int atom);
+
+  bool isConstant() const;
+  /// The number, where it is known.
+  std::optional<int64_t> constant() const;
+  const std::map<Monomial, int64_t> &terms() const { return terms_; }
+
+  Size operator+(const Size &o) const;
+  Size operator-(const Size &o) const;
+  Size operator*(const Size &o) const;
+  Size operator-() const;
+  bool operator==(const Size &o) const { return terms_ == o.terms_; }
+  bool operator!=(const Size &o) const { return terms_ != o.terms_; }
+  bool operator<(const Size &o) const { return terms_ < o.terms_; }
+
+  /// The value for given atoms (indexed by atom number; FloorDiv and Mod entries are ignored
+  /// and computed). A division by zero gives 0.
+  int64_t evaluate(const SizeAtoms &atoms, const std::vector<int64_t> &values) const;
+  /// As a person writes it: "2*T + 1".
+  std::string text(const SizeAtoms &atoms) const;
+
+private:
+  std::map<Monomial, int64_t> terms_; // no zero coefficients
+};
+
+/// floor(a / b) and a - b*floor(a / b); numbers where both are, else an atom.
+/// Precondition: b is not the number 0.
+Size floorDiv(const Size &a, const Size &b, SizeAtoms &atoms);
+Size floorMod(const Size &a, const Size &b, SizeAtoms &atoms);
+
+} // namespace qkv
