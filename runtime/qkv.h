@@ -1,0 +1,154 @@
+/* What compiled code and the runtime say to each other: plain C, no LLVM, no C++.
+ *
+ * A compiled model is one constant `qkv_model` (its description and its entry points). The
+ * runtime finds weights for it, binds sizes, checks shapes, calls it. The interpreter and the
+ * JIT make the same description in memory, so one set of code serves every way to run.
+ * All tensors are contiguous and row-major: floats are f32, ints i64, bools one byte 0 or 1. */
+#ifndef QKV_RUNTIME_H
+#define QKV_RUNTIME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QKV_ABI 1
+
+/* Element types of a model's tensors. */
+enum { QKV_FLOAT = 0, QKV_INT = 1, QKV_BOOL = 2 };
+
+/* An error that a user can act on. `size` is sizeof(qkv_error), set by the caller. */
+typedef struct qkv_error {
+  size_t size;
+  int32_t line, column; /* from 1; 0: no place */
+  int32_t length;       /* characters */
+  char file[256];       /* the model file, or the file at fault; may be empty */
+  char text[1024];
+} qkv_error;
+
+/* A place in the model where a check is made when it runs (A1, T2). */
+typedef struct qkv_site {
+  const char *file;
+  int32_t line, column, length;
+  /* What is checked, in the language's terms: "index of wte along p". */
+  const char *what;
+  int32_t kind; /* 0: index out of range (A1); 1: zero divisor (T2) */
+} qkv_site;
+
+typedef struct qkv_size {
+  const char *name;
+  int64_t max;
+  int32_t stream; /* 1: the stream size */
+} qkv_size;
+
+typedef struct qkv_axis {
+  const char *name; /* the letter */
+  int32_t size;     /* the dynamic size that this axis is exactly, and so binds (C1); -1: none */
+  int32_t reserved;
+} qkv_axis;
+
+/* An input or a result. */
+typedef struct qkv_value {
+  const char *name;
+  int32_t type;
+  int32_t token; /* 1: declared `token` */
+  int32_t rank;
+  int32_t reserved;
+  const qkv_axis *axes;
+} qkv_value;
+
+/* A parameter: f32, of known shape. */
+typedef struct qkv_param {
+  const char *name; /* of the program, unique: "layer.3.attn.Wq" */
+  int32_t rank;
+  int32_t name_count;
+  const int64_t *shape;       /* an extent for each letter */
+  const char *const *names;   /* in the checkpoint: one for each setting of the stacked letters */
+  const int32_t *stacked;     /* axes that are inside the name */
+  int32_t stacked_count;
+  int32_t fallback;           /* 0 none, 1 another parameter, 2 a number */
+  int32_t fallback_param;
+  int32_t line, column, length; /* of its declaration */
+  double fallback_number;
+  const char *file;
+} qkv_param;
+
+struct qkv_model;
+
+/* What one call of compiled code may use. Made by the runtime, one a call. */
+typedef struct qkv_context {
+  const struct qkv_model *model;
+  void *runtime; /* the runtime's own: thread pool, first error */
+} qkv_context;
+
+/* Computes results. `sizes`: a value for each of model->sizes. `inputs`, `params`, `results`:
+ * a pointer for each, in order; a null result is not wanted. */
+typedef void (*qkv_entry)(qkv_context *context, const int64_t *sizes, void *const *inputs,
+                          void *const *params, void *const *results);
+
+typedef struct qkv_model {
+  size_t size; /* sizeof(qkv_model) */
+  int32_t abi; /* QKV_ABI */
+  int32_t reserved;
+  const char *name;
+  const char *file;
+  /* Features the code needs, as the kernel names them: "avx512f fma"; checked before it runs. */
+  const char *cpu;
+  int32_t size_count, input_count, result_count, param_count, site_count;
+  int32_t generator_input;  /* the token stream among the inputs, or -1: not a generator */
+  int32_t generator_source; /* the dynamic token input beside it, or -1 */
+  int32_t reserved2;
+  const qkv_size *sizes;
+  const qkv_value *inputs, *results;
+  const qkv_param *params;
+  const qkv_site *sites;
+  /* Writes the extents of every input, then of every result, axis after axis. */
+  void (*shapes)(const struct qkv_model *model, const int64_t *sizes, int64_t *extents);
+  qkv_entry entry;
+  /* Generators: results[0] is the logits of the last position alone, [v]; else null. */
+  qkv_entry entry_last;
+  void *user; /* for descriptions made in memory; null in compiled ones */
+} qkv_model;
+
+/* ---- called by compiled code ---- */
+
+/* A check failed at model->sites[site]; the first in a run is kept. Returns; the code goes on
+ * with an index inside the bounds. */
+void qkv_check_failed(qkv_context *context, int32_t site, int64_t value, int64_t bound);
+
+/* Memory for buffers, 64-byte aligned; never returns null (says so and exits). */
+void *qkv_alloc(size_t bytes);
+void qkv_free(void *pointer);
+
+/* Runs body(argument, begin, end) over pieces of [0, count), of at least `grain`, on the pool;
+ * returns when all pieces are done. Concurrent and nested callers run inline. */
+void qkv_parallel_for(qkv_context *context, int64_t count, int64_t grain,
+                      void (*body)(void *argument, int64_t begin, int64_t end), void *argument);
+
+/* ---- called by programs ---- */
+
+typedef struct qkv_weights qkv_weights; /* immutable once opened */
+
+/* Weights of a model: `path` is a safetensors file, a folder (model.safetensors, or an index
+ * and shards), or a packed file that qkv build wrote. Null with *error set on failure.
+ * Null path: beside or inside the running program (`self` is its path). */
+qkv_weights *qkv_weights_open(const qkv_model *model, const char *path, const char *self,
+                              qkv_error *error);
+void qkv_weights_close(qkv_weights *weights);
+/* A pointer to each parameter, in order. */
+void *const *qkv_weights_params(const qkv_weights *weights);
+
+/* One run: sizes, inputs and results as in qkv_entry. 0, or -1 with *error set. Sets FTZ and
+ * DAZ and restores the caller's mode. Safe from several threads at once. */
+int qkv_run(const qkv_model *model, const qkv_weights *weights, const int64_t *sizes,
+            void *const *inputs, void *const *results, int last_only, qkv_error *error);
+
+/* The whole program around a model: options, files, text. Returns the exit code. */
+int qkv_main(const qkv_model *model, int argc, char **argv);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
