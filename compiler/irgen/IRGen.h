@@ -1,0 +1,26 @@
+// Checked equations -> the `graph` stage: qkv dialect and linalg on tensors, one op an
+// equation (reductions split out), locations on the equations' spans.
+#pragma once
+
+#include "dsl/Program.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+
+namespace qkv {
+
+struct GenerateOptions {
+  /// Also @NAME.last: a generator's logits of the last position alone.
+  bool lastPosition = true;
+};
+
+/// The module of a program. Its attribute `qkv.description` holds everything a caller must
+/// know (native/Description.h), so that any later stage's dump can be compiled on alone.
+/// Contract with what follows:
+///   func.func @NAME(%context: !llvm.ptr, %size...: index, %input...: tensor, %param...: tensor,
+///                   %result...: memref) attributes {qkv.entry}
+/// Each result is written by bufferization.materialize_in_destination.
+mlir::OwningOpRef<mlir::ModuleOp> generate(mlir::MLIRContext &context, const Program &program,
+                                           const GenerateOptions &options = {});
+
+} // namespace qkv

@@ -1,0 +1,83 @@
+// What a caller must know of a compiled model, apart from its code: the runtime's qkv_model
+// as plain data that can be written as JSON (the module attribute `qkv.description`), made
+// into a qkv_model in memory (JIT, interpreter), or into constants of an object file.
+#pragma once
+
+#include "dsl/Program.h"
+#include "runtime/qkv.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace qkv {
+
+/// A place with a check (qkv_site).
+struct Site {
+  std::string file;
+  int line = 0, column = 0, length = 0;
+  std::string what; ///< "index of wte along v"
+  int kind = 0;     ///< 0: index (A1); 1: zero divisor (T2)
+};
+
+struct Description {
+  struct Size {
+    std::string name;
+    int64_t max;
+    bool stream;
+  };
+  /// An extent as an expression tree over the dynamic sizes, in a form that evaluates without
+  /// the program: postfix text, e.g. "s0 1 + 2 /" (integers, sN, + - * / %; / and % floor).
+  struct Value {
+    std::string name;
+    int type; ///< QKV_FLOAT ...
+    bool token;
+    struct Axis {
+      std::string name, extent;
+      int size; ///< binds this dynamic size, or -1
+    };
+    std::vector<Axis> axes;
+  };
+  struct Param {
+    std::string name;
+    std::vector<int64_t> shape;
+    std::vector<std::string> names;
+    std::vector<int32_t> stacked;
+    int fallback = 0, fallbackParam = -1;
+    double fallbackNumber = 0;
+    std::string file;
+    int line = 0, column = 0, length = 0;
+  };
+  std::string name, file, cpu;
+  std::vector<Size> sizes;
+  std::vector<Value> inputs, results;
+  std::vector<Param> params; ///< those that are read (or fall back on)
+  std::vector<Site> sites;
+  int generatorInput = -1, generatorSource = -1; ///< positions among inputs
+  bool hasLast = false;
+
+  std::string json() const;
+  static bool fromJson(const std::string &text, Description &out, std::string &error);
+};
+
+/// Describes a program. `params` lists the parameter tensors in the order of the entry's
+/// arguments: those that something reads (a fallback's tensor included).
+Description describe(const Program &program, const std::vector<int> &params);
+
+/// The parameter tensors that the results need, in order of declaration.
+std::vector<int> usedParams(const Program &program);
+
+/// A qkv_model in memory that lives as long as this.
+class ModelInMemory {
+public:
+  explicit ModelInMemory(Description description);
+  ~ModelInMemory();
+  qkv_model &model();
+  const Description &description() const;
+
+private:
+  struct Data;
+  std::unique_ptr<Data> data_;
+};
+
+} // namespace qkv
