@@ -42,8 +42,9 @@ struct Expr {
     Name,      ///< x, and `_` is none
     Access,    ///< name[indices]: an element, or a slice as an argument of a call
     Unary,     ///< op "-" or "not": children[0]
-    Binary,    ///< one level of precedence, flat (G9): children n+1, `ops` n of + - or of * / // % or
-               ///< of and, or; `^` has two children
+    Binary,    ///< one level of precedence, flat and read from the left (G9): children n+1,
+               ///< `ops` n, all of + -, or all of * / // %, or all `and`, or all `or`:
+               ///< a - b + c is one node with ops {"-", "+"}. `^` has two children, ops {"^"}
     Compare,   ///< chain a < b <= c: children n+1, ops n (== != < <= > >=)
     If,        ///< children: condition, then, else
     Call,      ///< name(arguments)[indices] from text: a fn, a block or a built-in function
@@ -61,9 +62,10 @@ struct Expr {
   double number = 0;
   bool boolean = false;
   Name name;                       ///< Name, Access, Call, Extent; String and Config: the text
-  std::string op;                  ///< Unary, Binary, Reduction
-  Span opSpan;                     ///< where the operator stands
-  std::vector<std::string> ops;    ///< Compare
+  std::string op;                  ///< Unary, Reduction
+  Span opSpan;                     ///< Unary, Reduction: where `op` stands
+  std::vector<std::string> ops;    ///< Binary, Compare: ops[i] stands before children[i + 1]
+  std::vector<Span> opSpans;       ///< Binary, Compare: where each of `ops` stands
   std::vector<ExprPtr> children;
   std::vector<Name> letters;       ///< Reduction
   std::vector<Argument> arguments; ///< Call
