@@ -47,6 +47,14 @@ struct Span {
 /// The smallest span that holds both.
 Span join(Span a, Span b);
 
+/// The character at a byte offset: its code point and its length in bytes. A byte that is not
+/// part of valid UTF-8 is a character of its own with code -1. Precondition: at < text.size().
+struct Character {
+  int32_t code = -1;
+  uint32_t length = 1;
+};
+Character characterAt(std::string_view text, size_t at);
+
 /// Owns the sources of one run: the model file and what it uses.
 class Sources {
 public:
