@@ -1,0 +1,43 @@
+// In: elements as files store them. Out: elements as models use them (f32, i64, one byte bools).
+// Holds: which conversions there are is rule T1 of the language.
+#pragma once
+
+#include "runtime/qkv.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace qkv::rt {
+
+/// Element types of safetensors files; Other is one that no model can read.
+enum class Dtype : uint8_t { F64, F32, F16, BF16, I64, I32, I16, I8, U8, U16, U32, Bool, Other };
+
+/// The type that a file names; Other when it is not in T1.
+Dtype dtypeOf(std::string_view name);
+
+/// Bytes of an element; 0 for Other.
+size_t dtypeSize(Dtype type);
+
+/// The file's name for it.
+const char *dtypeText(Dtype type);
+
+/// Bytes of an element of a model's type (QKV_FLOAT, QKV_INT, QKV_BOOL).
+size_t typeSize(int32_t type);
+
+/// How a file stores a result of a model's type: F32, I64, BOOL.
+Dtype storedType(int32_t type);
+
+/// The file's types that a model's type accepts, for messages.
+const char *acceptedText(int32_t type);
+
+/// Whether T1 lets a model's type be read from a file's type.
+bool accepts(int32_t type, Dtype from);
+
+/// Whether the file's bytes are the model's bytes (bools are not: any byte may stand there).
+bool sameBytes(int32_t type, Dtype from);
+
+/// Converts `count` elements; `accepts(type, from)` holds. `source` may be unaligned.
+void convertElements(int32_t type, void *target, Dtype from, const void *source, int64_t count);
+
+} // namespace qkv::rt

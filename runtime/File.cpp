@@ -1,0 +1,230 @@
+// In: paths. Out: their bytes; new files, whole or not at all. Holds: a new file has no name until
+// it is complete where the file system can do that (O_TMPFILE), else a hidden temporary one.
+#include "runtime/File.h"
+
+#include "runtime/Error.h"
+
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
+
+namespace qkv::rt {
+
+std::string_view folderOf(std::string_view path) {
+  size_t slash = path.rfind('/');
+  return slash == path.npos ? std::string_view() : path.substr(0, slash + 1);
+}
+
+std::string_view baseOf(std::string_view path) { return path.substr(folderOf(path).size()); }
+
+bool isFolder(const std::string &path) {
+  struct stat status;
+  return stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+bool exists(const std::string &path) {
+  struct stat status;
+  return stat(path.c_str(), &status) == 0;
+}
+
+std::string writeAll(int descriptor, const void *data, size_t size) {
+  auto *from = static_cast<const char *>(data);
+  while (size > 0) {
+    ssize_t done = ::write(descriptor, from, size < (1u << 30) ? size : 1u << 30);
+    if (done < 0 && errno == EINTR)
+      continue;
+    if (done <= 0)
+      return done < 0 ? strerror(errno) : "nothing was written";
+    from += done;
+    size -= done;
+  }
+  return "";
+}
+
+bool readAll(int descriptor, std::string &text) {
+  char piece[1 << 16];
+  for (;;) {
+    ssize_t got = ::read(descriptor, piece, sizeof piece);
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got <= 0)
+      return got == 0;
+    text.append(piece, got);
+  }
+}
+
+FileBytes::FileBytes(FileBytes &&other) noexcept { *this = std::move(other); }
+
+FileBytes &FileBytes::operator=(FileBytes &&other) noexcept {
+  std::swap(bytes, other.bytes);
+  std::swap(length, other.length);
+  std::swap(mapped, other.mapped);
+  return *this;
+}
+
+FileBytes::~FileBytes() { release(); }
+
+void FileBytes::release() {
+  if (mapped)
+    munmap(bytes, length);
+  else
+    free(bytes);
+  bytes = nullptr;
+  length = 0;
+  mapped = false;
+}
+
+bool FileBytes::open(const std::string &path, qkv_error *error) {
+  release();
+  bool standard = path == "-";
+  int descriptor = standard ? 0 : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  struct stat status;
+  if (descriptor < 0 || fstat(descriptor, &status) != 0) {
+    std::string why = strerror(errno);
+    if (descriptor > 0)
+      close(descriptor);
+    return fail(error, format("cannot open %s: %s", path.c_str(), why.c_str()));
+  }
+  std::string why;
+  if (S_ISDIR(status.st_mode)) {
+    why = "it is a folder";
+  } else if (!standard && S_ISREG(status.st_mode) && status.st_size > 0) {
+    void *map = mmap(nullptr, status.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    if (map == MAP_FAILED) {
+      why = strerror(errno);
+    } else {
+      bytes = static_cast<char *>(map);
+      length = status.st_size;
+      mapped = true;
+    }
+  } else {
+    std::string text;
+    if (!readAll(descriptor, text)) {
+      why = strerror(errno);
+    } else if (!text.empty()) {
+      // Not the string's own buffer: tensors in it want an aligned start.
+      bytes = static_cast<char *>(aligned_alloc(64, (text.size() + 63) / 64 * 64));
+      if (!bytes) {
+        why = "not enough memory";
+      } else {
+        memcpy(bytes, text.data(), text.size());
+        length = text.size();
+      }
+    }
+  }
+  if (!standard)
+    close(descriptor);
+  return why.empty() || fail(error, format("cannot read %s: %s", path.c_str(), why.c_str()));
+}
+
+OutputFile::OutputFile(OutputFile &&other) noexcept {
+  std::swap(path, other.path);
+  std::swap(temporary, other.temporary);
+  std::swap(descriptor, other.descriptor);
+  std::swap(direct, other.direct);
+  std::swap(position, other.position);
+}
+
+OutputFile::~OutputFile() {
+  if (descriptor > 1)
+    close(descriptor);
+  if (!temporary.empty())
+    unlink(temporary.c_str());
+}
+
+static std::string cannotWrite(const std::string &path, const std::string &why) {
+  return format("cannot write %s: %s", path == "-" ? "standard output" : path.c_str(), why.c_str());
+}
+
+/// A hidden name beside `path` that no other process uses.
+static std::string hiddenName(const std::string &path, int attempt) {
+  std::string base = std::string(baseOf(path).substr(0, 200));
+  return std::string(folderOf(path)) + "." + base + format(".%d.%d", int(getpid()), attempt);
+}
+
+bool OutputFile::open(const std::string &wanted, qkv_error *error, unsigned mode) {
+  path = wanted;
+  if (path == "-") {
+    direct = true;
+    descriptor = 1;
+    return true;
+  }
+  // A link keeps being one: its target is what is replaced.
+  char resolved[PATH_MAX];
+  if (realpath(path.c_str(), resolved))
+    path = resolved;
+  struct stat status;
+  if (stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+    direct = true;
+    descriptor = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    return descriptor >= 0 || fail(error, cannotWrite(path, strerror(errno)));
+  }
+  std::string folder(folderOf(path));
+  descriptor =
+      ::open(folder.empty() ? "." : folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
+  for (int attempt = 0; descriptor < 0 && attempt < 100; ++attempt) {
+    std::string name = hiddenName(path, attempt);
+    descriptor = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    if (descriptor >= 0)
+      temporary = name;
+    else if (errno != EEXIST)
+      break;
+  }
+  return descriptor >= 0 || fail(error, cannotWrite(path, strerror(errno)));
+}
+
+bool OutputFile::write(const void *data, size_t size, qkv_error *error) {
+  std::string why = writeAll(descriptor, data, size);
+  position += size;
+  return why.empty() || fail(error, cannotWrite(path, why));
+}
+
+bool OutputFile::pad(size_t alignment, qkv_error *error) {
+  static const char zeros[4096] = {};
+  size_t missing = (alignment - position % alignment) % alignment;
+  while (missing > 0) {
+    size_t piece = missing < sizeof zeros ? missing : sizeof zeros;
+    if (!write(zeros, piece, error))
+      return false;
+    missing -= piece;
+  }
+  return true;
+}
+
+bool OutputFile::commit(qkv_error *error) {
+  if (direct) {
+    int closing = std::exchange(descriptor, -1);
+    // Network file systems and full disks may report what failed only here.
+    if (closing > 1 && close(closing) != 0)
+      return fail(error, cannotWrite(path, strerror(errno)));
+    return true;
+  }
+  if (temporary.empty()) {
+    std::string self = format("/proc/self/fd/%d", descriptor);
+    int linked = -1;
+    for (int attempt = 0; linked != 0 && attempt < 100; ++attempt) {
+      temporary = hiddenName(path, attempt);
+      linked = linkat(AT_FDCWD, self.c_str(), AT_FDCWD, temporary.c_str(), AT_SYMLINK_FOLLOW);
+      if (linked != 0 && errno != EEXIST)
+        break;
+    }
+    if (linked != 0) {
+      temporary.clear();
+      return fail(error, cannotWrite(path, strerror(errno)));
+    }
+  }
+  int closing = std::exchange(descriptor, -1);
+  if (close(closing) != 0 || rename(temporary.c_str(), path.c_str()) != 0)
+    return fail(error, cannotWrite(path, strerror(errno)));
+  temporary.clear();
+  return true;
+}
+
+} // namespace qkv::rt

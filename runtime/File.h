@@ -1,0 +1,69 @@
+// In: paths. Out: their bytes in memory; new files, whole or not at all. Holds: an output's name
+// shows either its old content or all of the new one, whenever the program is stopped.
+#pragma once
+
+#include "runtime/qkv.h"
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace qkv::rt {
+
+/// The bytes of a file: mapped where that is possible, read (pipes, `-` for standard input)
+/// where it is not.
+class FileBytes {
+public:
+  FileBytes() = default;
+  FileBytes(FileBytes &&other) noexcept;
+  FileBytes &operator=(FileBytes &&other) noexcept;
+  ~FileBytes();
+
+  bool open(const std::string &path, qkv_error *error);
+  const char *data() const { return bytes; }
+  size_t size() const { return length; }
+
+private:
+  void release();
+  char *bytes = nullptr;
+  size_t length = 0;
+  bool mapped = false;
+};
+
+/// A file being written. Nothing shows at its path before commit(); `-` is standard output.
+class OutputFile {
+public:
+  OutputFile() = default;
+  OutputFile(const OutputFile &) = delete;
+  OutputFile(OutputFile &&other) noexcept;
+  ~OutputFile();
+
+  /// `mode` as in open(2), lessened by the umask.
+  bool open(const std::string &path, qkv_error *error, unsigned mode = 0666);
+  bool write(const void *data, size_t size, qkv_error *error);
+  /// Zero bytes up to a multiple of `alignment` from the file's start.
+  bool pad(size_t alignment, qkv_error *error);
+  bool commit(qkv_error *error);
+  size_t written() const { return position; }
+
+private:
+  std::string path, temporary;
+  int descriptor = -1;
+  bool direct = false; // written in place: standard output, a device, a pipe
+  size_t position = 0;
+};
+
+/// All of `data` to a descriptor, whatever pieces it takes. The text of the error, or empty.
+std::string writeAll(int descriptor, const void *data, size_t size);
+
+/// All that is left to read of a descriptor, appended. False with errno set.
+bool readAll(int descriptor, std::string &text);
+
+bool isFolder(const std::string &path);
+bool exists(const std::string &path);
+
+/// The part up to and including the last `/`, and the part after it.
+std::string_view folderOf(std::string_view path);
+std::string_view baseOf(std::string_view path);
+
+} // namespace qkv::rt

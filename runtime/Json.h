@@ -1,0 +1,28 @@
+// In: JSON text from files that may hold anything. Out: the two tables that weights need. Holds:
+// no recursion, no exceptions, names unique; a failure says why and at which byte.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace qkv::rt {
+
+/// One tensor as a safetensors header gives it; offsets are not checked yet.
+struct HeaderEntry {
+  std::string name, dtype;
+  std::vector<int64_t> shape;
+  uint64_t begin = 0, end = 0;
+};
+
+/// The header of a safetensors file (https://huggingface.co/docs/safetensors), in its order;
+/// `__metadata__` is passed over. False with `why` set.
+bool parseHeader(const char *begin, const char *end, std::vector<HeaderEntry> &entries,
+                 std::string &why);
+
+/// The `weight_map` of a model.safetensors.index.json: tensor name, shard file. False with `why`.
+bool parseIndex(const char *begin, const char *end,
+                std::vector<std::pair<std::string, std::string>> &map, std::string &why);
+
+} // namespace qkv::rt

@@ -1,0 +1,139 @@
+// In: one call of a model: sizes, inputs, weights, results. Out: the results, or the error that
+// the run met. Holds: nothing of a run is shared with another; the caller's floating-point mode is
+// as it was; which of several failed checks is reported does not depend on the threads.
+#include "runtime/Run.h"
+#include "runtime/Cpu.h"
+#include "runtime/Error.h"
+#include "runtime/Threads.h"
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <tuple>
+#include <unistd.h>
+
+namespace qkv::rt {
+namespace {
+
+/// What a context carries. Regions (qkv_parallel_for) follow one another; in one the pieces run
+/// in any order, so of its failures the least (site, value) counts, and of all the first region's.
+struct RunState {
+  std::atomic<bool> locked{false};
+  std::atomic<bool> inRegion{false};
+  bool failed = false, failedInRegion = false;
+  int64_t region = 0, failedRegion = 0;
+  int32_t site = 0;
+  int64_t value = 0, bound = 0;
+
+  void record(int32_t newSite, int64_t newValue, int64_t newBound) {
+    while (locked.exchange(true, std::memory_order_acquire)) {
+    }
+    bool parallel = inRegion.load(std::memory_order_relaxed);
+    bool sameRegion = failed && failedInRegion && parallel && failedRegion == region;
+    if (!failed || (sameRegion && std::tie(newSite, newValue) < std::tie(site, value))) {
+      failed = true;
+      failedInRegion = parallel;
+      failedRegion = region;
+      site = newSite;
+      value = newValue;
+      bound = newBound;
+    }
+    locked.store(false, std::memory_order_release);
+  }
+};
+
+bool failSite(const qkv_model &model, const RunState &state, qkv_error *error) {
+  if (state.site < 0 || state.site >= model.site_count)
+    return fail(error, format("check %d of model %s failed", state.site, model.name));
+  const qkv_site &site = model.sites[state.site];
+  const char *what = site.what && site.what[0] ? site.what : nullptr;
+  std::string text;
+  if (site.kind == 1)
+    text = format("%s is 0 [T2]", what ? what : "divisor");
+  else
+    text = format("%s is %lld, outside 0 <= index < %lld [A1]", what ? what : "index",
+                  static_cast<long long>(state.value), static_cast<long long>(state.bound));
+  return failAt(error, site.file ? site.file : model.file, site.line, site.column, site.length,
+                text);
+}
+
+} // namespace
+
+bool checkModel(const qkv_model &model, qkv_error *error) {
+  if (model.abi != QKV_ABI || model.size < sizeof(qkv_model))
+    return fail(error, format("model %s was compiled for version %d of the runtime's interface, "
+                              "this is version %d",
+                              model.name, model.abi, QKV_ABI));
+  // A model's needs are looked up once, not once a call; by content, since descriptions made in
+  // memory come and go.
+  static std::atomic<uint64_t> checked{0};
+  uint64_t hash = 0xCBF29CE484222325;
+  for (const char *c = model.cpu ? model.cpu : ""; *c; ++c)
+    hash = (hash ^ static_cast<unsigned char>(*c)) * 0x100000001B3;
+  if (checked.load(std::memory_order_relaxed) == hash)
+    return true;
+  std::string lacking = lackingFeatures(model.cpu);
+  if (!lacking.empty())
+    return fail(error, format("model %s was compiled for another CPU: this one lacks %s; build it "
+                              "again here, or with another --cpu",
+                              model.name, lacking.c_str()));
+  checked.store(hash, std::memory_order_relaxed);
+  return true;
+}
+
+} // namespace qkv::rt
+
+using namespace qkv::rt;
+
+extern "C" void qkv_check_failed(qkv_context *context, int32_t site, int64_t value, int64_t bound) {
+  static_cast<RunState *>(context->runtime)->record(site, value, bound);
+}
+
+extern "C" void *qkv_alloc(size_t bytes) {
+  size_t rounded = bytes > SIZE_MAX - 63 ? 0 : bytes ? (bytes + 63) / 64 * 64 : 64;
+  void *memory = rounded ? aligned_alloc(64, rounded) : nullptr;
+  if (!memory) {
+    std::string text = format("error: not enough memory: %zu bytes are needed\n", bytes);
+    writeAll(2, text.data(), text.size());
+    // Handlers of exit() may wait for what this thread holds.
+    _exit(1);
+  }
+  return memory;
+}
+
+extern "C" void qkv_free(void *pointer) { free(pointer); }
+
+extern "C" void qkv_parallel_for(qkv_context *context, int64_t count, int64_t grain,
+                                 void (*body)(void *argument, int64_t begin, int64_t end),
+                                 void *argument) {
+  auto *state = context ? static_cast<RunState *>(context->runtime) : nullptr;
+  bool outermost = state && !state->inRegion.load(std::memory_order_relaxed);
+  if (outermost) {
+    ++state->region;
+    state->inRegion.store(true, std::memory_order_relaxed);
+  }
+  parallelFor(count, grain, body, argument);
+  if (outermost)
+    state->inRegion.store(false, std::memory_order_relaxed);
+}
+
+extern "C" int qkv_run(const qkv_model *model, const qkv_weights *weights, const int64_t *sizes,
+                       void *const *inputs, void *const *results, int last_only, qkv_error *error) {
+  if (!checkModel(*model, error))
+    return -1;
+  if (last_only && !model->entry_last) {
+    fail(error, format("model %s is not a generator", model->name));
+    return -1;
+  }
+  RunState state;
+  qkv_context context = {model, &state};
+  void *const *params = weights ? qkv_weights_params(weights) : nullptr;
+  {
+    FlushDenormals mode;
+    (last_only ? model->entry_last : model->entry)(&context, sizes, inputs, params, results);
+  }
+  if (!state.failed)
+    return 0;
+  failSite(*model, state, error);
+  return -1;
+}
