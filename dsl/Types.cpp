@@ -1,0 +1,508 @@
+// Types and exactness of every expression (T1, T3), and letters of its own for every binding.
+//
+// In: untyped equations. Out: each node typed, ints converted where they meet floats, each
+// node marked that depends on letters, sizes and constants alone.
+#include "dsl/Elaborator.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+namespace qkv {
+
+const char *typeName(Type type) {
+  switch (type) {
+  case Type::Bool: return "bool";
+  case Type::Int: return "int";
+  case Type::Float: return "float";
+  default: return "unknown";
+  }
+}
+
+const char *opName(Op op) {
+  static const char *names[] = {"-",   "not", "exp", "log", "sqrt", "rsqrt", "tanh", "sigmoid",
+                                "erf", "sin", "cos", "abs", "floor", "ceil", "round", "+",
+                                "-",   "*",   "/",   "//",  "%",    "^",     "min",  "max",
+                                "and", "or",  "==",  "!=",  "<",    "<=",    ">",    ">="};
+  return names[static_cast<int>(op)];
+}
+
+const char *reductionName(Reduction r) {
+  static const char *names[] = {"sum", "max", "min", "mean", "prod", "logsumexp", "argmax", "softmax"};
+  return names[static_cast<int>(r)];
+}
+
+namespace sema {
+namespace {
+
+using K = Expr::Kind;
+
+Type joinTypes(Type a, Type b) {
+  if (a == Type::Unknown)
+    return b;
+  if (b == Type::Unknown || a == b)
+    return a;
+  return a == Type::Float || b == Type::Float ? Type::Float : Type::Int;
+}
+
+bool isFunction(Op op) { return op >= Op::Exp && op <= Op::Cos; }
+bool isRounding(Op op) { return op == Op::Floor || op == Op::Ceil || op == Op::Round; }
+bool isComparison(Op op) { return op >= Op::Equal; }
+
+class Inference {
+public:
+  Inference(Program &program, Diagnostics &diagnostics)
+      : program_(program), diagnostics_(diagnostics) {}
+
+  bool run() {
+    findTypes();
+    findConstants();
+    for (Tensor &t : program_.tensors) {
+      for (Piece &p : t.pieces) {
+        done_.clear();
+        letters_.clear();
+        for (PieceIndex &i : p.indices)
+          if (i.letter >= 0)
+            i.letter = letters_[i.letter] = fresh(i.letter);
+        if (p.guard)
+          p.guard = rebuild(p.guard);
+        p.value = convert(rebuild(p.value), t.type, p.span);
+      }
+      // Most constant first; the order of the text otherwise.
+      std::stable_sort(t.pieces.begin(), t.pieces.end(), [](const Piece &a, const Piece &b) {
+        auto constants = [](const Piece &p) {
+          return std::count_if(p.indices.begin(), p.indices.end(),
+                               [](const PieceIndex &i) { return i.letter < 0; });
+        };
+        return constants(a) > constants(b);
+      });
+    }
+    return ok_;
+  }
+
+private:
+  int fresh(int letter) {
+    Letter copy = program_.letters[letter];
+    program_.letters.push_back(copy);
+    return static_cast<int>(program_.letters.size()) - 1;
+  }
+
+  void findTypes() {
+    bool changed = true;
+    while (changed) {
+      changed = false;
+      types_.clear();
+      for (Tensor &t : program_.tensors)
+        for (Piece &p : t.pieces) {
+          Type joined = joinTypes(t.type, typeOf(p.value));
+          if (joined != t.type) {
+            t.type = joined;
+            changed = true;
+          }
+        }
+    }
+    for (Tensor &t : program_.tensors)
+      if (t.type == Type::Unknown)
+        t.type = Type::Float;
+    types_.clear();
+  }
+
+  Type typeOf(const ExprPtr &e) {
+    if (e->args.empty() && e->kind != K::Read)
+      return leafType(*e);
+    auto it = types_.find(e.get());
+    if (it != types_.end())
+      return it->second;
+    Type t = Type::Float;
+    switch (e->kind) {
+    case K::Read:
+      t = program_.tensors[e->tensor].type;
+      break;
+    case K::If:
+      t = joinTypes(typeOf(e->args[1]), typeOf(e->args[2]));
+      break;
+    case K::Reduce:
+      switch (e->reduction) {
+      case Reduction::Sum:
+      case Reduction::Max:
+      case Reduction::Min:
+      case Reduction::Prod:
+        t = typeOf(e->args[0]);
+        break;
+      case Reduction::ArgMax:
+        t = Type::Int;
+        break;
+      default:
+        break;
+      }
+      break;
+    case K::Apply:
+      if (e->op == Op::Not || e->op == Op::And || e->op == Op::Or || isComparison(e->op))
+        t = Type::Bool;
+      else if (isRounding(e->op))
+        t = Type::Int;
+      else if (e->op == Op::Div || e->op == Op::Pow || (isFunction(e->op) && e->op != Op::Abs))
+        t = Type::Float;
+      else
+        t = e->args.size() > 1 ? joinTypes(typeOf(e->args[0]), typeOf(e->args[1]))
+                               : typeOf(e->args[0]);
+      break;
+    default:
+      break;
+    }
+    types_[e.get()] = t;
+    return t;
+  }
+
+  static Type leafType(const Expr &e) {
+    return e.kind == K::Float ? Type::Float : e.kind == K::Bool ? Type::Bool : Type::Int;
+  }
+
+  // Greatest fixpoint: constant until something says otherwise.
+  void findConstants() {
+    for (Tensor &t : program_.tensors)
+      t.constant = t.kind == Tensor::Kind::Equation;
+    bool changed = true;
+    while (changed) {
+      changed = false;
+      for (Tensor &t : program_.tensors) {
+        if (!t.constant)
+          continue;
+        for (Piece &p : t.pieces)
+          if (readsData(p.value) || (p.guard && readsData(p.guard))) {
+            t.constant = false;
+            changed = true;
+            break;
+          }
+      }
+    }
+  }
+
+  bool readsData(const ExprPtr &root) {
+    std::set<const Expr *> seen;
+    std::vector<const Expr *> work{root.get()};
+    while (!work.empty()) {
+      const Expr *e = work.back();
+      work.pop_back();
+      if (!e || !seen.insert(e).second)
+        continue;
+      if (e->kind == K::Read && !program_.tensors[e->tensor].constant)
+        return true;
+      for (auto &a : e->args)
+        work.push_back(a.get());
+    }
+    return false;
+  }
+
+  void error(Span at, std::string message, const char *rule, const char *hint = nullptr) {
+    ok_ = false;
+    auto &d = diagnostics_.error(at, std::move(message), rule);
+    if (hint)
+      d.hint(hint);
+  }
+
+  ExprPtr convert(ExprPtr e, Type type, Span at) {
+    if (e->type == type)
+      return e;
+    if (type == Type::Float && e->type == Type::Int) {
+      auto c = std::make_shared<Expr>();
+      c->type = Type::Float;
+      c->constant = e->constant;
+      c->span = e->span;
+      if (e->kind == K::Int) {
+        c->kind = K::Float;
+        c->number = static_cast<double>(e->integer);
+      } else {
+        c->kind = K::Convert;
+        c->args = {e};
+      }
+      return c;
+    }
+    if (type == Type::Bool)
+      error(e->span, std::string("a bool is wanted here, and this is ") + (e->type == Type::Int ? "an int" : "a float"),
+            "T1", "a comparison makes a bool: x != 0");
+    else if (e->type == Type::Bool)
+      error(e->span, "bools never become numbers", "T1", "if ... then 1 else 0");
+    else
+      error(e->span.source ? e->span : at, "an int is wanted here, and this is a float", "T1",
+            "floor, ceil and round give ints");
+    return e;
+  }
+
+  ExprPtr number(const ExprPtr &e) { // not a bool
+    if (e->type == Type::Bool)
+      convert(e, Type::Float, e->span);
+    return e;
+  }
+
+  ExprPtr rebuild(const ExprPtr &e) {
+    auto it = done_.find(e.get());
+    if (it != done_.end())
+      return it->second;
+    auto n = std::make_shared<Expr>(*e);
+    if (e->kind == K::Reduce)
+      for (int &l : n->letters)
+        l = letters_[l] = fresh(l);
+    if (e->kind == K::Letter) {
+      auto l = letters_.find(e->letter);
+      if (l != letters_.end())
+        n->letter = l->second;
+    }
+    for (auto &a : n->args)
+      if (a)
+        a = rebuild(a);
+    ExprPtr result = type(n);
+    done_[e.get()] = result;
+    return result;
+  }
+
+  ExprPtr type(std::shared_ptr<Expr> n) {
+    auto &a = n->args;
+    bool constant = true;
+    for (auto &x : a)
+      constant = constant && (!x || x->constant);
+    n->constant = constant;
+    switch (n->kind) {
+    case K::Read:
+      n->type = program_.tensors[n->tensor].type;
+      n->constant = constant && program_.tensors[n->tensor].constant;
+      for (auto &x : a)
+        x = convert(x, Type::Int, n->span);
+      n->checked.resize(a.size(), false);
+      break;
+    case K::If: {
+      a[0] = convert(a[0], Type::Bool, n->span);
+      if ((a[1]->type == Type::Bool) != (a[2]->type == Type::Bool))
+        error(n->span, "one side of this if is a bool and the other a number", "T1");
+      n->type = joinTypes(a[1]->type, a[2]->type);
+      for (int i : {1, 2})
+        if (n->type == Type::Float && a[i]->type == Type::Int)
+          a[i] = convert(a[i], Type::Float, n->span);
+      break;
+    }
+    case K::Reduce: {
+      if (a[1])
+        a[1] = convert(a[1], Type::Bool, n->span);
+      for (size_t i = 2; i < a.size(); ++i)
+        a[i] = convert(a[i], Type::Int, n->span);
+      a[0] = number(a[0]);
+      switch (n->reduction) {
+      case Reduction::Mean:
+      case Reduction::LogSumExp:
+      case Reduction::Softmax:
+        a[0] = convert(a[0], Type::Float, n->span);
+        n->type = Type::Float;
+        break;
+      case Reduction::ArgMax:
+        n->type = Type::Int;
+        break;
+      default:
+        n->type = a[0]->type;
+      }
+      break;
+    }
+    case K::Apply:
+      return typeApply(n);
+    default:
+      n->type = leafType(*n);
+    }
+    return n;
+  }
+
+  ExprPtr typeApply(std::shared_ptr<Expr> n) {
+    auto &a = n->args;
+    Op op = n->op;
+    if (op == Op::Not || op == Op::And || op == Op::Or) {
+      for (auto &x : a)
+        x = convert(x, Type::Bool, n->span);
+      n->type = Type::Bool;
+      return n;
+    }
+    if (isComparison(op) && a[0]->type == Type::Bool && a[1]->type == Type::Bool &&
+        (op == Op::Equal || op == Op::NotEqual)) {
+      n->type = Type::Bool;
+      return n;
+    }
+    for (auto &x : a)
+      x = number(x);
+    if (isRounding(op)) {
+      if (a[0]->type == Type::Int)
+        return a[0];
+      n->type = Type::Int;
+      return n;
+    }
+    bool toFloat = op == Op::Div || op == Op::Pow || (isFunction(op) && op != Op::Abs);
+    Type joined = toFloat ? Type::Float : a[0]->type;
+    if (a.size() > 1)
+      joined = joinTypes(joined, a[1]->type);
+    for (auto &x : a)
+      if (joined == Type::Float && x->type == Type::Int)
+        x = convert(x, Type::Float, n->span);
+    n->type = isComparison(op) ? Type::Bool : joined;
+    if (op == Op::FloorDiv || op == Op::Mod) {
+      n->checked.assign(1, false);
+      if (a[1]->kind == K::Int && a[1]->integer == 0)
+        error(n->span, "a division by zero", "T2");
+    }
+    // Arithmetic of integer literals is done here: -1 is a number.
+    if (op == Op::Neg && a[0]->kind == K::Int) {
+      auto c = std::make_shared<Expr>(*a[0]);
+      c->integer = static_cast<int64_t>(-static_cast<uint64_t>(a[0]->integer));
+      c->span = n->span;
+      return c;
+    }
+    if (op == Op::Neg && a[0]->kind == K::Float) {
+      auto c = std::make_shared<Expr>(*a[0]);
+      c->number = -c->number;
+      c->span = n->span;
+      return c;
+    }
+    return n;
+  }
+
+  Program &program_;
+  Diagnostics &diagnostics_;
+  std::unordered_map<const Expr *, Type> types_;
+  std::unordered_map<const Expr *, ExprPtr> done_;
+  std::unordered_map<int, int> letters_;
+  bool ok_ = true;
+};
+
+} // namespace
+
+bool inferTypes(Program &program, Diagnostics &diagnostics) {
+  return Inference(program, diagnostics).run();
+}
+
+// An axis that a call's letter gave is dropped where the values do not depend on the letter,
+// other than by handing it to axes that are dropped too: what a call does not take from a
+// letter is computed once for all of them (R3).
+void trimLifted(Program &program) {
+  std::vector<std::vector<bool>> drop(program.tensors.size());
+  for (size_t t = 0; t < program.tensors.size(); ++t)
+    drop[t].assign(program.tensors[t].lifted, program.tensors[t].kind == Tensor::Kind::Equation);
+  // Letters that a value uses otherwise.
+  auto used = [&](const ExprPtr &root) {
+    std::set<int> out;
+    std::set<const Expr *> seen;
+    std::vector<const Expr *> work{root.get()};
+    while (!work.empty()) {
+      const Expr *e = work.back();
+      work.pop_back();
+      if (!e)
+        continue;
+      if (e->kind == K::Letter) {
+        out.insert(e->letter);
+        continue;
+      }
+      if (!seen.insert(e).second)
+        continue;
+      for (size_t i = 0; i < e->args.size(); ++i)
+        if (!(e->kind == K::Read && i < drop[e->tensor].size() && drop[e->tensor][i]))
+          work.push_back(e->args[i].get());
+    }
+    return out;
+  };
+  bool changed = true, any = false;
+  while (changed) {
+    changed = false;
+    any = false;
+    for (size_t t = 0; t < program.tensors.size(); ++t) {
+      if (std::find(drop[t].begin(), drop[t].end(), true) == drop[t].end())
+        continue;
+      for (auto &p : program.tensors[t].pieces) {
+        std::set<int> letters = used(p.value);
+        for (size_t a = 0; a < drop[t].size(); ++a)
+          if (drop[t][a] && letters.count(p.indices[a].letter)) {
+            drop[t][a] = false;
+            changed = true;
+          }
+      }
+      for (bool d : drop[t])
+        any |= d;
+    }
+  }
+  if (!any)
+    return;
+  std::unordered_map<const Expr *, ExprPtr> done;
+  std::function<ExprPtr(const ExprPtr &)> rewrite = [&](const ExprPtr &e) -> ExprPtr {
+    if (!e || e->args.empty())
+      return e;
+    auto &slot = done[e.get()];
+    if (slot)
+      return slot;
+    auto n = std::make_shared<Expr>(*e);
+    n->args.clear();
+    for (size_t i = 0; i < e->args.size(); ++i)
+      if (!(e->kind == K::Read && i < drop[e->tensor].size() && drop[e->tensor][i]))
+        n->args.push_back(rewrite(e->args[i]));
+    if (e->kind == K::Read)
+      n->checked.assign(n->args.size(), false);
+    done[e.get()] = n;
+    return n;
+  };
+  std::vector<ExprPtr> keepAlive; // keys of `done` are addresses
+  for (size_t t = 0; t < program.tensors.size(); ++t) {
+    Tensor &tensor = program.tensors[t];
+    for (auto &p : tensor.pieces) {
+      keepAlive.push_back(p.value);
+      keepAlive.push_back(p.guard);
+      std::set<int> dropped;
+      std::vector<PieceIndex> indices;
+      for (size_t a = 0; a < p.indices.size(); ++a)
+        if (a < drop[t].size() && drop[t][a])
+          dropped.insert(p.indices[a].letter);
+        else
+          indices.push_back(p.indices[a]);
+      if (p.guard && !dropped.empty()) {
+        std::vector<ExprPtr> conjuncts, kept, work{p.guard};
+        while (!work.empty()) {
+          ExprPtr g = work.back();
+          work.pop_back();
+          if (g->kind == K::Apply && g->op == Op::And) {
+            work.push_back(g->args[1]);
+            work.push_back(g->args[0]);
+          } else {
+            conjuncts.push_back(g);
+          }
+        }
+        for (auto &g : conjuncts) {
+          auto letters = used(g);
+          if (std::none_of(letters.begin(), letters.end(), [&](int l) { return dropped.count(l); }))
+            kept.push_back(g);
+        }
+        p.guard = nullptr;
+        for (auto &g : kept) {
+          if (!p.guard) {
+            p.guard = g;
+            continue;
+          }
+          auto n = std::make_shared<Expr>();
+          n->kind = K::Apply;
+          n->op = Op::And;
+          n->span = g->span;
+          n->args = {p.guard, g};
+          p.guard = n;
+          keepAlive.push_back(n);
+        }
+      }
+      p.indices = indices;
+      p.value = rewrite(p.value);
+      p.guard = rewrite(p.guard);
+    }
+  }
+  for (size_t t = 0; t < program.tensors.size(); ++t) {
+    Tensor &tensor = program.tensors[t];
+    std::vector<Axis> axes;
+    int lifted = 0;
+    for (size_t a = 0; a < tensor.axes.size(); ++a)
+      if (!(a < drop[t].size() && drop[t][a])) {
+        axes.push_back(tensor.axes[a]);
+        lifted += a < drop[t].size();
+      }
+    tensor.axes = axes;
+    tensor.lifted = lifted;
+  }
+}
+
+} // namespace sema
+} // namespace qkv
