@@ -1,0 +1,142 @@
+// In: calls of models. Out: results, or the run's error. Holds: nothing of a run is seen by
+// another.
+#include "Support.h"
+
+#include "runtime/Cpu.h"
+
+#include <gtest/gtest.h>
+#include <thread>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+using namespace qkv::rt;
+
+namespace {
+
+/// Checks each of a million indices; those at multiples of `step` fail.
+TestModel checking(int64_t step) {
+  TestModel test;
+  test.sites = {{"m.qkv", 3, 14, 6, "index of wte along v", 0},
+                {"m.qkv", 5, 2, 1, "the divisor of //", 1},
+                {nullptr, 6, 1, 1, nullptr, 0}};
+  test.entry = [step](qkv_context *context, auto...) {
+    struct Argument {
+      qkv_context *context;
+      int64_t step;
+    } argument = {context, step};
+    qkv_parallel_for(
+        context, 100000, 100,
+        [](void *pointer, int64_t begin, int64_t end) {
+          auto *argument = static_cast<Argument *>(pointer);
+          for (int64_t i = begin; i < end; ++i)
+            if (i % argument->step == argument->step - 1)
+              qkv_check_failed(argument->context, 0, 1000 + i, 258);
+        },
+        &argument);
+    qkv_check_failed(context, 1, 0, 0);
+  };
+  return test;
+}
+
+TEST(Run, TheFirstFailedCheckWhateverTheThreads) {
+  setThreads(4);
+  TestModel test = checking(30);
+  const qkv_model &model = test.model();
+  for (int round = 0; round < 50; ++round) {
+    qkv_error error = emptyError();
+    ASSERT_EQ(qkv_run(&model, nullptr, nullptr, nullptr, nullptr, 0, &error), -1);
+    ASSERT_EQ(errorText(error, "p"), "m.qkv:3:14: error: index of wte along v is 1029, outside "
+                                     "0 <= index < 258 [A1]");
+    ASSERT_EQ(error.length, 6);
+  }
+}
+
+TEST(Run, AZeroDivisor) {
+  TestModel test = checking(1 << 30);
+  qkv_error error = emptyError();
+  EXPECT_EQ(qkv_run(&test.model(), nullptr, nullptr, nullptr, nullptr, 0, &error), -1);
+  EXPECT_EQ(errorText(error, "p"), "m.qkv:5:2: error: the divisor of // is 0 [T2]");
+}
+
+TEST(Run, RunsAtOnceHaveErrorsOfTheirOwn) {
+  TestModel good, bad = checking(10);
+  good.entry = [](auto...) {};
+  const qkv_model &goodModel = good.model(), &badModel = bad.model();
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      for (int round = 0; round < 50; ++round) {
+        qkv_error error = emptyError();
+        int code =
+            qkv_run(t % 2 ? &goodModel : &badModel, nullptr, nullptr, nullptr, nullptr, 0, &error);
+        wrong += code != (t % 2 ? 0 : -1);
+      }
+    });
+  for (auto &thread : threads)
+    thread.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST(Run, OnlyGeneratorsHaveALastPosition) {
+  TestModel test;
+  test.entry = [](auto...) {};
+  qkv_error error = emptyError();
+  EXPECT_EQ(qkv_run(&test.model(), nullptr, nullptr, nullptr, nullptr, 1, &error), -1);
+  EXPECT_STREQ(error.text, "model test is not a generator");
+}
+
+TEST(Run, AnotherVersionOfTheInterface) {
+  TestModel test;
+  test.model();
+  test.description.abi = 99;
+  qkv_error error = emptyError();
+  EXPECT_EQ(qkv_run(&test.description, nullptr, nullptr, nullptr, nullptr, 0, &error), -1);
+  EXPECT_NE(std::string(error.text).find("version 99"), std::string::npos);
+}
+
+TEST(Run, AShorterErrorOfAnOlderCaller) {
+  alignas(qkv_error) char room[sizeof(qkv_error) + 8];
+  memset(room, 'x', sizeof room);
+  auto *error = reinterpret_cast<qkv_error *>(room);
+  error->size = sizeof(qkv_error) - 100;
+  fail(error, std::string(5000, 'a'));
+  EXPECT_EQ(room[sizeof(qkv_error) - 100], 'x') << "nothing behind the caller's struct is written";
+}
+
+TEST(Run, LongTextsEndAtAWholeCharacter) {
+  qkv_error error = emptyError();
+  std::string text = "a";
+  for (int i = 0; i < 1000; ++i)
+    text += "年";
+  fail(&error, text);
+  std::string kept = error.text;
+  ASSERT_TRUE(kept.ends_with("..."));
+  EXPECT_EQ((kept.size() - 4) % 3, 0u);
+}
+
+#if defined(__x86_64__)
+TEST(Run, TheCallersFloatingPointModeComesBack) {
+  TestModel test;
+  unsigned inside = 0;
+  test.entry = [&](auto...) { inside = _mm_getcsr(); };
+  unsigned before = _mm_getcsr();
+  EXPECT_EQ(qkv_run(&test.model(), nullptr, nullptr, nullptr, nullptr, 0, nullptr), 0);
+  EXPECT_EQ(inside & 0x8040, 0x8040u);
+  EXPECT_EQ(_mm_getcsr(), before);
+}
+
+TEST(Run, CpuFeaturesUnderBothSpellings) {
+  EXPECT_EQ(lackingFeatures(nullptr), "");
+  EXPECT_EQ(lackingFeatures("sse2  fxsr cmov"), "");
+  EXPECT_EQ(lackingFeatures("sse2 no_such_thing"), "no_such_thing");
+  for (const char *name : {"avx2", "fma", "avx512f", "avx512_vnni", "f16c", "bmi2", "sse4_1"})
+    EXPECT_EQ(lackingFeatures(name).empty(),
+              readFile("/proc/cpuinfo").find(std::string(" ") + name + " ") != std::string::npos)
+        << name;
+  EXPECT_EQ(lackingFeatures("sse4.1"), lackingFeatures("sse4_1").empty() ? "" : "sse4.1");
+}
+#endif
+
+} // namespace

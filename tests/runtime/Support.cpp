@@ -1,0 +1,142 @@
+// In: what tests say in few words. Out: models in memory, files, finished programs. Holds: a
+// program that never ends is the test's failure, by the time limit of ctest.
+#include "Support.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <dirent.h>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace qkv::rt {
+
+TestFolder::TestFolder() {
+  char name[] = "/tmp/qkv-test-XXXXXX";
+  path = mkdtemp(name);
+}
+TestFolder::~TestFolder() { std::filesystem::remove_all(path); }
+
+void writeFile(const std::string &path, const std::string &bytes) {
+  std::ofstream(path, std::ios::binary).write(bytes.data(), bytes.size());
+}
+
+std::string readFile(const std::string &path) {
+  std::ostringstream text;
+  text << std::ifstream(path, std::ios::binary).rdbuf();
+  return text.str();
+}
+
+std::vector<std::string> namesIn(const std::string &folder) {
+  std::vector<std::string> names;
+  for (auto &entry : std::filesystem::directory_iterator(folder))
+    names.push_back(entry.path().filename());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::string safetensorsBytes(const std::string &header, const std::string &data) {
+  std::string text;
+  for (int i = 0; i < 8; ++i)
+    text += static_cast<char>(header.size() >> (8 * i) & 255);
+  return text + header + data;
+}
+
+Finished runCommand(const std::vector<std::string> &arguments, const std::string &input) {
+  TestFolder folder;
+  writeFile(folder / "in", input);
+  pid_t child = fork();
+  if (child == 0) {
+    dup2(open((folder / "in").c_str(), O_RDONLY), 0);
+    dup2(open((folder / "out").c_str(), O_WRONLY | O_CREAT, 0600), 1);
+    dup2(open((folder / "err").c_str(), O_WRONLY | O_CREAT, 0600), 2);
+    std::vector<char *> argv;
+    for (auto &argument : arguments)
+      argv.push_back(const_cast<char *>(argument.c_str()));
+    argv.push_back(nullptr);
+    execv(argv[0], argv.data());
+    _exit(127);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  Finished finished;
+  finished.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  finished.out = readFile(folder / "out");
+  finished.err = readFile(folder / "err");
+  return finished;
+}
+
+static void writeShapes(const qkv_model *model, const int64_t *sizes, int64_t *extents) {
+  auto *test = static_cast<TestModel *>(model->user);
+  for (auto *values : {&test->inputs, &test->results})
+    for (auto &value : *values)
+      for (auto &axis : value.axes)
+        *extents++ = axis.size >= 0 ? sizes[axis.size] : axis.extent;
+}
+
+static void runEntry(qkv_context *context, const int64_t *sizes, void *const *inputs,
+                     void *const *params, void *const *results) {
+  static_cast<TestModel *>(context->model->user)->entry(context, sizes, inputs, params, results);
+}
+
+static void runEntryLast(qkv_context *context, const int64_t *sizes, void *const *inputs,
+                         void *const *params, void *const *results) {
+  static_cast<TestModel *>(context->model->user)
+      ->entryLast(context, sizes, inputs, params, results);
+}
+
+const qkv_model &TestModel::model() {
+  cParams.clear();
+  names.clear();
+  axes.clear();
+  for (auto &param : params) {
+    auto &list = *names.emplace_back(std::make_unique<std::vector<const char *>>());
+    for (auto &name : param.names)
+      list.push_back(name.c_str());
+    if (list.empty())
+      list.push_back(param.name.c_str());
+    cParams.push_back({param.name.c_str(), int32_t(param.shape.size()), int32_t(list.size()),
+                       param.shape.data(), list.data(), param.stacked.data(),
+                       int32_t(param.stacked.size()), param.fallback, param.fallbackParam, 7, 9, 1,
+                       param.fallbackNumber, "test.qkv"});
+  }
+  auto fill = [&](auto &from, auto &to) {
+    to.clear();
+    for (auto &value : from) {
+      auto &list = *axes.emplace_back(std::make_unique<std::vector<qkv_axis>>());
+      for (auto &axis : value.axes)
+        list.push_back({axis.letter.c_str(), axis.size, 0});
+      to.push_back({value.name.c_str(), value.type, 0, int32_t(list.size()), 0, list.data()});
+    }
+  };
+  fill(inputs, cInputs);
+  fill(results, cResults);
+  description = {};
+  description.size = sizeof description;
+  description.abi = QKV_ABI;
+  description.name = "test";
+  description.file = "test.qkv";
+  description.cpu = "";
+  description.size_count = sizes.size();
+  description.input_count = inputs.size();
+  description.result_count = results.size();
+  description.param_count = params.size();
+  description.site_count = sites.size();
+  description.generator_input = description.generator_source = -1;
+  description.sizes = sizes.data();
+  description.inputs = cInputs.data();
+  description.results = cResults.data();
+  description.params = cParams.data();
+  description.sites = sites.data();
+  description.shapes = writeShapes;
+  description.entry = runEntry;
+  description.entry_last = entryLast ? runEntryLast : nullptr;
+  description.user = this;
+  return description;
+}
+
+} // namespace qkv::rt

@@ -1,0 +1,93 @@
+// In: what tests say in few words. Out: models in memory, files in a folder of the test's own,
+// programs run to their end. Holds: all of it is gone when the test is.
+#pragma once
+
+#include "runtime/Program.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace qkv::rt {
+
+/// A folder that is removed with all that is in it.
+class TestFolder {
+public:
+  TestFolder();
+  ~TestFolder();
+  std::string operator/(const std::string &name) const { return path + "/" + name; }
+  std::string path;
+};
+
+void writeFile(const std::string &path, const std::string &bytes);
+std::string readFile(const std::string &path);
+std::vector<std::string> namesIn(const std::string &folder);
+
+/// A safetensors file: the header as given, then the data.
+std::string safetensorsBytes(const std::string &header, const std::string &data);
+
+/// The bytes of values.
+template <typename T> std::string bytesOf(const std::vector<T> &values) {
+  return {reinterpret_cast<const char *>(values.data()), values.size() * sizeof(T)};
+}
+
+struct Finished {
+  int code = -1; // 128 + signal where one ended it
+  std::string out, err;
+};
+/// Runs a program with this standard input.
+Finished runCommand(const std::vector<std::string> &arguments, const std::string &input = "");
+
+/// An error to be filled.
+inline qkv_error emptyError() {
+  qkv_error error = {};
+  error.size = sizeof error;
+  return error;
+}
+
+/// A parameter in words.
+struct TestParam {
+  std::string name;
+  std::vector<int64_t> shape;
+  std::vector<std::string> names = {};
+  std::vector<int32_t> stacked = {};
+  int32_t fallback = 0, fallbackParam = 0;
+  double fallbackNumber = 0;
+};
+
+/// An input or a result: its axes as (letter, size or -1, extent where the size is -1).
+struct TestAxis {
+  std::string letter;
+  int32_t size = -1;
+  int64_t extent = 0;
+};
+struct TestValue {
+  std::string name;
+  int32_t type = QKV_FLOAT;
+  std::vector<TestAxis> axes = {};
+};
+
+/// A model in memory whose entry is a function.
+class TestModel {
+public:
+  using Entry = std::function<void(qkv_context *, const int64_t *sizes, void *const *inputs,
+                                   void *const *params, void *const *results)>;
+  std::vector<TestParam> params;
+  std::vector<TestValue> inputs, results;
+  std::vector<qkv_size> sizes;
+  std::vector<qkv_site> sites;
+  Entry entry, entryLast;
+
+  /// The description, made anew.
+  const qkv_model &model();
+  qkv_model description = {};
+
+private:
+  std::vector<qkv_param> cParams;
+  std::vector<qkv_value> cInputs, cResults;
+  std::vector<std::unique_ptr<std::vector<const char *>>> names;
+  std::vector<std::unique_ptr<std::vector<qkv_axis>>> axes;
+};
+
+} // namespace qkv::rt
