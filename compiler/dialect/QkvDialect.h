@@ -1,0 +1,23 @@
+// The qkv dialect's classes (QkvOps.td).
+#pragma once
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "compiler/dialect/QkvDialect.h.inc"
+
+#define GET_OP_CLASSES
+#include "compiler/dialect/QkvOps.h.inc"
+
+namespace qkv {
+
+/// Names of the dialect's attributes on operations of other dialects.
+constexpr const char *descriptionAttribute = "qkv.description";
+constexpr const char *entryAttribute = "qkv.entry";
+constexpr const char *repeatAttribute = "qkv.repeat";
+constexpr const char *equationAttribute = "qkv.equation";
+
+} // namespace qkv
