@@ -81,6 +81,19 @@ void FileBytes::release() {
   mapped = false;
 }
 
+bool FileBytes::copy(const void *data, size_t size) {
+  release();
+  if (size == 0)
+    return true;
+  // Tensors in it want an aligned start.
+  bytes = static_cast<char *>(aligned_alloc(64, (size + 63) / 64 * 64));
+  if (!bytes)
+    return false;
+  memcpy(bytes, data, size);
+  length = size;
+  return true;
+}
+
 bool FileBytes::open(const std::string &path, qkv_error *error) {
   release();
   bool standard = path == "-";
@@ -108,15 +121,8 @@ bool FileBytes::open(const std::string &path, qkv_error *error) {
     std::string text;
     if (!readAll(descriptor, text)) {
       why = strerror(errno);
-    } else if (!text.empty()) {
-      // Not the string's own buffer: tensors in it want an aligned start.
-      bytes = static_cast<char *>(aligned_alloc(64, (text.size() + 63) / 64 * 64));
-      if (!bytes) {
-        why = "not enough memory";
-      } else {
-        memcpy(bytes, text.data(), text.size());
-        length = text.size();
-      }
+    } else if (!copy(text.data(), text.size())) {
+      why = "not enough memory";
     }
   }
   if (!standard)

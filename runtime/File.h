@@ -20,6 +20,8 @@ public:
   ~FileBytes();
 
   bool open(const std::string &path, qkv_error *error);
+  /// Bytes that are in memory already, copied to an aligned place. False without memory.
+  bool copy(const void *data, size_t size);
   const char *data() const { return bytes; }
   size_t size() const { return length; }
 

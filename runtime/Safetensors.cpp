@@ -77,8 +77,11 @@ static std::string wrongEntry(const HeaderEntry &entry, uint64_t dataBytes) {
 bool Safetensors::readFile(const std::string &path, std::vector<FileTensor> &into,
                            qkv_error *error) {
   FileBytes file;
-  if (!file.open(path, error))
-    return false;
+  return file.open(path, error) && readBytes(std::move(file), path, into, error);
+}
+
+bool Safetensors::readBytes(FileBytes file, const std::string &path, std::vector<FileTensor> &into,
+                            qkv_error *error) {
   auto wrong = [&](const std::string &why) {
     return fail(error, format("%s is not a valid safetensors file: %s", path.c_str(), why.c_str()));
   };
@@ -183,6 +186,21 @@ std::unique_ptr<Safetensors> Safetensors::open(const std::string &path, qkv_erro
     done = file->readFile(path, file->list, error);
   }
   if (!done)
+    return nullptr;
+  file->sortNames();
+  return file;
+}
+
+std::unique_ptr<Safetensors> Safetensors::fromBytes(const void *data, size_t size,
+                                                    const std::string &name, qkv_error *error) {
+  std::unique_ptr<Safetensors> file(new Safetensors);
+  file->place = name;
+  FileBytes bytes;
+  if (!bytes.copy(data, size)) {
+    fail(error, format("%s: not enough memory", name.c_str()));
+    return nullptr;
+  }
+  if (!file->readBytes(std::move(bytes), name, file->list, error))
     return nullptr;
   file->sortNames();
   return file;

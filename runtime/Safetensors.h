@@ -31,6 +31,10 @@ public:
   /// model.safetensors or model.safetensors.index.json. Null with *error set.
   static std::unique_ptr<Safetensors> open(const std::string &path, qkv_error *error);
 
+  /// A file that is in memory; `name` is what messages call it.
+  static std::unique_ptr<Safetensors> fromBytes(const void *data, size_t size,
+                                                const std::string &name, qkv_error *error);
+
   const std::vector<FileTensor> &tensors() const { return list; }
   /// Null if there is none of that name.
   const FileTensor *find(std::string_view name) const;
@@ -41,6 +45,8 @@ public:
 
 private:
   bool readFile(const std::string &path, std::vector<FileTensor> &into, qkv_error *error);
+  bool readBytes(FileBytes file, const std::string &path, std::vector<FileTensor> &into,
+                 qkv_error *error);
   bool readShards(const std::string &index, qkv_error *error);
   void sortNames();
 

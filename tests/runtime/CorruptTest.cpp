@@ -119,15 +119,13 @@ TEST(Corrupt, MutatedSafetensors) {
       "{\"__metadata__\":{\"k\":\"v\"}," + entry("a.weight", "F32", "[2,2]", "[0,16]") + "," +
           entry("b", "BF16", "[3]", "[16,22]") + "," + entry("c", "I64", "[]", "[22,30]") + "}",
       std::string(30, 'd'));
-  TestFolder folder;
   std::mt19937 random(1);
   int opened = 0;
-  for (int round = 0; round < 4000; ++round) {
+  for (int round = 0; round < 20000; ++round) {
     std::string bytes = good;
     mutate(bytes, random, good.size());
-    writeFile(folder / "t", bytes);
     qkv_error error = emptyError();
-    if (auto file = Safetensors::open(folder / "t", &error)) {
+    if (auto file = Safetensors::fromBytes(bytes.data(), bytes.size(), "t", &error)) {
       ++opened;
       touch(*file);
     } else {
@@ -155,17 +153,17 @@ TEST(Corrupt, MutatedPackedFiles) {
   qkv_weights_close(weights);
   std::string good = readFile(folder / "p");
   std::mt19937 random(2);
-  for (int round = 0; round < 3000; ++round) {
+  for (int round = 0; round < 20000; ++round) {
     std::string bytes = good;
     mutate(bytes, random, 200);
     if (bytes.size() > 100 && round % 2)
       memcpy(bytes.data(), "QKVPACK1", 8);
-    writeFile(folder / "m", bytes);
-    if (qkv_weights *read = qkv_weights_open(&model, (folder / "m").c_str(), nullptr, &error)) {
+    qkv_weights read;
+    ASSERT_TRUE(read.packed.copy(bytes.data(), bytes.size()));
+    if (isPacked(read.packed, 0) && openPacked(model, read, 0, "m", &error)) {
       volatile float sum = 0;
       for (int i = 0; i < 6; ++i)
-        sum = sum + static_cast<float *>(qkv_weights_params(read)[0])[i];
-      qkv_weights_close(read);
+        sum = sum + static_cast<float *>(read.params[0])[i];
     }
   }
 }
