@@ -4,10 +4,10 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/DialectRegistry.h"
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace qkv {
 
@@ -25,6 +25,9 @@ struct PipelineOptions {
   std::string cpu = "native"; ///< as --cpu
   bool verifyEach = true;
 };
+
+/// The passes that take a module from one stage to a later one, in MLIR's notation.
+std::vector<std::string> stagePasses(Stage from, Stage to, const PipelineOptions &options);
 
 /// Takes a module from one stage to a later one. False with `error` where a pass fails:
 /// that is a defect of the compiler, never of the model.

@@ -1,0 +1,69 @@
+// The passes: flag, class, file and test of each are named alike
+// (--qkv-free-early, FreeEarly, FreeEarly.cpp, tests/passes/free-early.mlir).
+#ifndef QKV_PASSES
+#define QKV_PASSES
+
+include "mlir/Pass/PassBase.td"
+
+def LowerCopies : Pass<"qkv-lower-copies", "mlir::func::FuncOp"> {
+  let summary = "copies of buffers and named linalg operations become linalg.generic";
+  let description = [{
+    Before: `memref.copy`, `linalg.fill` and other named operations on buffers.
+    After: `linalg.generic` alone.
+    Why: one lowering for all; and a strided `memref.copy` would otherwise call a function of
+    MLIR's runner, which no program of ours links.
+    Example: tests/passes/lower-copies.mlir
+  }];
+  let dependentDialects = ["mlir::linalg::LinalgDialect"];
+}
+
+def FreeEarly : Pass<"qkv-free-early", "mlir::func::FuncOp"> {
+  let summary = "buffers are freed behind their last use";
+  let description = [{
+    Before: each `memref.dealloc` stands at the end of its block, where ownership analysis
+    puts it.
+    After: it stands behind the last operation of that block that may touch the buffer,
+    through whatever view, loop or branch.
+    Why: otherwise a model of many layers holds the activations of all of them at once.
+    Example: tests/passes/free-early.mlir
+  }];
+}
+
+def LowerChecks : Pass<"qkv-lower-checks", "mlir::ModuleOp"> {
+  let summary = "qkv.check becomes a branch and a call of the runtime";
+  let description = [{
+    Before: `qkv.check` with a context, a value and a bound.
+    After: `scf.if` with a call of `qkv_check_failed(context, site, value, bound)`; the code
+    goes on, because what is read afterwards was clamped by irgen.
+    Why: so late, because a check that does not depend on the vector letter must be
+    recognised as one when its loop is vectorised.
+    Example: tests/passes/lower-checks.mlir
+  }];
+  let dependentDialects = ["mlir::func::FuncDialect", "mlir::scf::SCFDialect",
+                           "mlir::arith::ArithDialect", "mlir::LLVM::LLVMDialect"];
+}
+
+def ExportEntries : Pass<"qkv-export-entries", "mlir::ModuleOp"> {
+  let summary = "entries get their C interface";
+  let description = [{
+    Before: functions, the entries marked `qkv.entry`.
+    After: entries are public with `llvm.emit_c_interface` (`_mlir_ciface_NAME` takes
+    pointers to descriptors), all others private.
+    Example: tests/passes/export-entries.mlir
+  }];
+}
+
+def FinishModule : Pass<"qkv-finish-module", "mlir::ModuleOp"> {
+  let summary = "the LLVM dialect as the runtime and the code generator want it";
+  let description = [{
+    Before: the LLVM dialect; buffers come from MLIR's generic allocation functions.
+    After: they come from `qkv_alloc` and `qkv_free`; private functions have internal
+    linkage; every function says which vector width it wants.
+    Example: tests/passes/finish-module.mlir
+  }];
+  let options = [Option<"cpu", "cpu", "std::string", /*default=*/"\"native\"",
+                        "the processor, as --cpu names it">];
+  let dependentDialects = ["mlir::LLVM::LLVMDialect"];
+}
+
+#endif

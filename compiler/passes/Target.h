@@ -1,0 +1,29 @@
+// What the passes must know of a processor: one description for each --cpu, so that a tile
+// size stands nowhere else. No MLIR here: native/ and the driver read it too.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace qkv {
+
+struct TargetDescription {
+  std::string cpu;      ///< LLVM's name of the processor: "znver4", never "native"
+  std::string features; ///< for a TargetMachine: "+avx512f,-amx-bf16"; empty but for native
+  int lanes = 4;        ///< f32 in a vector register
+  int registers = 16;   ///< vector registers
+  bool fma = false;     ///< fused multiply-add; without it an fma is a call, never emitted
+  bool masks = false;   ///< masked loads and stores are single instructions
+  bool gathers = false; ///< a gather is worth one instruction
+  long l1 = 32 << 10;   ///< data cache, bytes
+  long l2 = 256 << 10;  ///< bytes, of one core
+
+  /// The function attribute "prefer-vector-width", in bits; 0 leaves it to LLVM.
+  int preferredWidth() const { return lanes * 32 > 256 ? lanes * 32 : 0; }
+};
+
+/// The description of `cpu`: "native", or a name that LLVM knows (x86-64, x86-64-v3, haswell,
+/// skylake-avx512, znver4, ...). A name it does not know has the baseline's description.
+TargetDescription describeTarget(std::string_view cpu);
+
+} // namespace qkv

@@ -1,0 +1,129 @@
+// The whole pipeline: every pass in order, by stage, with the reason for its position.
+//
+// In: a module at some stage. Out: the same module at a later one. Each stage's text parses
+// back and goes on from there: nothing passes from one stage to the next but the module.
+#include "compiler/pipeline/Pipeline.h"
+
+#include "compiler/pipeline/Registration.h"
+
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "llvm/ADT/StringExtras.h"
+
+namespace qkv {
+namespace {
+
+/// A step on the way to `stage`: a pipeline of passes on the module, in MLIR's notation, where
+/// CPU stands for the target's name.
+struct Step {
+  Stage stage;
+  const char *passes;
+  const char *why;
+};
+
+constexpr Step steps[] = {
+    // ---- step: the stream-derived program. Here will stand the derivation of the
+    // incremental form (what is read at another position becomes state) and the split into
+    // once-at-load, once-per-session and per-step parts; until then the stage is `graph`.
+
+    // ---- fused: groups of equations that run as one loop nest. Here will stand the fusion
+    // of softmax-weighted sums (attention), before the elementwise one: it must see the
+    // equations apart.
+    {Stage::Fused, "canonicalize,cse", "irgen writes an equation as it reads"},
+
+    // ---- kernels: buffers, then loops and vectors on them.
+    {Stage::Kernels, "eliminate-empty-tensors",
+     "a value that ends in a slice or a result is computed in place there"},
+    {Stage::Kernels,
+     "one-shot-bufferize{bufferize-function-boundaries=true "
+     "function-boundary-type-conversion=identity-layout-map buffer-alignment=0}",
+     "one analysis over the whole module decides what is written in place; the runtime's "
+     "allocator aligns, so the allocations need not"},
+    {Stage::Kernels, "canonicalize,cse",
+     "loops lose the buffers they only hand through, which the two next steps would follow"},
+    {Stage::Kernels, "func.func(buffer-hoisting,buffer-loop-hoisting)",
+     "no allocation in a loop whose size is known before it"},
+    {Stage::Kernels,
+     "ownership-based-buffer-deallocation,canonicalize,buffer-deallocation-simplification,"
+     "bufferization-lower-deallocations,cse,canonicalize",
+     "sound for every shape of control flow; all decided at compile time in ours"},
+    {Stage::Kernels, "func.func(qkv-free-early)",
+     "behind the analysis above, which frees at the end of blocks"},
+    {Stage::Kernels, "func.func(qkv-lower-copies)", "one form for the lowering that follows"},
+    {Stage::Kernels, "func.func(convert-linalg-to-loops)", "plain loops"},
+    {Stage::Kernels, "canonicalize,cse", "what the lowering wrote per operand folds here"},
+
+    // ---- llvm: one dialect after the other.
+    {Stage::Llvm, "qkv-export-entries", "while they are still func.func"},
+    {Stage::Llvm, "qkv-lower-checks", "makes scf and calls, so before both are lowered"},
+    {Stage::Llvm, "convert-vector-to-scf{full-unroll=true target-rank=1}",
+     "vectors of more than one dimension, if any"},
+    {Stage::Llvm, "convert-scf-to-cf,expand-strided-metadata,lower-affine",
+     "views become sizes and strides, the affine maps among them arithmetic"},
+    {Stage::Llvm,
+     "convert-vector-to-llvm,convert-math-to-llvm,convert-math-to-libm,convert-ub-to-llvm",
+     "what LLVM has an intrinsic for takes it; libm has the rest"},
+    {Stage::Llvm,
+     "finalize-memref-to-llvm{use-generic-functions=true},convert-arith-to-llvm,"
+     "convert-index-to-llvm,convert-cf-to-llvm,convert-func-to-llvm,reconcile-unrealized-casts",
+     "memref before func: descriptors must have their final form when signatures change"},
+    {Stage::Llvm, "canonicalize,cse", "descriptors taken apart again"},
+    {Stage::Llvm, "ensure-debug-info-scope-on-llvm-func{emission-kind=LineTablesOnly}",
+     "locations are still spans of the model file: line tables name its lines"},
+    {Stage::Llvm, "qkv-finish-module{cpu=CPU}", "last: it names and marks what the others made"},
+};
+
+} // namespace
+
+const char *stageName(Stage stage) {
+  constexpr const char *names[] = {"graph", "step", "fused", "kernels", "llvm"};
+  return names[static_cast<int>(stage)];
+}
+
+std::optional<Stage> stageByName(std::string_view name) {
+  for (Stage stage : {Stage::Graph, Stage::Step, Stage::Fused, Stage::Kernels, Stage::Llvm})
+    if (name == stageName(stage))
+      return stage;
+  return std::nullopt;
+}
+
+std::vector<std::string> stagePasses(Stage from, Stage to, const PipelineOptions &options) {
+  std::vector<std::string> passes;
+  for (const Step &step : steps) {
+    if (step.stage <= from || step.stage > to)
+      continue;
+    std::string text = step.passes;
+    for (size_t at; (at = text.find("CPU")) != std::string::npos;)
+      text.replace(at, 3, options.cpu);
+    passes.push_back(text);
+  }
+  return passes;
+}
+
+bool runPipeline(mlir::ModuleOp module, Stage from, Stage to, const PipelineOptions &options,
+                 std::string &error) {
+  registerAllPasses();
+  mlir::PassManager manager(module.getContext());
+  manager.enableVerifier(options.verifyEach);
+  llvm::raw_string_ostream out(error);
+  // What a pass reports is kept, not printed: the caller decides how a defect is shown.
+  mlir::ScopedDiagnosticHandler handler(module.getContext(), [&](mlir::Diagnostic &diagnostic) {
+    out << diagnostic.getLocation() << ": " << diagnostic << "\n";
+    for (mlir::Diagnostic &note : diagnostic.getNotes())
+      out << "  " << note << "\n";
+    return mlir::success();
+  });
+  for (const std::string &passes : stagePasses(from, to, options))
+    if (mlir::failed(mlir::parsePassPipeline(passes, manager, out)))
+      return false;
+  if (mlir::succeeded(manager.run(module))) {
+    error.clear();
+    return true;
+  }
+  if (error.empty())
+    error = "a pass failed without a message";
+  return false;
+}
+
+} // namespace qkv
