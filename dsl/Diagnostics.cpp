@@ -174,27 +174,29 @@ void show(std::ostream &out, const Diagnostic &diagnostic, const Palette &palett
 
 } // namespace
 
-Diagnostic &Diagnostics::error(Span at, std::string message, std::string rule) {
-  for (const Diagnostic &said : all_)
-    if (said.severity == Severity::Error && said.span.source == at.source &&
-        said.span.begin == at.begin && said.span.end == at.end && said.message == message) {
+Diagnostic &Diagnostics::add(Severity severity, Span at, std::string message, std::string rule) {
+  size_t place = std::hash<std::string>()(message) * 31 + at.begin * 7 + at.end;
+  auto [first, last] = places_.equal_range(place);
+  for (; first != last; ++first) {
+    const Diagnostic &said = all_[first->second];
+    if (said.severity == severity && said.span.source == at.source && said.span.begin == at.begin &&
+        said.span.end == at.end && said.message == message) {
       dropped_ = Diagnostic();
       return dropped_;
     }
-  ++errors_;
-  all_.push_back({Severity::Error, at, std::move(message), std::move(rule), {}, {}});
+  }
+  places_.emplace(place, all_.size());
+  errors_ += severity == Severity::Error;
+  all_.push_back({severity, at, std::move(message), std::move(rule), {}, {}});
   return all_.back();
 }
 
+Diagnostic &Diagnostics::error(Span at, std::string message, std::string rule) {
+  return add(Severity::Error, at, std::move(message), std::move(rule));
+}
+
 Diagnostic &Diagnostics::warning(Span at, std::string message, std::string rule) {
-  for (const Diagnostic &said : all_)
-    if (said.severity == Severity::Warning && said.span.source == at.source &&
-        said.span.begin == at.begin && said.span.end == at.end && said.message == message) {
-      dropped_ = Diagnostic();
-      return dropped_;
-    }
-  all_.push_back({Severity::Warning, at, std::move(message), std::move(rule), {}, {}});
-  return all_.back();
+  return add(Severity::Warning, at, std::move(message), std::move(rule));
 }
 
 void Diagnostics::render(std::ostream &out, bool color) const {

@@ -8,6 +8,7 @@
 
 #include <iosfwd>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace qkv {
@@ -54,7 +55,10 @@ public:
   void render(std::ostream &out, bool color) const;
 
 private:
+  Diagnostic &add(Severity severity, Span at, std::string message, std::string rule);
+
   std::vector<Diagnostic> all_;
+  std::unordered_multimap<size_t, size_t> places_; // hash of place and message -> index in all_
   Diagnostic dropped_;
   size_t errors_ = 0;
 };

@@ -3,7 +3,8 @@
 namespace qkv {
 std::optional<std::string> format(const Source &source, Diagnostics &diagnostics) {
   parse(source, diagnostics);
-  if (diagnostics.hasErrors()) return std::nullopt;
+  if (diagnostics.hasErrors())
+    return std::nullopt;
   return source.text();
 }
-}
+} // namespace qkv

@@ -178,6 +178,9 @@ std::string normalised(std::string_view name) {
   return result;
 }
 
+/// How many characters and numbers are complained about in one file.
+constexpr size_t maxReports = 50;
+
 class Scanner {
 public:
   Scanner(const Source &source, Diagnostics &diagnostics)
@@ -192,6 +195,14 @@ public:
   }
 
 private:
+  /// A file of noise is said to be one, not described.
+  Diagnostic &error(Span at, std::string message, const char *rule) {
+    if (++reported_ <= maxReports)
+      return diagnostics_.error(at, std::move(message), rule);
+    silent_ = Diagnostic();
+    return silent_;
+  }
+
   Span from(uint32_t begin) const { return {&source_, begin, at_}; }
 
   Token &push(Kind kind, uint32_t begin, std::string text) {
@@ -224,9 +235,13 @@ private:
     }
   }
 
-  uint32_t lineEnd() const {
-    size_t end = std::min(text_.find('\n', at_), text_.size());
-    return static_cast<uint32_t>(end > at_ && text_[end - 1] == '\r' ? end - 1 : end);
+  /// Remembered, because a long line may hold many strings.
+  uint32_t lineEnd() {
+    if (lineEnd_ < at_) {
+      size_t end = std::min(text_.find('\n', at_), text_.size());
+      lineEnd_ = static_cast<uint32_t>(end > at_ && text_[end - 1] == '\r' ? end - 1 : end);
+    }
+    return lineEnd_;
   }
 
   /// Inside comments and strings every character is as good as another, except what is none.
@@ -234,10 +249,10 @@ private:
     for (uint32_t i = begin; i < end;) {
       Character c = characterAt(text_, i);
       if (c.code <= 0) {
-        diagnostics_.error({&source_, i, i + 1},
-                           c.code == 0 ? std::string("a zero byte in ") + where
-                                       : std::string("this byte in ") + where + " is not UTF-8",
-                           "G8");
+        error({&source_, i, i + 1},
+              c.code == 0 ? std::string("a zero byte in ") + where
+                          : std::string("this byte in ") + where + " is not UTF-8",
+              "G8");
         return;
       }
       i += c.length;
@@ -261,7 +276,7 @@ private:
     bool whole = true, sound = true;
     auto wrong = [&](std::string message, const char *hint) {
       if (sound)
-        diagnostics_.error(from(begin), std::move(message), "G10").hint(hint);
+        error(from(begin), std::move(message), "G10").hint(hint);
       sound = false;
     };
     auto peek = [&](uint32_t ahead) {
@@ -304,19 +319,18 @@ private:
                            : std::from_chars(first, last, token.number).ec;
     if (code != std::errc()) {
       token.number = 0;
-      diagnostics_.error(token.span,
-                         whole
-                             ? "this integer is beyond 64 bits (the largest is 9223372036854775807)"
-                             : "this number is beyond what double precision holds",
-                         "G10");
+      error(token.span,
+            whole ? "this integer is beyond 64 bits (the largest is 9223372036854775807)"
+                  : "this number is beyond what double precision holds",
+            "G10");
     }
   }
 
   void string(char quote) {
     uint32_t begin = at_++;
     uint32_t end = lineEnd();
-    size_t close = text_.find(quote, at_);
-    bool closed = close != std::string_view::npos && close < end;
+    size_t close = text_.substr(0, end).find(quote, at_);
+    bool closed = close != std::string_view::npos;
     uint32_t stop = closed ? static_cast<uint32_t>(close) : end;
     std::string content(text_.substr(at_, stop - at_));
     checkBytes(at_, stop, "a string");
@@ -324,14 +338,12 @@ private:
     if (quote == '\'') {
       if (!closed)
         at_ = begin + 1;
-      diagnostics_.error(from(begin), "a string stands in double quotes", "G10")
-          .hint("write \"...\"");
+      error(from(begin), "a string stands in double quotes", "G10").hint("write \"...\"");
       push(closed ? Kind::String : Kind::Bad, begin, content);
       return;
     }
     if (!closed)
-      diagnostics_.error(from(begin),
-                         "this string has no '\"' at its end; a string stands on one line", "G10");
+      error(from(begin), "this string has no '\"' at its end; a string stands on one line", "G10");
     push(Kind::String, begin, content);
   }
 
@@ -342,7 +354,7 @@ private:
       uint32_t begin = at_;
       at_ += static_cast<uint32_t>(candidate.written.size());
       if (candidate.message)
-        diagnostics_.error(from(begin), candidate.message, candidate.rule).hint(candidate.hint);
+        error(from(begin), candidate.message, candidate.rule).hint(candidate.hint);
       push(candidate.kind, begin, std::string(candidate.text));
       return true;
     }
@@ -373,15 +385,14 @@ private:
     Character c = characterAt(text_, at_);
     at_ += c.length;
     if (c.code > 0 && utf8proc_category(c.code) == UTF8PROC_CATEGORY_ZS) {
-      diagnostics_.error(from(begin), "this " + codePoint(c.code) + " is not a plain space", "G8")
+      error(from(begin), "this " + codePoint(c.code) + " is not a plain space", "G8")
           .hint("write a plain space");
       return;
     }
     if (c.code <= 0) {
       while (at_ < text_.size() && characterAt(text_, at_).code == c.code)
         ++at_;
-      diagnostics_.error(from(begin),
-                         c.code == 0 ? "zero bytes are not text" : "this is not UTF-8 text", "G8");
+      error(from(begin), c.code == 0 ? "zero bytes are not text" : "this is not UTF-8 text", "G8");
       push(Kind::Bad, begin, "");
       return;
     }
@@ -390,15 +401,15 @@ private:
       at_ += c.length;
     std::string_view character = text_.substr(begin, c.length);
     bool visible = c.code > 0x20 && c.code != 0x7F && utf8proc_charwidth(c.code) > 0;
-    Diagnostic &error =
-        diagnostics_.error(from(begin),
-                           (visible ? "'" + std::string(character) + "'" +
-                                          (c.code < 0x80 ? "" : " (" + codePoint(c.code) + ")")
-                                    : "the character " + codePoint(c.code)) +
-                               " has no meaning in the language",
-                           "G8");
+    Diagnostic &diagnostic =
+        error(from(begin),
+              (visible ? "'" + std::string(character) + "'" +
+                             (c.code < 0x80 ? "" : " (" + codePoint(c.code) + ")")
+                       : "the character " + codePoint(c.code)) +
+                  " has no meaning in the language",
+              "G8");
     if (c.code == '@')
-      error.hint("a matrix product is a sum: sum[k](a[i,k] * b[k,j])");
+      diagnostic.hint("a matrix product is a sum: sum[k](a[i,k] * b[k,j])");
     push(Kind::Bad, begin, std::string(character));
   }
 
@@ -412,7 +423,9 @@ private:
   std::string_view text_;
   Diagnostics &diagnostics_;
   Tokens out_;
-  uint32_t at_ = 0, line_ = 1;
+  size_t reported_ = 0;
+  Diagnostic silent_;
+  uint32_t at_ = 0, line_ = 1, lineEnd_ = 0;
   bool newLine_ = true;
 };
 

@@ -70,13 +70,26 @@ template <bool Label> struct Word : x3::parser<Word<Label>> {
 
 } // namespace qkv::grammar
 
-// What a failure of `>` calls them.
+// What a failure of `>` calls them: a sign by its spelling, a rule by its name, everything
+// else by what it begins with.
 namespace boost::spirit::x3 {
 template <> struct get_info<qkv::grammar::Sign> {
   using result_type = std::string;
   std::string operator()(qkv::grammar::Sign const &sign) const {
     return "'" + std::string(qkv::lexical::spelling(sign.kind)) + "'";
   }
+};
+template <class Subject, class Action> struct get_info<action<Subject, Action>> {
+  using result_type = std::string;
+  std::string operator()(action<Subject, Action> const &p) const { return what(p.subject); }
+};
+template <class Left, class Right> struct get_info<sequence<Left, Right>> {
+  using result_type = std::string;
+  std::string operator()(sequence<Left, Right> const &p) const { return what(p.left); }
+};
+template <class Left, class Right> struct get_info<alternative<Left, Right>> {
+  using result_type = std::string;
+  std::string operator()(alternative<Left, Right> const &p) const { return what(p.right); }
 };
 } // namespace boost::spirit::x3
 

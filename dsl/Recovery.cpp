@@ -126,6 +126,8 @@ private:
     bool sound = attempt([&] { grammar::readSignature(at_, last_ + 1, definition); });
     sound = body(sound, definition.body) && sound;
     definition.span = join(begin->span, (at_ - 1)->span);
+    if (isDefinition(at_->kind)) // its brace was missing
+      return;
     if (!attempt([&] { expectEnd(); }))
       skip();
     else if (sound)
@@ -161,18 +163,22 @@ private:
   /// A body in braces. It is read for its errors even if what is before it was not sound, as
   /// long as its brace can be found.
   bool body(bool headSound, std::vector<ast::Statement> &into) {
-    if (!headSound)
+    if (headSound)
+      headSound = attempt([&] { expect(Kind::LeftBrace); });
+    else
       skip(/*stopAtBrace=*/true);
-    if (at_->kind != Kind::LeftBrace) {
-      if (headSound)
-        attempt([&] { expect(Kind::LeftBrace); });
-      if (at_->kind == Kind::StatementEnd && at_[1].kind == Kind::LeftBrace)
+    if (!headSound) {
+      // Its author may have put `->` or the brace on lines of their own.
+      while (at_->kind == Kind::StatementEnd &&
+             (at_[1].kind == Kind::LeftBrace || at_[1].kind == Kind::Arrow)) {
         ++at_;
+        skip(/*stopAtBrace=*/true);
+      }
       if (at_->kind != Kind::LeftBrace)
         return false;
-      headSound = false;
+      ++at_;
     }
-    Place brace = at_++;
+    Place brace = at_ - 1;
     ++depth_;
     bool closed = statements(brace, into);
     --depth_;
@@ -195,8 +201,11 @@ private:
     if (diagnostics_.errorCount() - errorsBefore_ > maxErrors)
       return false;
     ++missingBraces_;
+    Span place = at_->span;
+    if (at_->kind == Kind::EndOfFile)
+      place.begin = place.end = at_[-1].span.end;
     diagnostics_
-        .error(at_->span,
+        .error(place,
                "expected '}' to close the '{' of line " + std::to_string(brace->line) +
                    (at_->kind == Kind::EndOfFile ? ", but the file ends here"
                                                  : ": definitions stand outside of each other"))

@@ -37,7 +37,7 @@ public:
         found_(*at_) {}
 
   void give() {
-    if (found_.kind == Kind::Bad)
+    if (found_.kind == Kind::Bad || unsoundString())
       return;
     if (misplacedWord() || needsBrackets() || reservedName() || misplacedEquals() ||
         statementHead())
@@ -96,6 +96,14 @@ private:
       }
     }
     return nullptr;
+  }
+
+  /// The scanner has said already what is wrong with its quotes.
+  bool unsoundString() const {
+    const std::string &text = found_.span.source->text();
+    return found_.kind == Kind::String &&
+           (text[found_.span.begin] != '"' || found_.span.end - found_.span.begin < 2 ||
+            text[found_.span.end - 1] != '"');
   }
 
   bool guardBefore() const {
@@ -190,6 +198,8 @@ private:
       error("a letter gets its range with '<'", "G5").hint("write index i < T");
       return true;
     }
+    if (wants("']'"))
+      return false;
     Place open = opener();
     if (wants("')'") && before() == Kind::Name && open && open != first_ &&
         open[-1].kind == Kind::Name) {
@@ -204,6 +214,10 @@ private:
   bool statementHead() {
     if (atStart() && !wants("the end of the statement")) {
       error("a statement cannot begin with " + describe(found_), "G1");
+      return true;
+    }
+    if (wants("'='") && before() == Kind::Drop && found_.kind == Kind::LeftBracket) {
+      error("'_' drops a result and takes no indices", "G10");
       return true;
     }
     if (!wants("'='") || found_.kind != Kind::LeftParen)
@@ -265,6 +279,7 @@ private:
   void generic() {
     const char *rule = wants("an expression") || wants("'then'") || wants("'else'") ? "G2"
                        : wantsName()                                                ? "G10"
+                       : wants("'<'")                                               ? "G5"
                                                                                     : "";
     generic(wanted_, rule);
   }
