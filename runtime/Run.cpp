@@ -48,7 +48,9 @@ bool failSite(const qkv_model &model, const RunState &state, qkv_error *error) {
   const qkv_site &site = model.sites[state.site];
   const char *what = site.what && site.what[0] ? site.what : nullptr;
   std::string text;
-  if (site.kind == 1)
+  if (site.kind == 2)
+    text = what ? what : "";
+  else if (site.kind == 1)
     text = format("%s is 0 [T2]", what ? what : "divisor");
   else
     text = format("%s is %lld, outside 0 <= index < %lld [A1]", what ? what : "index",

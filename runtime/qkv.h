@@ -34,7 +34,9 @@ typedef struct qkv_site {
   int32_t line, column, length;
   /* What is checked, in the language's terms: "index of wte along p". */
   const char *what;
-  int32_t kind; /* 0: index out of range (A1); 1: zero divisor (T2) */
+  /* 0: index out of range (A1); 1: zero divisor (T2); 2: `what` is the whole message (the
+   * interpreter's, which finds the place and the values itself) */
+  int32_t kind;
 } qkv_site;
 
 typedef struct qkv_size {
@@ -144,6 +146,22 @@ void *const *qkv_weights_params(const qkv_weights *weights);
  * DAZ and restores the caller's mode. Safe from several threads at once. */
 int qkv_run(const qkv_model *model, const qkv_weights *weights, const int64_t *sizes,
             void *const *inputs, void *const *results, int last_only, qkv_error *error);
+
+/* ---- the C interface of built models: what the functions of their headers call ---- */
+
+typedef struct qkv_handle qkv_handle;   /* a model with its weights; immutable once opened */
+typedef struct qkv_session qkv_session; /* one caller's; one thread at a time */
+
+/* `weights` as in qkv_weights_open; null: beside or inside the file that holds `model`. */
+qkv_handle *qkv_open(const qkv_model *model, const char *weights, qkv_error *error);
+void qkv_close(qkv_handle *handle);
+qkv_session *qkv_session_open(const qkv_handle *handle, qkv_error *error);
+void qkv_session_close(qkv_session *session);
+
+/* `arguments` is a struct of eight-byte members: its own size, the sizes, a pointer for each
+ * input, then each result; results beyond its size are not wanted. 0, or -1 with *error set. */
+int qkv_session_run(qkv_session *session, const void *arguments, qkv_error *error,
+                    int32_t last_only);
 
 /* The whole program around a model: options, files, text. Returns the exit code. */
 int qkv_main(const qkv_model *model, int argc, char **argv);

@@ -1,0 +1,66 @@
+// `main` and the C interface as functions of the program: each hands the model's constant and
+// its own arguments to the runtime, which does the work for all models (runtime/CInterface.cpp).
+//
+// Holds: these functions run before the CPU was checked, so they are made for the baseline.
+#include "compiler/native/Entries.h"
+#include "compiler/native/Header.h"
+
+#include "llvm/IR/IRBuilder.h"
+
+namespace qkv {
+namespace {
+
+/// `name` calls `callee` with `before` (if any), then its own arguments, then `after` (if any).
+void addForward(NativeModule &native, const std::string &name, const char *callee,
+                llvm::Type *result, std::vector<llvm::Type *> types, llvm::Value *before = nullptr,
+                llvm::Value *after = nullptr) {
+  llvm::Module &module = *native.module;
+  auto *function = llvm::Function::Create(llvm::FunctionType::get(result, types, false),
+                                          llvm::Function::ExternalLinkage, name, module);
+  function->addFnAttr("target-cpu", module.getTargetTriple().isX86() ? "x86-64" : "generic");
+  function->addFnAttr("target-features", "");
+  std::vector<llvm::Value *> arguments;
+  if (before)
+    arguments.push_back(before);
+  for (llvm::Argument &argument : function->args())
+    arguments.push_back(&argument);
+  if (after)
+    arguments.push_back(after);
+  std::vector<llvm::Type *> calleeTypes;
+  for (llvm::Value *argument : arguments)
+    calleeTypes.push_back(argument->getType());
+  llvm::IRBuilder<> builder(llvm::BasicBlock::Create(native.context, "", function));
+  llvm::Value *value = builder.CreateCall(
+      module.getOrInsertFunction(callee, llvm::FunctionType::get(result, calleeTypes, false)),
+      arguments);
+  if (result->isVoidTy())
+    builder.CreateRetVoid();
+  else
+    builder.CreateRet(value);
+}
+
+} // namespace
+
+void addMain(NativeModule &native, llvm::GlobalVariable *model) {
+  auto *pointer = llvm::PointerType::getUnqual(native.context);
+  auto *number = llvm::Type::getInt32Ty(native.context);
+  addForward(native, "main", "qkv_main", number, {number, pointer}, model);
+}
+
+void addCInterface(NativeModule &native, llvm::GlobalVariable *model) {
+  auto *pointer = llvm::PointerType::getUnqual(native.context);
+  auto *number = llvm::Type::getInt32Ty(native.context);
+  auto *nothing = llvm::Type::getVoidTy(native.context);
+  std::string prefix = cPrefix(native.description);
+  addForward(native, prefix + "_open", "qkv_open", pointer, {pointer, pointer}, model);
+  addForward(native, prefix + "_close", "qkv_close", nothing, {pointer});
+  addForward(native, prefix + "_session_open", "qkv_session_open", pointer, {pointer, pointer});
+  addForward(native, prefix + "_session_close", "qkv_session_close", nothing, {pointer});
+  addForward(native, prefix + "_run", "qkv_session_run", number, {pointer, pointer, pointer},
+             nullptr, llvm::ConstantInt::get(number, 0));
+  if (native.description.hasLast)
+    addForward(native, prefix + "_run_last", "qkv_session_run", number, {pointer, pointer, pointer},
+               nullptr, llvm::ConstantInt::get(number, 1));
+}
+
+} // namespace qkv

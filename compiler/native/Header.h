@@ -1,0 +1,17 @@
+// The C header of a model. In: a description. Out: text that C and C++ programs include, without
+// any other file of qkv. Holds: its structs are what runtime/CInterface.cpp reads.
+#pragma once
+
+#include "compiler/native/Description.h"
+
+#include <string>
+
+namespace qkv {
+
+/// What the names of a model's C interface begin with: its own name, unless the runtime's names
+/// begin so.
+std::string cPrefix(const Description &description);
+
+std::string header(const Description &description);
+
+} // namespace qkv

@@ -1,0 +1,173 @@
+// The description as constants of the program: one qkv_model and all that it leads to.
+//
+// Holds: the structs have the layout that runtime/qkv.h has for this compiler.
+#include "compiler/native/Entries.h"
+#include "compiler/native/Extent.h"
+#include "compiler/native/ExtentCode.h"
+
+#include "llvm/IR/Constants.h"
+#include "llvm/IR/DataLayout.h"
+#include "llvm/IR/IRBuilder.h"
+#include "llvm/Support/ErrorHandling.h"
+
+namespace qkv {
+namespace {
+
+using llvm::Constant;
+
+class Constants {
+public:
+  explicit Constants(NativeModule &native)
+      : description(native.description), module(*native.module), context(native.context),
+        pointer(llvm::PointerType::getUnqual(context)) {}
+
+  llvm::GlobalVariable *model(const std::string &cpu);
+
+private:
+  Constant *number(int64_t value, unsigned bits = 32) {
+    return llvm::ConstantInt::getSigned(llvm::IntegerType::get(context, bits), value);
+  }
+  Constant *none() { return llvm::ConstantPointerNull::get(pointer); }
+
+  llvm::GlobalVariable *global(Constant *value, const std::string &name = "") {
+    auto *variable =
+        new llvm::GlobalVariable(module, value->getType(), /*isConstant=*/true,
+                                 llvm::GlobalValue::PrivateLinkage, value, "qkv." + name);
+    variable->setUnnamedAddr(llvm::GlobalValue::UnnamedAddr::Global);
+    return variable;
+  }
+  Constant *string(const std::string &text) {
+    Constant *&made = strings[text];
+    if (!made)
+      made = global(llvm::ConstantDataArray::getString(context, text), "text");
+    return made;
+  }
+  /// An array of structs of the C type T; null if there are none.
+  template <typename T> Constant *array(const std::vector<Constant *> &elements) {
+    if (elements.empty())
+      return none();
+    llvm::Type *type = elements[0]->getType();
+    checkLayout(type, sizeof(T));
+    return global(llvm::ConstantArray::get(llvm::ArrayType::get(type, elements.size()), elements));
+  }
+  void checkLayout(llvm::Type *type, size_t size) {
+    if (module.getDataLayout().getTypeAllocSize(type) != size)
+      llvm::report_fatal_error("broken invariant: a struct of runtime/qkv.h has another layout");
+  }
+  Constant *record(std::vector<Constant *> fields) {
+    return llvm::ConstantStruct::getAnon(context, fields);
+  }
+
+  Constant *values(const std::vector<Description::Value> &list);
+  Constant *param(const Description::Param &param);
+  llvm::Function *shapes();
+
+  const Description &description;
+  llvm::Module &module;
+  llvm::LLVMContext &context;
+  llvm::PointerType *pointer;
+  std::map<std::string, Constant *> strings;
+};
+
+Constant *Constants::values(const std::vector<Description::Value> &list) {
+  std::vector<Constant *> out;
+  for (const Description::Value &v : list) {
+    std::vector<Constant *> axes;
+    for (const auto &axis : v.axes)
+      axes.push_back(record({string(axis.name), number(axis.size), number(0)}));
+    out.push_back(
+        record({string(v.name), number(v.type), number(v.token),
+                number(static_cast<int64_t>(v.axes.size())), number(0), array<qkv_axis>(axes)}));
+  }
+  return array<qkv_value>(out);
+}
+
+Constant *Constants::param(const Description::Param &p) {
+  std::vector<Constant *> shape, names, stacked;
+  for (int64_t extent : p.shape)
+    shape.push_back(number(extent, 64));
+  for (const std::string &name : p.names)
+    names.push_back(string(name));
+  for (int32_t axis : p.stacked)
+    stacked.push_back(number(axis));
+  auto count = [&](const auto &list) { return number(static_cast<int64_t>(list.size())); };
+  return record(
+      {string(p.name), count(shape), count(names), array<int64_t>(shape),
+       array<const char *>(names), array<int32_t>(stacked), count(stacked), number(p.fallback),
+       number(p.fallbackParam), number(p.line), number(p.column), number(p.length),
+       llvm::ConstantFP::get(llvm::Type::getDoubleTy(context), p.fallbackNumber), string(p.file)});
+}
+
+/// void shapes(const qkv_model *, const int64_t *sizes, int64_t *extents)
+llvm::Function *Constants::shapes() {
+  llvm::IRBuilder<> builder(context);
+  llvm::Type *word = builder.getInt64Ty();
+  auto *function = llvm::Function::Create(
+      llvm::FunctionType::get(builder.getVoidTy(), {pointer, pointer, pointer}, false),
+      llvm::Function::InternalLinkage, description.name + ".shapes", module);
+  builder.SetInsertPoint(llvm::BasicBlock::Create(context, "", function));
+  std::vector<llvm::Value *> sizes;
+  for (size_t i = 0; i < description.sizes.size(); ++i)
+    sizes.push_back(
+        builder.CreateLoad(word, builder.CreateConstInBoundsGEP1_64(word, function->getArg(1), i)));
+  uint64_t at = 0;
+  for (const auto *list : {&description.inputs, &description.results})
+    for (const Description::Value &value : *list)
+      for (const auto &axis : value.axes)
+        builder.CreateStore(emit(builder, *Extent::parse(axis.extent, sizes.size()), sizes),
+                            builder.CreateConstInBoundsGEP1_64(word, function->getArg(2), at++));
+  builder.CreateRetVoid();
+  return function;
+}
+
+llvm::GlobalVariable *Constants::model(const std::string &cpu) {
+  const Description &d = description;
+  std::vector<Constant *> sizes, params, sites;
+  for (const auto &s : d.sizes)
+    sizes.push_back(record({string(s.name), number(s.max, 64), number(s.stream)}));
+  for (const auto &p : d.params)
+    params.push_back(param(p));
+  for (const Site &s : d.sites)
+    sites.push_back(record({string(s.file), number(s.line), number(s.column), number(s.length),
+                            string(s.what), number(s.kind)}));
+  auto count = [&](const auto &list) { return number(static_cast<int64_t>(list.size())); };
+  Constant *last = d.hasLast ? module.getFunction(lastEntryName(d)) : none();
+  Constant *value = record({number(sizeof(qkv_model), 64),
+                            number(QKV_ABI),
+                            number(0),
+                            string(d.name),
+                            string(d.file),
+                            string(cpu),
+                            count(sizes),
+                            count(d.inputs),
+                            count(d.results),
+                            count(params),
+                            count(sites),
+                            number(d.generatorInput),
+                            number(d.generatorSource),
+                            number(0),
+                            array<qkv_size>(sizes),
+                            values(d.inputs),
+                            values(d.results),
+                            array<qkv_param>(params),
+                            array<qkv_site>(sites),
+                            shapes(),
+                            module.getFunction(entryName(d)),
+                            last,
+                            none()});
+  checkLayout(value->getType(), sizeof(qkv_model));
+  llvm::GlobalVariable *model = global(value, "model");
+  model->setUnnamedAddr(llvm::GlobalValue::UnnamedAddr::None);
+  return model;
+}
+
+} // namespace
+
+llvm::GlobalVariable *addModel(NativeModule &module, const std::string &cpu) {
+  for (const std::string &name : {entryName(module.description), lastEntryName(module.description)})
+    if (llvm::Function *entry = module.module->getFunction(name))
+      entry->setLinkage(llvm::Function::InternalLinkage);
+  return Constants(module).model(cpu);
+}
+
+} // namespace qkv
