@@ -42,7 +42,8 @@ class Interpreter {
 public:
   /// `inputs` and `params` are by tensor number; the shapes of the inputs bind the dynamic
   /// sizes (C1). The program and the values must outlive this. Parameters are asked for
-  /// when first read.
+  /// when first read; null: the parameter's fallback is taken, or its absence is the error.
+  /// (`params` and `progress` are called on a thread that the caller waits for.)
   Interpreter(const Program &program, std::map<int, Values> inputs,
               std::function<const Values *(int tensor)> params, InterpretOptions options = {});
   ~Interpreter();
