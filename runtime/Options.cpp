@@ -71,6 +71,7 @@ bool take(int which, const char *text, Options &options, std::string &why) {
     why = format("--logits is %s, expected all or last", quote(text).c_str());
     return false;
   case Help:
+  case 'h':
     options.help = true;
     return true;
   default:
@@ -136,7 +137,7 @@ bool parseOptions(int argc, char **argv, Options &options, std::string &why) {
   opterr = 0;
   for (;;) {
     int at = optind ? optind : 1;
-    int which = getopt_long(argc, argv, ":", longOptions, nullptr);
+    int which = getopt_long(argc, argv, "+:h", longOptions, nullptr);
     if (which == -1)
       break;
     if (which == ':') {

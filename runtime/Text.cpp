@@ -47,6 +47,8 @@ bool Generator::prepare(qkv_error *error) {
       return fail(error, format("model %s has input %s beside its text: give all inputs with "
                                 "--input FILE",
                                 model.name, model.inputs[i].name));
+  if (streamSize < 0 || (model.generator_source >= 0 && sourceSize < 0))
+    return fail(error, format("model %s does not say which sizes its text has", model.name));
   std::vector<int64_t> sizes(model.size_count, 1);
   std::vector<std::vector<int64_t>> inputs, results;
   if (!shapesOf(model, sizes, inputs, results, error))
