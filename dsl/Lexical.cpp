@@ -237,7 +237,7 @@ private:
 
   /// Remembered, because a long line may hold many strings.
   uint32_t lineEnd() {
-    if (lineEnd_ < at_) {
+    if (lineEnd_ < at_ || lineEnd_ == 0) { // 0: not found yet
       size_t end = std::min(text_.find('\n', at_), text_.size());
       lineEnd_ = static_cast<uint32_t>(end > at_ && text_[end - 1] == '\r' ? end - 1 : end);
     }
