@@ -11,11 +11,16 @@ namespace {
 
 const char *className(NameClass c) {
   switch (c) {
-  case NameClass::Letter: return "a letter";
-  case NameClass::Size: return "a size";
-  case NameClass::Const: return "a constant";
-  case NameClass::Tensor: return "a tensor";
-  case NameClass::Function: return "a function";
+  case NameClass::Letter:
+    return "a letter";
+  case NameClass::Size:
+    return "a size";
+  case NameClass::Const:
+    return "a constant";
+  case NameClass::Tensor:
+    return "a tensor";
+  case NameClass::Function:
+    return "a function";
   }
   return "";
 }
@@ -46,8 +51,10 @@ void Elaborator::classify(Body &body, const std::string &name, NameClass c, Span
   auto [it, fresh] = body.names.try_emplace(name, c, span);
   if (fresh || it->second.first == c)
     return;
-  error(span, name + " is " + className(it->second.first) + " of this body already, and cannot be " +
-                  className(c) + " as well", "L1")
+  error(span,
+        name + " is " + className(it->second.first) + " of this body already, and cannot be " +
+            className(c) + " as well",
+        "L1")
       .note(it->second.second, std::string("it is ") + className(it->second.first) + " here");
 }
 
@@ -63,10 +70,10 @@ Body *Elaborator::makeBody(FileScope &file, const ast::Definition &definition, B
   b->root->body = b;
   b->root->statements = &definition.body;
   for (auto &f : definition.formals) {
-    NameClass c = f.kind == ast::Formal::Kind::Tensor   ? NameClass::Tensor
-                  : f.kind == ast::Formal::Kind::Size   ? NameClass::Size
-                  : f.kind == ast::Formal::Kind::Const  ? NameClass::Const
-                                                        : NameClass::Function;
+    NameClass c = f.kind == ast::Formal::Kind::Tensor  ? NameClass::Tensor
+                  : f.kind == ast::Formal::Kind::Size  ? NameClass::Size
+                  : f.kind == ast::Formal::Kind::Const ? NameClass::Const
+                                                       : NameClass::Function;
     auto it = b->names.find(f.name.text);
     if (it != b->names.end() && it->second.first == c)
       error(f.name.span, f.name.text + " is an argument already", "L1")
@@ -152,8 +159,9 @@ void Elaborator::declareScope(Scope &scope) {
     if (s.kind == K::Param) {
       for (auto &p : s.params) {
         if (isFn) {
-          error(p.span, "a param belongs in a block or a model; " + body.definition->name.text +
-                            " is a fn", "F2")
+          error(p.span,
+                "a param belongs in a block or a model; " + body.definition->name.text + " is a fn",
+                "F2")
               .hint("block " + body.definition->name.text + "(...) instead of fn");
           continue;
         }
@@ -199,17 +207,20 @@ void Elaborator::declareScope(Scope &scope) {
             if (w->kind == Variable::Kind::Indexed) {
               v = w;
             } else if (w->order < ownerOrder) {
-              error(target.name.span, name + " is defined already; an indexed equation never "
-                                             "redefines", "E1")
+              error(target.name.span,
+                    name + " is defined already; an indexed equation never "
+                           "redefines",
+                    "E1")
                   .note(w->span, "here")
-                  .hint("a name of its own, or " + name + " = ... without indices for a new version");
+                  .hint("a name of its own, or " + name +
+                        " = ... without indices for a new version");
               v = nullptr;
               break;
             }
           }
         if (!v) {
-          if (it != owner->variables.end() && !it->second.empty() && it->second[0]->order < ownerOrder &&
-              it->second[0]->kind != Variable::Kind::Indexed)
+          if (it != owner->variables.end() && !it->second.empty() &&
+              it->second[0]->order < ownerOrder && it->second[0]->kind != Variable::Kind::Indexed)
             continue;
           v = addVariable(*owner, name, Variable::Kind::Indexed, ownerOrder, target.name.span);
         }
@@ -225,8 +236,10 @@ void Elaborator::declareScope(Scope &scope) {
       continue;
     auto number = count->constant();
     if (!number || *number < 0 || *number > 100000) {
-      error(s.repeat->count->span, "the count of a repeat is an integer known at compile time, "
-                                   "at least 0", "F5");
+      error(s.repeat->count->span,
+            "the count of a repeat is an integer known at compile time, "
+            "at least 0",
+            "F5");
       continue;
     }
     // Names that the steps hand on: whole targets that exist where the repeat stands.
@@ -361,17 +374,17 @@ void Elaborator::elaborateScope(Scope &scope) {
       if (versions[0]->kind == Variable::Kind::Alias && versions[0] != v)
         if (const View *before = resolve(*versions[0]))
           if (before->extents != view->extents)
-            error(v->span, v->name + " goes from step to step with the shape " +
-                               shapeText(before->extents) + ", and here it is " +
-                               shapeText(view->extents), "F5");
+            error(v->span,
+                  v->name + " goes from step to step with the shape " + shapeText(before->extents) +
+                      ", and here it is " + shapeText(view->extents),
+                  "F5");
     }
   }
   // Calls whose results are all dropped.
   for (size_t i = 0; i < scope.statements->size(); ++i) {
     const ast::Statement &s = (*scope.statements)[i];
-    if (s.kind == K::Equation &&
-        std::all_of(s.targets.begin(), s.targets.end(),
-                    [](auto &t) { return t.name.text == "_"; })) {
+    if (s.kind == K::Equation && std::all_of(s.targets.begin(), s.targets.end(),
+                                             [](auto &t) { return t.name.text == "_"; })) {
       Env env;
       env.scope = &scope;
       env.order = static_cast<int>(i);

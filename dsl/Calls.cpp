@@ -66,9 +66,11 @@ std::optional<View> Elaborator::argumentView(const ast::Expr &e, Env &env,
   using K = ast::Expr::Kind;
   size_t rank = formal.letters.size();
   auto wrongRank = [&](size_t have) -> std::optional<View> {
-    error(e.span, "argument " + formal.name.text + " has " + std::to_string(rank) +
-                      (rank == 1 ? " index" : " indices") + ", and " + std::to_string(have) +
-                      (have == 1 ? " is" : " are") + " handed over", "F4")
+    error(e.span,
+          "argument " + formal.name.text + " has " + std::to_string(rank) +
+              (rank == 1 ? " index" : " indices") + ", and " + std::to_string(have) +
+              (have == 1 ? " is" : " are") + " handed over",
+          "F4")
         .note(formal.span, "the argument");
     return std::nullopt;
   };
@@ -82,7 +84,8 @@ std::optional<View> Elaborator::argumentView(const ast::Expr &e, Env &env,
   Env inner = env;
   inner.whole = false;
   if (e.kind == K::Name || e.kind == K::Access) {
-    Variable *v = env.letters.count(e.name.text) ? nullptr : find(env.scope, e.name.text, env.order);
+    Variable *v =
+        env.letters.count(e.name.text) ? nullptr : find(env.scope, e.name.text, env.order);
     if (!v) {
       if (e.kind == K::Name)
         name(e, inner);
@@ -102,6 +105,8 @@ std::optional<View> Elaborator::argumentView(const ast::Expr &e, Env &env,
         return std::nullopt;
       view.leading.push_back(i);
     }
+    if (view.tensor >= 0 && program_->tensors[view.tensor].instance == env.scope->body->instance)
+      view.own = view.leading.size();
     view.extents.erase(view.extents.begin(), view.extents.begin() + e.indices.size());
     view.names.erase(view.names.begin(), view.names.begin() + e.indices.size());
     return view;
@@ -113,7 +118,10 @@ std::optional<View> Elaborator::argumentView(const ast::Expr &e, Env &env,
       if (!views)
         return std::nullopt;
       if (views->size() != 1) {
-        error(e.span, e.name.text + " has " + std::to_string(views->size()) + " results; an argument is one", "F4");
+        error(e.span,
+              e.name.text + " has " + std::to_string(views->size()) +
+                  " results; an argument is one",
+              "F4");
         return std::nullopt;
       }
       View view = (*views)[0];
@@ -135,7 +143,8 @@ std::optional<View> Elaborator::argumentView(const ast::Expr &e, Env &env,
     if (auto c = staticCondition(*e.children[0], env))
       return argumentView(*e.children[*c ? 1 : 2], env, formal);
   if (!env.whole) {
-    error(e.span, "an argument is an element, a tensor with its first indices or none, or a call", "F4")
+    error(e.span, "an argument is an element, a tensor with its first indices or none, or a call",
+          "F4")
         .hint("an equation of its own for this tensor");
     return std::nullopt;
   }
@@ -162,8 +171,9 @@ std::optional<std::vector<View>> Elaborator::call(const ast::Expr &e, Env &env) 
     for (FileScope *u : env.scope->body->file->uses)
       for (auto &[n, d] : u->definitions)
         names.push_back(n);
-    static const char *builtins[] = {"exp", "log", "sqrt", "rsqrt", "tanh", "sigmoid", "erf", "sin",
-                                     "cos", "abs", "floor", "ceil", "round", "min", "max"};
+    static const char *builtins[] = {"exp",     "log",  "sqrt",  "rsqrt", "tanh",
+                                     "sigmoid", "erf",  "sin",   "cos",   "abs",
+                                     "floor",   "ceil", "round", "min",   "max"};
     names.insert(names.end(), std::begin(builtins), std::end(builtins));
     auto &d = error(at, "there is no function named " + e.name.text);
     std::string near = nearest(e.name.text, names);
@@ -210,10 +220,13 @@ std::optional<std::vector<View>> Elaborator::call(const ast::Expr &e, Env &env) 
     if (!a.name)
       given.push_back(a.value.get());
   if (given.size() != formals.size()) {
-    error(e.span, e.name.text + " takes " + std::to_string(formals.size()) +
-                      (formals.size() == 1 ? " tensor" : " tensors") + " by position, and " +
-                      std::to_string(given.size()) + (given.size() == 1 ? " is" : " are") + " given", "F1")
-        .note(definition.signatureSpan ? definition.signatureSpan : definition.span, "its signature");
+    error(e.span,
+          e.name.text + " takes " + std::to_string(formals.size()) +
+              (formals.size() == 1 ? " tensor" : " tensors") + " by position, and " +
+              std::to_string(given.size()) + (given.size() == 1 ? " is" : " are") + " given",
+          "F1")
+        .note(definition.signatureSpan ? definition.signatureSpan : definition.span,
+              "its signature");
     return std::nullopt;
   }
   std::vector<View> views;
@@ -241,9 +254,11 @@ bool Elaborator::bindFormal(Body &body, const ast::Formal &formal, const View &v
     const ast::Name &l = formal.letters[a];
     auto [it, fresh] = body.root->letters.try_emplace(l.text, view.extents[a]);
     if (!fresh && it->second != view.extents[a]) {
-      error(at, "the letter " + l.text + " of " + body.definition->name.text + " ranges over " +
-                    it->second.text(program_->atoms) + " by another argument, and over " +
-                    view.extents[a].text(program_->atoms) + " by this one", "E4")
+      error(at,
+            "the letter " + l.text + " of " + body.definition->name.text + " ranges over " +
+                it->second.text(program_->atoms) + " by another argument, and over " +
+                view.extents[a].text(program_->atoms) + " by this one",
+            "E4")
           .note(l.span, "the letter");
       return false;
     }
@@ -271,8 +286,10 @@ bool Elaborator::bindNamed(const ast::Expr &e, Body &body, Env &env) {
       for (auto &f : d.formals)
         if (f.kind != ast::Formal::Kind::Tensor)
           names.push_back(f.name.text);
-      auto &x = error(a.name->span, formal ? a.name->text + " is a tensor; tensors are given by position"
-                                           : d.name.text + " has no argument named " + a.name->text, "F1");
+      auto &x = error(a.name->span,
+                      formal ? a.name->text + " is a tensor; tensors are given by position"
+                             : d.name.text + " has no argument named " + a.name->text,
+                      "F1");
       if (std::string near = nearest(a.name->text, names); !near.empty())
         x.hint("did you mean " + near + "?");
       ok = false;
@@ -294,8 +311,9 @@ bool Elaborator::bindNamed(const ast::Expr &e, Body &body, Env &env) {
       }
       if (f.definition->kind == ast::Definition::Kind::Block &&
           d.kind == ast::Definition::Kind::Fn) {
-        error(a.value->span, a.value->name.text + " is a block, and the fn " + d.name.text +
-                                 " cannot call it", "F2")
+        error(a.value->span,
+              a.value->name.text + " is a block, and the fn " + d.name.text + " cannot call it",
+              "F2")
             .hint("make " + d.name.text + " a block");
         ok = false;
         continue;
@@ -339,7 +357,8 @@ bool Elaborator::bindNamed(const ast::Expr &e, Body &body, Env &env) {
 }
 
 std::optional<std::vector<View>> Elaborator::instantiate(const ast::Expr &e, FunctionRef f,
-                                                         const std::vector<View> &tensors, Env &env) {
+                                                         const std::vector<View> &tensors,
+                                                         Env &env) {
   Body &caller = *env.scope->body;
   if (bodies_.size() > 2000000) {
     error(e.span, "this model makes more than two million calls");
@@ -366,7 +385,8 @@ std::optional<std::vector<View>> Elaborator::instantiate(const ast::Expr &e, Fun
       freeLetters(i, letters);
   }
   for (int l : env.bound)
-    if (letters.count(l) && std::find(body->lifted.begin(), body->lifted.end(), l) == body->lifted.end())
+    if (letters.count(l) &&
+        std::find(body->lifted.begin(), body->lifted.end(), l) == body->lifted.end())
       body->lifted.push_back(l);
   // Only elements for which the guards around the call hold are needed. A guard that needs
   // another letter too cannot be said here.
@@ -414,9 +434,11 @@ std::optional<std::vector<View>> Elaborator::results(Body &body, Span at) {
       continue;
     }
     if (view->rank() != r.letters.size()) {
-      error(r.span, "the result " + r.name.text + " has " + std::to_string(r.letters.size()) +
-                        (r.letters.size() == 1 ? " index" : " indices") + " in the signature, and is defined with " +
-                        std::to_string(view->rank()), "E2")
+      error(r.span,
+            "the result " + r.name.text + " has " + std::to_string(r.letters.size()) +
+                (r.letters.size() == 1 ? " index" : " indices") +
+                " in the signature, and is defined with " + std::to_string(view->rank()),
+            "E2")
           .note(v->span, "here");
       ok = false;
       continue;
@@ -425,17 +447,21 @@ std::optional<std::vector<View>> Elaborator::results(Body &body, Span at) {
       bool found = false;
       auto extent = letterExtent(r.letters[a].text, body.root, *body.file, found);
       if (!found) {
-        error(r.letters[a].span, r.letters[a].text + " is no letter of an argument; its range comes "
-                                                     "from an index", "L3")
+        error(r.letters[a].span,
+              r.letters[a].text + " is no letter of an argument; its range comes "
+                                  "from an index",
+              "L3")
             .hint("index " + r.letters[a].text + " < ...");
         ok = false;
         break;
       }
       if (!extent || *extent != view->extents[a]) {
         if (extent)
-          error(r.letters[a].span, r.letters[a].text + " ranges over " + extent->text(program_->atoms) +
-                                       ", and index " + std::to_string(a + 1) + " of " + r.name.text +
-                                       " over " + view->extents[a].text(program_->atoms), "E4")
+          error(r.letters[a].span,
+                r.letters[a].text + " ranges over " + extent->text(program_->atoms) +
+                    ", and index " + std::to_string(a + 1) + " of " + r.name.text + " over " +
+                    view->extents[a].text(program_->atoms),
+                "E4")
               .note(v->span, r.name.text + " is defined here");
         ok = false;
         break;

@@ -29,8 +29,9 @@ FileScope *Elaborator::load(const Source &source) {
   for (auto &s : f->file.statements) {
     using K = ast::Statement::Kind;
     if (s.kind != K::Size && s.kind != K::Const && s.kind != K::Index) {
-      error(s.span, s.kind == K::Param ? "a param belongs in a block or a model"
-                                       : "only sizes, constants and indices stand outside of a body");
+      error(s.span, s.kind == K::Param
+                        ? "a param belongs in a block or a model"
+                        : "only sizes, constants and indices stand outside of a body");
       continue;
     }
     for (auto &d : s.declarations) {
@@ -40,7 +41,8 @@ FileScope *Elaborator::load(const Source &source) {
         if (m->count(d.name.text))
           before = (*m)[d.name.text];
       if (before)
-        error(d.name.span, d.name.text + " is declared already", "L1").note(before->name.span, "here");
+        error(d.name.span, d.name.text + " is declared already", "L1")
+            .note(before->name.span, "here");
       else
         map[d.name.text] = &d;
     }
@@ -86,7 +88,8 @@ void Elaborator::staticChecks(FileScope &file) {
         [&](const std::vector<ast::Statement> &statements) {
           for (auto &s : statements) {
             for (auto &p : s.params)
-              error(p.span, "a param belongs in a block or a model; " + d.name.text + " is a fn", "F2")
+              error(p.span, "a param belongs in a block or a model; " + d.name.text + " is a fn",
+                    "F2")
                   .hint("block " + d.name.text + "(...) instead of fn");
             if (s.repeat)
               scan(s.repeat->body);
@@ -112,7 +115,8 @@ void Elaborator::symbolic(FileScope &file, const ast::Definition &definition) {
   Body *body = makeBody(file, definition, nullptr);
   body->path = definition.name.text + ".";
   auto atom = [&](const std::string &name) {
-    return Size::atom(scratch.atoms.add({SizeAtom::Kind::Dynamic, name, int64_t(1) << 20, nullptr, nullptr}));
+    return Size::atom(
+        scratch.atoms.add({SizeAtom::Kind::Dynamic, name, int64_t(1) << 20, nullptr, nullptr}));
   };
   bool ok = true;
   for (auto &f : definition.formals) {
@@ -193,9 +197,10 @@ bool Elaborator::model(FileScope &file, const ast::Definition &definition, Progr
   for (auto &f : definition.formals) {
     if (f.kind != ast::Formal::Kind::Tensor) {
       if (f.kind == ast::Formal::Kind::Function || !f.fallback) {
-        error(f.span, f.kind == ast::Formal::Kind::Function
-                          ? "a model takes tensors, and no functions"
-                          : f.name.text + " of a model needs a default", "F1");
+        error(f.span,
+              f.kind == ast::Formal::Kind::Function ? "a model takes tensors, and no functions"
+                                                    : f.name.text + " of a model needs a default",
+              "F1");
         ok = false;
       } else if (auto c = constant(*f.fallback, body->root, file)) {
         body->root->constants[f.name.text] = *c;
@@ -233,10 +238,12 @@ bool Elaborator::model(FileScope &file, const ast::Definition &definition, Progr
         std::vector<std::string> names;
         for (auto &[n, d] : file.indices)
           names.push_back(n);
-        auto &d = error(l.span, "the signature of a model uses declared letters, and " + l.text +
-                                    " is none", "L7");
+        auto &d = error(
+            l.span, "the signature of a model uses declared letters, and " + l.text + " is none",
+            "L7");
         std::string near = nearest(l.text, names);
-        d.hint(near.empty() ? "index " + l.text + " < ... at the top of the file" : "did you mean " + near + "?");
+        d.hint(near.empty() ? "index " + l.text + " < ... at the top of the file"
+                            : "did you mean " + near + "?");
       }
       if (!extent) {
         ok = false;
@@ -320,7 +327,8 @@ bool Elaborator::model(FileScope &file, const ast::Definition &definition, Progr
       continue;
     error(definition.signatureSpan ? definition.signatureSpan : definition.name.span,
           "nothing binds the size " + program.atoms[atom].name +
-              ": no input has an axis whose letter ranges over exactly that size", "C1");
+              ": no input has an axis whose letter ranges over exactly that size",
+          "C1");
     return false;
   }
   // Text: logits over a stream of tokens.
@@ -365,7 +373,8 @@ std::unique_ptr<Program> check(const Source &source, Sources &sources, const Che
   elaborator.staticChecks(*file);
   std::vector<const ast::Definition *> models;
   for (auto &d : file->file.definitions)
-    if (d.kind == ast::Definition::Kind::Model && (options.model.empty() || d.name.text == options.model))
+    if (d.kind == ast::Definition::Kind::Model &&
+        (options.model.empty() || d.name.text == options.model))
       models.push_back(&d);
   Span start{&source, 0, 0};
 
@@ -401,7 +410,8 @@ std::unique_ptr<Program> check(const Source &source, Sources &sources, const Che
     sema::Elaborator scratch(sources, options, inner);
     sema::FileScope *same = scratch.load(source);
     scratch.symbolic(*same, *same->definitions[d.name.text]);
-    static const std::set<std::string> ofExtents = {"A1", "E4", "P1", "P2", "R1", "C1", "C2", "F5", ""};
+    static const std::set<std::string> ofExtents = {"A1", "E4", "P1", "P2", "R1",
+                                                    "C1", "C2", "F5", ""};
     for (auto &x : inner.all())
       if (x.severity == Severity::Error && !ofExtents.count(x.rule)) {
         auto &copy = diagnostics.error(x.span, x.message, x.rule);

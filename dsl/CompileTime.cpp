@@ -65,8 +65,10 @@ std::optional<Constant> Elaborator::declared(const ast::Declaration &d, bool isS
     }
     bool stream = e.kind == K::Stream;
     if (stream && program_->stream >= 0) {
-      error(e.span, "a model has one stream size; " + program_->atoms[program_->stream].name +
-                        " is one already", "C1");
+      error(e.span,
+            "a model has one stream size; " + program_->atoms[program_->stream].name +
+                " is one already",
+            "C1");
       return std::nullopt;
     }
     int atom = program_->atoms.add({stream ? SizeAtom::Kind::Stream : SizeAtom::Kind::Dynamic,
@@ -81,8 +83,8 @@ std::optional<Constant> Elaborator::declared(const ast::Declaration &d, bool isS
     return std::nullopt;
   if (isSize && c->kind != Constant::Kind::Int) {
     // A configuration may write 4.0 where it means 4.
-    if (c->kind == Constant::Kind::Float && e.kind == K::Config && std::floor(c->number) == c->number &&
-        std::fabs(c->number) < 9e15)
+    if (c->kind == Constant::Kind::Float && e.kind == K::Config &&
+        std::floor(c->number) == c->number && std::fabs(c->number) < 9e15)
       return ofSize(Size(static_cast<int64_t>(c->number)));
     error(e.span, "a size is an integer, and this is " +
                       std::string(c->kind == Constant::Kind::Bool ? "a bool" : "not whole") +
@@ -113,7 +115,8 @@ std::optional<Constant> Elaborator::namedConstant(const std::string &name, Scope
     }
     // Dynamic sizes of a model's own body are the model's.
     bool top = s->body->definition->kind == ast::Definition::Kind::Model && !s->parent;
-    bool dynamic = d.value->kind == ast::Expr::Kind::Dynamic || d.value->kind == ast::Expr::Kind::Stream;
+    bool dynamic =
+        d.value->kind == ast::Expr::Kind::Dynamic || d.value->kind == ast::Expr::Kind::Stream;
     auto value = declared(d, isSize, dynamic && top ? nullptr : s, file);
     s->evaluating.erase(name);
     if (value)
@@ -140,8 +143,8 @@ std::optional<Constant> Elaborator::namedConstant(const std::string &name, Scope
   return value;
 }
 
-std::optional<Size> Elaborator::letterExtent(const std::string &name, Scope *scope,
-                                             FileScope &file, bool &found) {
+std::optional<Size> Elaborator::letterExtent(const std::string &name, Scope *scope, FileScope &file,
+                                             bool &found) {
   found = false;
   auto evaluate = [&](const ast::Declaration &d, Scope *where) -> std::optional<Size> {
     auto s = sizeOf(*d.value, where, file, "the range of a letter");
@@ -344,11 +347,11 @@ std::optional<Constant> Elaborator::constant(const ast::Expr &e, Scope *scope, F
       auto x = asNumber(*acc), y = asNumber(*b);
       if (!x || !y)
         return notKnown("a number of a dynamic size");
-      double v = op == "+"   ? *x + *y
-                 : op == "-" ? *x - *y
-                 : op == "*" ? *x * *y
-                 : op == "/" ? *x / *y
-                 : op == "^" ? std::pow(*x, *y)
+      double v = op == "+"    ? *x + *y
+                 : op == "-"  ? *x - *y
+                 : op == "*"  ? *x * *y
+                 : op == "/"  ? *x / *y
+                 : op == "^"  ? std::pow(*x, *y)
                  : op == "//" ? std::floor(*x / *y)
                               : *x - std::floor(*x / *y) * *y;
       acc = ofNumber(v);
@@ -373,8 +376,12 @@ std::optional<Constant> Elaborator::constant(const ast::Expr &e, Scope *scope, F
       auto x = asNumber(*a), y = asNumber(*b);
       if (!x || !y)
         return notKnown("a comparison of dynamic sizes");
-      all = all && (op == "==" ? *x == *y : op == "!=" ? *x != *y : op == "<" ? *x < *y
-                    : op == "<=" ? *x <= *y : op == ">" ? *x > *y : *x >= *y);
+      all = all && (op == "=="   ? *x == *y
+                    : op == "!=" ? *x != *y
+                    : op == "<"  ? *x < *y
+                    : op == "<=" ? *x <= *y
+                    : op == ">"  ? *x > *y
+                                 : *x >= *y);
     }
     return ofBool(all);
   }
@@ -412,7 +419,8 @@ std::optional<Constant> Elaborator::constant(const ast::Expr &e, Scope *scope, F
     if (args.size() == 1) {
       if (f == "abs" && args[0].kind == Constant::Kind::Int) {
         auto v = args[0].size.constant();
-        return v ? std::optional(ofSize(Size(*v < 0 ? -*v : *v))) : notKnown("abs of a dynamic size");
+        return v ? std::optional(ofSize(Size(*v < 0 ? -*v : *v)))
+                 : notKnown("abs of a dynamic size");
       }
       bool rounding = f == "floor" || f == "ceil" || f == "round";
       if (rounding && args[0].kind == Constant::Kind::Int)
@@ -421,16 +429,26 @@ std::optional<Constant> Elaborator::constant(const ast::Expr &e, Scope *scope, F
       if (!x)
         return notKnown(f + " of a dynamic size");
       double v = *x;
-      if (f == "exp") return ofNumber(std::exp(v));
-      if (f == "log") return ofNumber(std::log(v));
-      if (f == "sqrt") return ofNumber(std::sqrt(v));
-      if (f == "rsqrt") return ofNumber(1 / std::sqrt(v));
-      if (f == "tanh") return ofNumber(std::tanh(v));
-      if (f == "sigmoid") return ofNumber(1 / (1 + std::exp(-v)));
-      if (f == "erf") return ofNumber(std::erf(v));
-      if (f == "sin") return ofNumber(std::sin(v));
-      if (f == "cos") return ofNumber(std::cos(v));
-      if (f == "abs") return ofNumber(std::fabs(v));
+      if (f == "exp")
+        return ofNumber(std::exp(v));
+      if (f == "log")
+        return ofNumber(std::log(v));
+      if (f == "sqrt")
+        return ofNumber(std::sqrt(v));
+      if (f == "rsqrt")
+        return ofNumber(1 / std::sqrt(v));
+      if (f == "tanh")
+        return ofNumber(std::tanh(v));
+      if (f == "sigmoid")
+        return ofNumber(1 / (1 + std::exp(-v)));
+      if (f == "erf")
+        return ofNumber(std::erf(v));
+      if (f == "sin")
+        return ofNumber(std::sin(v));
+      if (f == "cos")
+        return ofNumber(std::cos(v));
+      if (f == "abs")
+        return ofNumber(std::fabs(v));
       if (rounding) {
         double r = f == "floor" ? std::floor(v) : f == "ceil" ? std::ceil(v) : std::nearbyint(v);
         if (std::fabs(r) < 9e15)
@@ -474,7 +492,8 @@ std::optional<Constant> Elaborator::config(const ast::Expr &e, Scope *scope, Fil
         if (at->is_object() && at->contains(part))
           at = &(*at)[part];
         else if (at->is_array() && !part.empty() && part.size() < 9 &&
-                 std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; }) &&
+                 std::all_of(part.begin(), part.end(),
+                             [](char c) { return c >= '0' && c <= '9'; }) &&
                  std::stoul(part) < at->size())
           at = &(*at)[std::stoul(part)];
         else
@@ -488,9 +507,11 @@ std::optional<Constant> Elaborator::config(const ast::Expr &e, Scope *scope, Fil
   if (value.is_null()) {
     if (!e.children.empty() && e.children[0])
       return constant(*e.children[0], scope, file);
-    error(key.span, "the configuration" +
-                        (options_.configPath.empty() ? std::string() : " " + options_.configPath) +
-                        " has no \"" + *path + "\", and there is no default", "C2")
+    error(key.span,
+          "the configuration" +
+              (options_.configPath.empty() ? std::string() : " " + options_.configPath) +
+              " has no \"" + *path + "\", and there is no default",
+          "C2")
         .hint("config(\"" + *path + "\", 768) gives one");
     return std::nullopt;
   }
@@ -500,8 +521,10 @@ std::optional<Constant> Elaborator::config(const ast::Expr &e, Scope *scope, Fil
     return ofSize(Size(value.get<int64_t>()));
   if (value.is_number())
     return ofNumber(value.get<double>());
-  error(key.span, "\"" + *path + "\" in the configuration is " + value.type_name() +
-                      ", not a number or a boolean", "C2");
+  error(key.span,
+        "\"" + *path + "\" in the configuration is " + value.type_name() +
+            ", not a number or a boolean",
+        "C2");
   return std::nullopt;
 }
 
@@ -535,7 +558,9 @@ std::vector<std::string> Elaborator::textLetters(const ast::Text &text,
       // As a word of its own.
       for (size_t p = piece.find(letter.text); p != std::string::npos;
            p = piece.find(letter.text, p + 1)) {
-        auto word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || (c & 0x80); };
+        auto word = [](char c) {
+          return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || (c & 0x80);
+        };
         size_t end = p + letter.text.size();
         if ((p == 0 || !word(piece[p - 1])) && (end == piece.size() || !word(piece[end])))
           inside = true;
@@ -557,7 +582,8 @@ std::optional<std::string> Elaborator::expandText(const ast::Text &text, Scope *
       continue;
     }
     // The grammar reads it as the value of a size.
-    const Source *source = sources_.add(text.span.source ? text.span.source->path() : "", "size x = " + piece + "\n");
+    const Source *source =
+        sources_.add(text.span.source ? text.span.source->path() : "", "size x = " + piece + "\n");
     Diagnostics inner;
     ast::File parsed = parse(*source, inner);
     if (inner.hasErrors() || parsed.statements.size() != 1 ||
@@ -584,7 +610,8 @@ std::optional<std::string> Elaborator::expandText(const ast::Text &text, Scope *
         return std::nullopt;
     }
     failed_ = before;
-    auto number = value && value->kind == Constant::Kind::Int ? value->size.constant() : std::nullopt;
+    auto number =
+        value && value->kind == Constant::Kind::Int ? value->size.constant() : std::nullopt;
     if (!number) {
       error(text.span, "{" + piece + "} is not an integer known at compile time", "F2");
       return std::nullopt;

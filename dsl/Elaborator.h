@@ -53,6 +53,7 @@ struct View {
   std::vector<Size> extents;    ///< of the axes that remain
   std::vector<std::string> names;
   ExprPtr scalar; ///< rank 0: an expression instead of a tensor
+  size_t own = 0; ///< how many of `leading` were written in the tensor's own body (P4)
   size_t rank() const { return extents.size(); }
 };
 
@@ -188,7 +189,7 @@ private:
   ExprPtr name(const ast::Expr &e, Env &env);
   ExprPtr access(const ast::Expr &e, Env &env);
   ExprPtr reduction(const ast::Expr &e, Env &env);
-  ExprPtr readView(const View &view, std::vector<ExprPtr> indices, Span span);
+  ExprPtr readView(const View &view, std::vector<ExprPtr> indices, Span span, bool own = false);
   ExprPtr constantExpr(const Constant &c, Span span);
   ExprPtr callExpr(const ast::Expr &e, Env &env);
   ExprPtr builtin(const ast::Expr &e, Env &env);

@@ -45,12 +45,14 @@ const View *Elaborator::resolve(Variable &v) {
   if (v.state == S::Failed)
     return nullptr;
   if (v.state == S::Busy) {
-    error(v.span, v.kind == Variable::Kind::Indexed
-                      ? "the shape of " + v.name + " follows from itself here"
-                      : v.name + " is defined by itself", v.kind == Variable::Kind::Indexed ? "F4" : "E1")
+    error(v.span,
+          v.kind == Variable::Kind::Indexed ? "the shape of " + v.name + " follows from itself here"
+                                            : v.name + " is defined by itself",
+          v.kind == Variable::Kind::Indexed ? "F4" : "E1")
         .hint(v.kind == Variable::Kind::Indexed
                   ? "give one equation of " + v.name + " all its indices, such as its start"
-                  : "a recurrence is written with indices: " + v.name + "[t] = ... " + v.name + "[t-1] ...");
+                  : "a recurrence is written with indices: " + v.name + "[t] = ... " + v.name +
+                        "[t-1] ...");
     v.state = S::Failed;
     return nullptr;
   }
@@ -114,8 +116,8 @@ bool Elaborator::resolveParam(Variable &v) {
     }
     auto number = extent->constant();
     if (!number && !symbolic_) {
-      error(l.span, "the shape of a param is known at compile time, and " + l.text + " ranges over " +
-                        extent->text(program_->atoms));
+      error(l.span, "the shape of a param is known at compile time, and " + l.text +
+                        " ranges over " + extent->text(program_->atoms));
       ok = false;
     }
     shape.push_back(number.value_or(1));
@@ -162,8 +164,10 @@ bool Elaborator::resolveParam(Variable &v) {
         return false;
       }
       if (view->extents != extents) {
-        error(f.span, "the fallback has the shape " + shapeText(view->extents) + ", and " + v.name +
-                          " has " + shapeText(extents), "E4");
+        error(f.span,
+              "the fallback has the shape " + shapeText(view->extents) + ", and " + v.name +
+                  " has " + shapeText(extents),
+              "E4");
         return false;
       }
       source.fallback = ParamSource::Fallback::Tensor;
@@ -237,8 +241,10 @@ std::optional<std::vector<Elaborator::TargetIndex>> Elaborator::targetIndices(co
       bool isConstant = false;
       namedConstant(n, item.scope, file, isConstant);
       if (!isConstant) {
-        auto &d = error(ix->span, n + " is neither a letter nor a size; the range of a letter comes "
-                                      "from an argument or an index", "L3");
+        auto &d = error(ix->span,
+                        n + " is neither a letter nor a size; the range of a letter comes "
+                            "from an argument or an index",
+                        "L3");
         std::string near = nearest(n, namesIn(item.scope));
         d.hint(near.empty() ? "index " + n + " < ..." : "did you mean " + near + "?");
         ok = false;
@@ -295,10 +301,12 @@ std::optional<std::vector<View>> Elaborator::callStatement(const Item &item, Env
   if (!views)
     return std::nullopt;
   if (views->size() != s.targets.size()) {
-    error(s.span, s.value->name.text + " has " + std::to_string(views->size()) +
-                      (views->size() == 1 ? " result, and " : " results, and ") +
-                      std::to_string(s.targets.size()) +
-                      (s.targets.size() == 1 ? " name stands" : " names stand") + " on the left", "F4")
+    error(s.span,
+          s.value->name.text + " has " + std::to_string(views->size()) +
+              (views->size() == 1 ? " result, and " : " results, and ") +
+              std::to_string(s.targets.size()) +
+              (s.targets.size() == 1 ? " name stands" : " names stand") + " on the left",
+          "F4")
         .hint("_ drops a result");
     return std::nullopt;
   }
@@ -343,8 +351,10 @@ bool Elaborator::resolveIndexed(Variable &v) {
     if (infos[i].rank != rank) {
       const Item &item = v.items[i];
       error(item.statement->targets[item.target].span,
-            v.name + " is defined with " + std::to_string(infos[i].rank) + (infos[i].rank == 1 ? " index" : " indices") + " here, and with " +
-                std::to_string(rank) + " before", "E2")
+            v.name + " is defined with " + std::to_string(infos[i].rank) +
+                (infos[i].rank == 1 ? " index" : " indices") + " here, and with " +
+                std::to_string(rank) + " before",
+            "E2")
           .note(v.items[0].statement->targets[v.items[0].target].span, "here");
       return false;
     }
@@ -359,9 +369,11 @@ bool Elaborator::resolveIndexed(Variable &v) {
         extents[a] = x.value;
         names[a] = x.name;
       } else if (*extents[a] != x.value) {
-        error(x.span, "index " + std::to_string(a + 1) + " of " + v.name + " ranges over " +
-                          x.value.text(program_->atoms) + " here, and over " +
-                          extents[a]->text(program_->atoms) + " before", "E4");
+        error(x.span,
+              "index " + std::to_string(a + 1) + " of " + v.name + " ranges over " +
+                  x.value.text(program_->atoms) + " here, and over " +
+                  extents[a]->text(program_->atoms) + " before",
+              "E4");
         return false;
       }
     }
@@ -405,9 +417,11 @@ bool Elaborator::resolveIndexed(Variable &v) {
       for (auto &info : infos) {
         auto n = info.indices[a].value.constant();
         if (!n) {
-          error(info.indices[a].span, "an axis that is defined at numbers only has the extent they "
-                                      "span, and " + info.indices[a].value.text(program_->atoms) +
-                                          " is not known", "P2");
+          error(info.indices[a].span,
+                "an axis that is defined at numbers only has the extent they "
+                "span, and " +
+                    info.indices[a].value.text(program_->atoms) + " is not known",
+                "P2");
           return false;
         }
         top = std::max(top, *n + 1);
@@ -430,12 +444,14 @@ bool Elaborator::resolveIndexed(Variable &v) {
         bool inside = false;
         if (fromStart) { // p < extent for the smallest sizes?
           std::vector<int64_t> ones(program_->atoms.count(), 1);
-          inside = extents[a]->terms().size() <= 2 && *fromStart < extents[a]->evaluate(program_->atoms, ones);
+          inside = extents[a]->terms().size() <= 2 &&
+                   *fromStart < extents[a]->evaluate(program_->atoms, ones);
         }
         if (!inside) {
-          error(info.indices[a].span, "whether position " + p.text(program_->atoms) + " is one of " +
-                                          v.name + "'s depends on the size " +
-                                          extents[a]->text(program_->atoms), "E2");
+          error(info.indices[a].span,
+                "whether position " + p.text(program_->atoms) + " is one of " + v.name +
+                    "'s depends on the size " + extents[a]->text(program_->atoms),
+                "E2");
           return false;
         }
       }
@@ -486,8 +502,10 @@ bool Elaborator::checkPieces(Variable &v) {
         auto &x = pieces[i].at[a], &y = pieces[j].at[a];
         if (x && y && *x != *y) {
           if (!(*x - *y).isConstant() && !symbolic_) {
-            error(pieces[i].span, "whether position " + x->text(program_->atoms) + " is position " +
-                                      y->text(program_->atoms) + " depends on the sizes", "E2")
+            error(pieces[i].span,
+                  "whether position " + x->text(program_->atoms) + " is position " +
+                      y->text(program_->atoms) + " depends on the sizes",
+                  "E2")
                 .note(pieces[j].span, "the other one");
             return false;
           }
@@ -498,9 +516,11 @@ bool Elaborator::checkPieces(Variable &v) {
       }
       if (apart || inI != inJ)
         continue;
-      error(pieces[i].span, inI ? v.name + " is defined here and at another place for the same positions"
-                                : "these positions overlap with those of another equation of " + v.name +
-                                      ", and neither are inside the other", inI ? "E1" : "P1")
+      error(pieces[i].span,
+            inI ? v.name + " is defined here and at another place for the same positions"
+                : "these positions overlap with those of another equation of " + v.name +
+                      ", and neither are inside the other",
+            inI ? "E1" : "P1")
           .note(pieces[j].span, "the other one");
       return false;
     }
@@ -542,11 +562,15 @@ bool Elaborator::checkPieces(Variable &v) {
     for (int64_t p = -ax.before; p < *extent + ax.after; ++p)
       if (std::find(numbers.begin(), numbers.end(), Size(p)) == numbers.end()) {
         if (p < 0 || p >= *extent) // a gap outside
-          error(v.span, v.name + " has no value at position " + std::to_string(p) +
-                            ", between its start and the tensor", "P4");
+          error(v.span,
+                v.name + " has no value at position " + std::to_string(p) +
+                    ", between its start and the tensor",
+                "P4");
         else
-          error(v.span, v.name + " has no equation for position " + std::to_string(p) + " of index " +
-                            std::to_string(axis + 1), "P1");
+          error(v.span,
+                v.name + " has no equation for position " + std::to_string(p) + " of index " +
+                    std::to_string(axis + 1),
+                "P1");
         return false;
       }
     return true;
@@ -577,7 +601,8 @@ bool Elaborator::elaborateItem(Variable &v, size_t index) {
   }
   for (auto &x : *indices)
     if (x.letter && !kept.letters.count(x.name)) {
-      if (item.target > 0 || kept.bound.size() > item.scope->body->lifted.size() + indices->size()) {
+      if (item.target > 0 ||
+          kept.bound.size() > item.scope->body->lifted.size() + indices->size()) {
         error(x.span, "the names on the left of one call have the same letters", "F4");
         return false;
       }
@@ -590,7 +615,8 @@ bool Elaborator::elaborateItem(Variable &v, size_t index) {
   for (int l : item.scope->body->lifted)
     piece.indices.push_back({l, {}});
   for (auto &x : *indices)
-    piece.indices.push_back(x.letter ? PieceIndex{env.letters[x.name], {}} : PieceIndex{-1, x.value});
+    piece.indices.push_back(x.letter ? PieceIndex{env.letters[x.name], {}}
+                                     : PieceIndex{-1, x.value});
   ExprPtr guard;
   for (auto &g : item.scope->body->guards)
     guard = guard ? apply(Op::And, {guard, g}, g->span) : g;
@@ -606,14 +632,17 @@ bool Elaborator::elaborateItem(Variable &v, size_t index) {
     if (view.rank() != rank - given) {
       error(item.statement->targets[item.target].span,
             v.name + " has " + std::to_string(rank) + " indices, and " + std::to_string(given) +
-                " here with " + std::to_string(view.rank()) + " of the call's result", "F4");
+                " here with " + std::to_string(view.rank()) + " of the call's result",
+            "F4");
       return false;
     }
     std::vector<ExprPtr> rest;
     for (size_t a = 0; a < view.rank(); ++a) {
       if (view.extents[a] != v.view.extents[given + a]) {
-        error(value.span, "the result has the shape " + shapeText(view.extents) + ", and " + v.name +
-                              " has " + shapeText(v.view.extents), "E4");
+        error(value.span,
+              "the result has the shape " + shapeText(view.extents) + ", and " + v.name + " has " +
+                  shapeText(v.view.extents),
+              "E4");
         return false;
       }
       int l = addLetter(view.names[a], view.extents[a]);
@@ -642,8 +671,10 @@ bool Elaborator::wholeShape(const ast::Expr &e, Env &env, std::vector<Size> &sha
     }
     if (shape == s)
       return true;
-    error(e.span, what + " has the shape " + shapeText(s) + ", and another operand has " +
-                      shapeText(shape) + "; whole tensors meet in equal shapes only", "E3")
+    error(e.span,
+          what + " has the shape " + shapeText(s) + ", and another operand has " +
+              shapeText(shape) + "; whole tensors meet in equal shapes only",
+          "E3")
         .hint("indices say which element meets which: y[i,c] = x[i,c] + b[c]");
     return false;
   };

@@ -58,7 +58,8 @@ ExprPtr Elaborator::constantExpr(const Constant &c, Span span) {
   return e;
 }
 
-ExprPtr Elaborator::readView(const View &view, std::vector<ExprPtr> indices, Span span) {
+ExprPtr Elaborator::readView(const View &view, std::vector<ExprPtr> indices, Span span,
+                             bool own) {
   if (view.scalar)
     return view.scalar;
   auto e = make(Expr::Kind::Read, span);
@@ -67,6 +68,7 @@ ExprPtr Elaborator::readView(const View &view, std::vector<ExprPtr> indices, Spa
   for (auto &i : indices)
     e->args.push_back(i);
   e->checked.assign(e->args.size(), false);
+  e->own = static_cast<int>(own ? e->args.size() : view.own);
   return e;
 }
 
@@ -100,7 +102,8 @@ std::optional<bool> Elaborator::staticCondition(const ast::Expr &e, Env &env) {
     case K::Binary:
     case K::Compare:
     case K::If:
-      return std::all_of(n.children.begin(), n.children.end(), [&](auto &c) { return isStatic(*c); });
+      return std::all_of(n.children.begin(), n.children.end(),
+                         [&](auto &c) { return isStatic(*c); });
     default:
       return false;
     }
@@ -151,15 +154,18 @@ ExprPtr Elaborator::name(const ast::Expr &e, Env &env) {
     return readView(*view, {}, e.span);
   if (env.whole) {
     if (view->extents != env.wholeExtents) {
-      error(e.span, n + " has the shape " + shapeText(view->extents) + ", and " +
-                        shapeText(env.wholeExtents) + " is wanted", "E3");
+      error(e.span,
+            n + " has the shape " + shapeText(view->extents) + ", and " +
+                shapeText(env.wholeExtents) + " is wanted",
+            "E3");
       return nullptr;
     }
     return readView(*view, env.wholeLetters, e.span);
   }
-  error(e.span, n + " has " + std::to_string(view->rank()) +
-                    (view->rank() == 1 ? " index" : " indices") +
-                    "; in an equation of elements it is read with them, or handed to a call", "E3")
+  error(e.span,
+        n + " has " + std::to_string(view->rank()) + (view->rank() == 1 ? " index" : " indices") +
+            "; in an equation of elements it is read with them, or handed to a call",
+        "E3")
       .note(v->span, n + " is defined here");
   return nullptr;
 }
@@ -199,21 +205,25 @@ ExprPtr Elaborator::access(const ast::Expr &e, Env &env) {
     std::string text(e.span.source->text(), e.span.begin, e.span.end - e.span.begin);
     if (text.find('\n') != std::string::npos || text.size() > 60)
       text = n;
-    auto &d = error(e.span, text + " is read with " + std::to_string(indices.size()) +
-                                (indices.size() == 1 ? " index" : " indices") +
-                                " here, but it was defined with " + std::to_string(view->rank()) +
-                                " (line " + std::to_string(v->span.line()) + ")", "E2");
+    auto &d = error(e.span,
+                    text + " is read with " + std::to_string(indices.size()) +
+                        (indices.size() == 1 ? " index" : " indices") +
+                        " here, but it was defined with " + std::to_string(view->rank()) +
+                        " (line " + std::to_string(v->span.line()) + ")",
+                    "E2");
     if (v->span.source)
       d.note(v->span, n + " is defined here");
     return nullptr;
   }
-  return readView(*view, indices, e.span);
+  bool own = view->tensor >= 0 &&
+             program_->tensors[view->tensor].instance == env.scope->body->instance;
+  return readView(*view, indices, e.span, own);
 }
 
 ExprPtr Elaborator::binary(const ast::Expr &e, Env &env) {
-  const std::map<std::string, Op> ops = {{"+", Op::Add},      {"-", Op::Sub}, {"*", Op::Mul},
-                                         {"/", Op::Div},      {"%", Op::Mod}, {"//", Op::FloorDiv},
-                                         {"^", Op::Pow},      {"and", Op::And}, {"or", Op::Or}};
+  const std::map<std::string, Op> ops = {{"+", Op::Add}, {"-", Op::Sub},   {"*", Op::Mul},
+                                         {"/", Op::Div}, {"%", Op::Mod},   {"//", Op::FloorDiv},
+                                         {"^", Op::Pow}, {"and", Op::And}, {"or", Op::Or}};
   ExprPtr acc = expr(*e.children[0], env);
   bool ok = acc != nullptr;
   Env inner = env;
@@ -232,9 +242,9 @@ ExprPtr Elaborator::binary(const ast::Expr &e, Env &env) {
 }
 
 ExprPtr Elaborator::compare(const ast::Expr &e, Env &env) {
-  const std::map<std::string, Op> ops = {{"==", Op::Equal},     {"!=", Op::NotEqual},
-                                         {"<", Op::Less},       {"<=", Op::LessEqual},
-                                         {">", Op::Greater},    {">=", Op::GreaterEqual}};
+  const std::map<std::string, Op> ops = {{"==", Op::Equal},  {"!=", Op::NotEqual},
+                                         {"<", Op::Less},    {"<=", Op::LessEqual},
+                                         {">", Op::Greater}, {">=", Op::GreaterEqual}};
   std::vector<ExprPtr> operands;
   bool ok = true;
   for (auto &c : e.children) {
@@ -254,8 +264,9 @@ ExprPtr Elaborator::compare(const ast::Expr &e, Env &env) {
 
 ExprPtr Elaborator::reduction(const ast::Expr &e, Env &env) {
   const std::map<std::string, Reduction> ops = {
-      {"sum", Reduction::Sum},   {"max", Reduction::Max},   {"min", Reduction::Min},
-      {"mean", Reduction::Mean}, {"prod", Reduction::Prod}, {"logsumexp", Reduction::LogSumExp},
+      {"sum", Reduction::Sum},       {"max", Reduction::Max},
+      {"min", Reduction::Min},       {"mean", Reduction::Mean},
+      {"prod", Reduction::Prod},     {"logsumexp", Reduction::LogSumExp},
       {"argmax", Reduction::ArgMax}, {"softmax", Reduction::Softmax}};
   FileScope &file = *env.scope->body->file;
   auto out = make(Expr::Kind::Reduce, e.span);
@@ -280,10 +291,12 @@ ExprPtr Elaborator::reduction(const ast::Expr &e, Env &env) {
     auto outer = env.letters.find(l.text);
     if (!found && outer == env.letters.end()) {
       auto named = env.scope->body->names.find(l.text);
-      auto &d = error(l.span, named != env.scope->body->names.end()
-                                  ? l.text + " is no letter in this body"
-                                  : l.text + " is not a letter; its range comes from an argument or an "
-                                             "index", "L3");
+      auto &d = error(l.span,
+                      named != env.scope->body->names.end()
+                          ? l.text + " is no letter in this body"
+                          : l.text + " is not a letter; its range comes from an argument or an "
+                                     "index",
+                      "L3");
       std::string near = nearest(l.text, namesIn(env.scope));
       d.hint(near.empty() ? "index " + l.text + " < ..." : "did you mean " + near + "?");
       return nullptr;
@@ -298,8 +311,10 @@ ExprPtr Elaborator::reduction(const ast::Expr &e, Env &env) {
     }
     if (softmax) {
       if (outer == env.letters.end()) {
-        error(l.span, "softmax[" + l.text + "] is one element's share of the row, and " + l.text +
-                          " has no value here", "L5")
+        error(l.span,
+              "softmax[" + l.text + "] is one element's share of the row, and " + l.text +
+                  " has no value here",
+              "L5")
             .hint("sum[" + l.text + "](softmax[" + l.text + "](...) * ...) uses the shares");
         return nullptr;
       }
@@ -327,10 +342,10 @@ ExprPtr Elaborator::reduction(const ast::Expr &e, Env &env) {
 
 ExprPtr Elaborator::builtin(const ast::Expr &e, Env &env) {
   const std::map<std::string, Op> ops = {
-      {"exp", Op::Exp},   {"log", Op::Log},         {"sqrt", Op::Sqrt}, {"rsqrt", Op::Rsqrt},
-      {"tanh", Op::Tanh}, {"sigmoid", Op::Sigmoid}, {"erf", Op::Erf},   {"sin", Op::Sin},
-      {"cos", Op::Cos},   {"abs", Op::Abs},         {"floor", Op::Floor}, {"ceil", Op::Ceil},
-      {"round", Op::Round}, {"min", Op::Min},       {"max", Op::Max}};
+      {"exp", Op::Exp},     {"log", Op::Log},         {"sqrt", Op::Sqrt},   {"rsqrt", Op::Rsqrt},
+      {"tanh", Op::Tanh},   {"sigmoid", Op::Sigmoid}, {"erf", Op::Erf},     {"sin", Op::Sin},
+      {"cos", Op::Cos},     {"abs", Op::Abs},         {"floor", Op::Floor}, {"ceil", Op::Ceil},
+      {"round", Op::Round}, {"min", Op::Min},         {"max", Op::Max}};
   Op op = ops.at(e.name.text);
   bool several = op == Op::Min || op == Op::Max;
   std::vector<ExprPtr> args;
@@ -353,8 +368,10 @@ ExprPtr Elaborator::builtin(const ast::Expr &e, Env &env) {
     ok = false;
   }
   if (several ? e.arguments.size() < 2 : e.arguments.size() != 1) {
-    auto &d = error(e.span, e.name.text + (several ? " of elements takes two or more arguments"
-                                                   : " takes one argument"), several ? "G7" : "F1");
+    auto &d = error(e.span,
+                    e.name.text + (several ? " of elements takes two or more arguments"
+                                           : " takes one argument"),
+                    several ? "G7" : "F1");
     if (several)
       d.hint(e.name.text + "[j](...) is the reduction over j");
     ok = false;
@@ -370,18 +387,20 @@ ExprPtr Elaborator::builtin(const ast::Expr &e, Env &env) {
 }
 
 ExprPtr Elaborator::callExpr(const ast::Expr &e, Env &env) {
-  static const std::set<std::string> builtins = {"exp", "log", "sqrt", "rsqrt", "tanh", "sigmoid",
-                                                 "erf", "sin", "cos", "abs", "floor", "ceil",
-                                                 "round", "min", "max"};
+  static const std::set<std::string> builtins = {"exp",     "log",  "sqrt",  "rsqrt", "tanh",
+                                                 "sigmoid", "erf",  "sin",   "cos",   "abs",
+                                                 "floor",   "ceil", "round", "min",   "max"};
   if (builtins.count(e.name.text))
     return builtin(e, env);
   auto views = call(e, env);
   if (!views)
     return nullptr;
   if (views->size() != 1) {
-    error(e.span, e.name.text + " has " + std::to_string(views->size()) +
-                      " results; they are taken apart by an equation of its own: y, w = " +
-                      e.name.text + "(...)", "F4");
+    error(e.span,
+          e.name.text + " has " + std::to_string(views->size()) +
+              " results; they are taken apart by an equation of its own: y, w = " + e.name.text +
+              "(...)",
+          "F4");
     return nullptr;
   }
   const View &view = (*views)[0];
@@ -395,9 +414,11 @@ ExprPtr Elaborator::callExpr(const ast::Expr &e, Env &env) {
         return nullptr;
     }
     if (indices.size() != view.rank()) {
-      error(e.span, "the result of " + e.name.text + " has " + std::to_string(view.rank()) +
-                        (view.rank() == 1 ? " index" : " indices") + ", and is read with " +
-                        std::to_string(indices.size()), "E2");
+      error(e.span,
+            "the result of " + e.name.text + " has " + std::to_string(view.rank()) +
+                (view.rank() == 1 ? " index" : " indices") + ", and is read with " +
+                std::to_string(indices.size()),
+            "E2");
       return nullptr;
     }
     return readView(view, indices, e.span);
@@ -406,13 +427,16 @@ ExprPtr Elaborator::callExpr(const ast::Expr &e, Env &env) {
     return readView(view, {}, e.span);
   if (env.whole) {
     if (view.extents != env.wholeExtents) {
-      error(e.span, "the result of " + e.name.text + " has the shape " + shapeText(view.extents) +
-                        ", and " + shapeText(env.wholeExtents) + " is wanted", "E3");
+      error(e.span,
+            "the result of " + e.name.text + " has the shape " + shapeText(view.extents) +
+                ", and " + shapeText(env.wholeExtents) + " is wanted",
+            "E3");
       return nullptr;
     }
     return readView(view, env.wholeLetters, e.span);
   }
-  error(e.span, "a call inside an expression of elements is indexed: " + e.name.text + "(...)[...]", "F4")
+  error(e.span, "a call inside an expression of elements is indexed: " + e.name.text + "(...)[...]",
+        "F4")
       .hint("or an equation of its own for the call");
   return nullptr;
 }
@@ -448,7 +472,8 @@ ExprPtr Elaborator::expr(const ast::Expr &e, Env &env) {
     if (auto c = staticCondition(*e.children[0], env))
       return expr(*e.children[*c ? 1 : 2], env);
     if (env.whole && !env.wholeExtents.empty()) {
-      error(e.children[0]->span, "the condition of a whole tensor's if is known at compile time", "E3")
+      error(e.children[0]->span, "the condition of a whole tensor's if is known at compile time",
+            "E3")
           .hint("an equation with indices may ask its data: y[i] = if x[i] > 0 then ...");
       return nullptr;
     }

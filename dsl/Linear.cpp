@@ -85,9 +85,7 @@ bool infeasible(std::vector<Linear> constraints) {
     // a*x + p >= 0 and -b*x + q >= 0 give b*p + a*q >= 0.
     for (const Linear *l : lower)
       for (const Linear *u : upper)
-        next.push_back(Linear(0)
-                           .add(*l, -u->coefficient(best))
-                           .add(*u, l->coefficient(best)));
+        next.push_back(Linear(0).add(*l, -u->coefficient(best)).add(*u, l->coefficient(best)));
     constraints = std::move(next);
   }
 }

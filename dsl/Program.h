@@ -82,6 +82,9 @@ struct Expr {
   /// Read: for each index whether it must be checked at run time (A1). Apply of FloorDiv
   /// and Mod on ints: checked[0] says that the divisor may be zero (T2).
   std::vector<bool> checked;
+  /// Read: how many of the first indices stand in the tensor's own body, and so may be
+  /// positions outside (P4).
+  int own = 0;
 };
 
 /// Where a piece stands on one axis: a letter, or one position.

@@ -341,8 +341,8 @@ Facts Prover::facts(const ExprPtr &e, bool truth) {
     case K::Apply:
       if (x->op == Op::Floor || x->op == Op::Ceil || x->op == Op::Round)
         return true;
-      if (x->op == Op::Div || x->op == Op::Pow ||
-          (x->op >= Op::Not && x->op <= Op::Cos) || x->op >= Op::And)
+      if (x->op == Op::Div || x->op == Op::Pow || (x->op >= Op::Not && x->op <= Op::Cos) ||
+          x->op >= Op::And)
         return false;
       return std::all_of(x->args.begin(), x->args.end(), integral);
     case K::Reduce:
@@ -356,7 +356,7 @@ Facts Prover::facts(const ExprPtr &e, bool truth) {
   bool ignored = false;
   Linear d = linear(e->args[1], ignored) - linear(e->args[0], ignored); // right - left
   if (!truth) {
-    static const Op negated[] = {Op::NotEqual, Op::Equal,   Op::GreaterEqual,
+    static const Op negated[] = {Op::NotEqual, Op::Equal,     Op::GreaterEqual,
                                  Op::Greater,  Op::LessEqual, Op::Less};
     op = negated[static_cast<int>(op) - static_cast<int>(Op::Equal)];
   }
@@ -417,7 +417,9 @@ Facts Prover::facts(const Tensor &tensor, const Piece &piece) {
     }
     const Size &extent = program_.letters[piece.indices[axis].letter].extent;
     Size low(0), high = extent - Size(1);
-    auto has = [&](const Size &s) { return std::find(taken.begin(), taken.end(), s) != taken.end(); };
+    auto has = [&](const Size &s) {
+      return std::find(taken.begin(), taken.end(), s) != taken.end();
+    };
     while (has(low))
       low = low + Size(1);
     while (has(high))
@@ -537,9 +539,9 @@ bool Prover::provable(const Linear &difference, const std::vector<Facts> &known)
 }
 
 // Walks with the guards that hold at each node (A3).
-void forEachRead(Prover &prover, const Tensor &tensor,
-                 const std::function<void(const ReadPlace &)> &visit,
-                 const std::function<void(const Expr &, const std::vector<Facts> &)> &visitDivision) {
+void forEachRead(
+    Prover &prover, const Tensor &tensor, const std::function<void(const ReadPlace &)> &visit,
+    const std::function<void(const Expr &, const std::vector<Facts> &)> &visitDivision) {
   for (const Piece &piece : tensor.pieces) {
     std::vector<Facts> known{prover.facts(tensor, piece)};
     // A shared node is visited once for each set of guards around it.

@@ -23,7 +23,7 @@ void checkRanges(Program &program, Diagnostics &diagnostics) {
       const Tensor &target = program.tensors[read.tensor];
       for (size_t i = 0; i < read.args.size(); ++i) {
         const Axis &axis = target.axes[i];
-        bool inside = target.instance == tensor.instance && target.kind == Tensor::Kind::Equation;
+        bool inside = static_cast<int>(i) < read.own;
         int64_t before = inside ? axis.before : 0, after = inside ? axis.after : 0;
         bool value = false;
         Linear index = prover.linear(read.args[i], value);
@@ -48,14 +48,20 @@ void checkRanges(Program &program, Diagnostics &diagnostics) {
         std::string name = target.label;
         std::string message;
         if (below || above)
-          message = what + " of " + name + " is outside of its axis, " +
-                    (below ? "below " + std::to_string(-before) : "at or above its extent " + extent);
+          message =
+              what + " of " + name + " is outside of its axis, " +
+              (below ? "below " + std::to_string(-before) : "at or above its extent " + extent);
         else if (!low)
           message = what + " of " + name + " may be below " + std::to_string(-before) +
-                    ": nothing here says " + (text.empty() ? "that it is not" : (before ? std::to_string(-before) : "0") + " <= " + text);
+                    ": nothing here says " +
+                    (text.empty() ? "that it is not"
+                                  : (before ? std::to_string(-before) : "0") + " <= " + text);
         else
-          message = what + " of " + name + " may reach the extent " + extent + " of its axis: nothing here says " +
-                    (text.empty() ? "that it does not" : text + " < " + extent + (after ? " + " + std::to_string(after) : ""));
+          message =
+              what + " of " + name + " may reach the extent " + extent +
+              " of its axis: nothing here says " +
+              (text.empty() ? "that it does not"
+                            : text + " < " + extent + (after ? " + " + std::to_string(after) : ""));
         auto &d = diagnostics.error(ix.span ? ix.span : read.span, message, "A1");
         if (!text.empty() && !(below || above)) {
           std::string condition = !low ? "0 <= " + text : text + " < " + extent;

@@ -200,7 +200,8 @@ private:
             ScheduleNode &node) {
     for (bool forward : {true, false}) {
       std::map<int, int> axes;
-      if (assign(component, used, forward, axes, 0) && arrange(component, used, axes, forward, node))
+      if (assign(component, used, forward, axes, 0) &&
+          arrange(component, used, axes, forward, node))
         return true;
     }
     if (used.empty())
@@ -321,8 +322,9 @@ private:
       at = edges(start, second)[0].read->span;
     std::string message =
         cycle.size() == 1
-            ? program_.tensors[start].label + " needs itself, and not provably at earlier positions "
-                                              "along one axis, or at later ones"
+            ? program_.tensors[start].label +
+                  " needs itself, and not provably at earlier positions "
+                  "along one axis, or at later ones"
             : "these equations need each other, and not provably at earlier positions along one "
               "axis, or at later ones: " +
                   path;

@@ -172,8 +172,8 @@ Size floorDiv(const Size &a, const Size &b, SizeAtoms &atoms) {
     if (whole != Size(0))
       return whole + floorDiv(rest, b, atoms);
   }
-  return Size::atom(atoms.add({SizeAtom::Kind::FloorDiv, "", 0, std::make_shared<Size>(a),
-                               std::make_shared<Size>(b)}));
+  return Size::atom(atoms.add(
+      {SizeAtom::Kind::FloorDiv, "", 0, std::make_shared<Size>(a), std::make_shared<Size>(b)}));
 }
 
 Size floorMod(const Size &a, const Size &b, SizeAtoms &atoms) {
@@ -182,8 +182,8 @@ Size floorMod(const Size &a, const Size &b, SizeAtoms &atoms) {
       return Size(*ca - floorDivide(*ca, *cb) * *cb);
     return a - floorDiv(a, b, atoms) * b;
   }
-  return Size::atom(
-      atoms.add({SizeAtom::Kind::Mod, "", 0, std::make_shared<Size>(a), std::make_shared<Size>(b)}));
+  return Size::atom(atoms.add(
+      {SizeAtom::Kind::Mod, "", 0, std::make_shared<Size>(a), std::make_shared<Size>(b)}));
 }
 
 } // namespace qkv

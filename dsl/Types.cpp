@@ -11,23 +11,28 @@ namespace qkv {
 
 const char *typeName(Type type) {
   switch (type) {
-  case Type::Bool: return "bool";
-  case Type::Int: return "int";
-  case Type::Float: return "float";
-  default: return "unknown";
+  case Type::Bool:
+    return "bool";
+  case Type::Int:
+    return "int";
+  case Type::Float:
+    return "float";
+  default:
+    return "unknown";
   }
 }
 
 const char *opName(Op op) {
-  static const char *names[] = {"-",   "not", "exp", "log", "sqrt", "rsqrt", "tanh", "sigmoid",
-                                "erf", "sin", "cos", "abs", "floor", "ceil", "round", "+",
-                                "-",   "*",   "/",   "//",  "%",    "^",     "min",  "max",
-                                "and", "or",  "==",  "!=",  "<",    "<=",    ">",    ">="};
+  static const char *names[] = {"-",   "not", "exp", "log", "sqrt",  "rsqrt", "tanh",  "sigmoid",
+                                "erf", "sin", "cos", "abs", "floor", "ceil",  "round", "+",
+                                "-",   "*",   "/",   "//",  "%",     "^",     "min",   "max",
+                                "and", "or",  "==",  "!=",  "<",     "<=",    ">",     ">="};
   return names[static_cast<int>(op)];
 }
 
 const char *reductionName(Reduction r) {
-  static const char *names[] = {"sum", "max", "min", "mean", "prod", "logsumexp", "argmax", "softmax"};
+  static const char *names[] = {"sum",  "max",       "min",    "mean",
+                                "prod", "logsumexp", "argmax", "softmax"};
   return names[static_cast<int>(r)];
 }
 
@@ -218,7 +223,9 @@ private:
       return c;
     }
     if (type == Type::Bool)
-      error(e->span, std::string("a bool is wanted here, and this is ") + (e->type == Type::Int ? "an int" : "a float"),
+      error(e->span,
+            std::string("a bool is wanted here, and this is ") +
+                (e->type == Type::Int ? "an int" : "a float"),
             "T1", "a comparison makes a bool: x != 0");
     else if (e->type == Type::Bool)
       error(e->span, "bools never become numbers", "T1", "if ... then 1 else 0");
@@ -435,6 +442,8 @@ void trimLifted(Program &program) {
     for (size_t i = 0; i < e->args.size(); ++i)
       if (!(e->kind == K::Read && i < drop[e->tensor].size() && drop[e->tensor][i]))
         n->args.push_back(rewrite(e->args[i]));
+      else if (static_cast<int>(i) < e->own)
+        --n->own;
     if (e->kind == K::Read)
       n->checked.assign(n->args.size(), false);
     done[e.get()] = n;
