@@ -2,7 +2,7 @@
 // shown but what a model shows, small, quick to start, two in one program.
 #include "Support.h"
 
-#include <chrono>
+#include <algorithm>
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -38,14 +38,15 @@ TEST(Link, SmallAndQuick) {
   struct stat status;
   ASSERT_EQ(stat((folder / "p").c_str(), &status), 0);
   EXPECT_LE(status.st_size, 1 << 20);
-  auto best = std::chrono::nanoseconds::max();
+  int64_t best = INT64_MAX;
   for (int round = 0; round < 10; ++round) {
-    auto start = std::chrono::steady_clock::now();
-    EXPECT_EQ(runCommand({folder / "p", "--version"}).code, 0);
-    best = std::min<std::chrono::nanoseconds>(best, std::chrono::steady_clock::now() - start);
+    Finished f = runCommand({folder / "p", "--version"});
+    EXPECT_EQ(f.code, 0);
+    best = std::min(best, f.microseconds);
   }
-  EXPECT_LE(best, std::chrono::milliseconds(10));
+  EXPECT_LE(best, 10000);
   RecordProperty("bytes", static_cast<int>(status.st_size));
+  RecordProperty("microseconds", static_cast<int>(best));
 }
 
 using Function = int (*)(const char *, const int64_t *, int64_t, const float *, float *,

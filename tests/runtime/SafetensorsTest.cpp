@@ -138,8 +138,8 @@ TEST(Safetensors, AFolderOfShards) {
   for (auto &path : {folder.path, folder.path + "/", index}) {
     auto file = Safetensors::open(path, &error);
     ASSERT_TRUE(file) << error.text;
-    EXPECT_EQ(*reinterpret_cast<const float *>(file->find("a")->data), 1);
-    EXPECT_EQ(*reinterpret_cast<const float *>(file->find("b")->data), 2);
+    EXPECT_EQ(std::string(file->find("a")->data, 4), bytesOf<float>({1}));
+    EXPECT_EQ(std::string(file->find("b")->data, 4), bytesOf<float>({2}));
   }
   // A single file in the folder goes before the index.
   writeFile(folder / "model.safetensors", oneTensor("c", 3));

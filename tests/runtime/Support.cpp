@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -62,9 +63,12 @@ Finished runCommand(const std::vector<std::string> &arguments, const std::string
     _exit(127);
   }
   int status = 0;
-  waitpid(child, &status, 0);
+  rusage usage = {};
+  wait4(child, &status, 0, &usage);
   Finished finished;
   finished.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  finished.microseconds = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
+                          usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
   finished.out = readFile(folder / "out");
   finished.err = readFile(folder / "err");
   return finished;

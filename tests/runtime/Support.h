@@ -35,6 +35,7 @@ template <typename T> std::string bytesOf(const std::vector<T> &values) {
 struct Finished {
   int code = -1; // 128 + signal where one ended it
   std::string out, err;
+  int64_t microseconds = 0; // of processor time: a busy machine does not count
 };
 /// Runs a program with this standard input.
 Finished runCommand(const std::vector<std::string> &arguments, const std::string &input = "");
