@@ -111,6 +111,15 @@ std::string cPrefix(const Description &description) {
   return runtimes ? "model_" + name : name;
 }
 
+std::vector<std::string> cFunctions(const Description &description) {
+  std::vector<std::string> names;
+  for (const char *tail : {"_open", "_close", "_session_open", "_session_close", "_run"})
+    names.push_back(cPrefix(description) + tail);
+  if (description.hasLast)
+    names.push_back(cPrefix(description) + "_run_last");
+  return names;
+}
+
 std::string header(const Description &d) {
   std::string p = cPrefix(d);
   Members members(d);

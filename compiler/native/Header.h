@@ -5,12 +5,16 @@
 #include "compiler/native/Description.h"
 
 #include <string>
+#include <vector>
 
 namespace qkv {
 
 /// What the names of a model's C interface begin with: its own name, unless the runtime's names
 /// begin so.
 std::string cPrefix(const Description &description);
+
+/// The names of its functions.
+std::vector<std::string> cFunctions(const Description &description);
 
 std::string header(const Description &description);
 

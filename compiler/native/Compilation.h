@@ -1,0 +1,55 @@
+// One model on its way through the stages, with MLIR out of sight.
+//
+// In: checked equations, or the text of any stage. Out: the text of any later stage, or the
+// llvm::Module. Holds: a text is complete: what stage it is, where its lines come from and what a
+// caller must know of the model stand in it, so that it compiles on in another process.
+#pragma once
+
+#include "compiler/native/NativeModule.h"
+#include "compiler/pipeline/Pipeline.h"
+#include "dsl/Program.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace qkv {
+
+/// Which part of a text is wanted; all of it by default.
+struct TextPart {
+  std::string function; ///< the operations of one function
+  int line = 0;         ///< those that come from this line of the model file
+  bool whole() const { return function.empty() && line == 0; }
+};
+
+class Compilation {
+public:
+  /// The `graph` stage of a program.
+  static std::unique_ptr<Compilation> begin(const Program &program, const std::string &cpu,
+                                            std::string &error);
+  /// A module's text, MLIR or (where it says so) LLVM IR. Its stage is `from`, or what its
+  /// attribute `qkv.stage` says. `name` is what messages call it.
+  static std::unique_ptr<Compilation> parse(const std::string &text, const std::string &name,
+                                            std::optional<Stage> from, const std::string &cpu,
+                                            std::string &error);
+  ~Compilation();
+
+  /// Where it is. Stage::Llvm for LLVM IR too.
+  Stage stage() const;
+  bool isLlvmIr() const;
+  /// Goes on to a stage; false with `error` where it is behind that, or a pass fails.
+  bool advance(Stage to, std::string &error);
+  /// The module as text. A part of it does not parse back.
+  std::string text(const TextPart &part = {}) const;
+  /// Goes on to the llvm::Module. Call once.
+  std::unique_ptr<NativeModule> native(std::string &error);
+  /// What the module says of itself.
+  bool description(Description &out, std::string &error) const;
+
+private:
+  struct Data;
+  explicit Compilation(std::unique_ptr<Data> data);
+  std::unique_ptr<Data> data_;
+};
+
+} // namespace qkv

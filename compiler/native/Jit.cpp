@@ -1,0 +1,94 @@
+// The JIT: LLJIT of libLLVM (MLIR's own engine is a static archive beside the shared libraries).
+#include "compiler/native/Jit.h"
+#include "compiler/native/CodeGen.h"
+#include "compiler/native/Entries.h"
+#include "compiler/native/Machine.h"
+
+#include "llvm/ExecutionEngine/Orc/AbsoluteSymbols.h"
+#include "llvm/ExecutionEngine/Orc/CompileUtils.h"
+#include "llvm/ExecutionEngine/Orc/ExecutionUtils.h"
+#include "llvm/ExecutionEngine/Orc/LLJIT.h"
+#include "llvm/Target/TargetMachine.h"
+
+namespace qkv {
+
+struct JitModel::Data {
+  std::unique_ptr<llvm::orc::LLJIT> jit;
+  std::unique_ptr<ModelInMemory> memory;
+};
+
+namespace {
+
+namespace orc = llvm::orc;
+
+/// What compiled code calls of the runtime. It is linked into this program, not exported by it.
+llvm::Error defineRuntime(orc::LLJIT &jit) {
+  orc::SymbolMap symbols;
+  auto add = [&](const char *name, auto *function) {
+    symbols[jit.mangleAndIntern(name)] = {orc::ExecutorAddr::fromPtr(function),
+                                          llvm::JITSymbolFlags::Exported |
+                                              llvm::JITSymbolFlags::Callable};
+  };
+  add("qkv_check_failed", &qkv_check_failed);
+  add("qkv_alloc", &qkv_alloc);
+  add("qkv_free", &qkv_free);
+  add("qkv_parallel_for", &qkv_parallel_for);
+  return jit.getMainJITDylib().define(orc::absoluteSymbols(std::move(symbols)));
+}
+
+} // namespace
+
+JitModel::JitModel(std::unique_ptr<Data> data) : data_(std::move(data)) {}
+JitModel::~JitModel() = default;
+qkv_model &JitModel::model() { return data_->memory->model(); }
+
+std::unique_ptr<JitModel> JitModel::create(std::unique_ptr<NativeModule> native,
+                                           const std::string &cpu, std::string &error) {
+  std::unique_ptr<llvm::TargetMachine> machine = makeMachine(cpu, CodeUse::Jit, error);
+  if (!machine || !addEntries(*native, error))
+    return nullptr;
+  aimAt(*native->module, *machine);
+  optimize(*native->module, *machine, Effort::Light);
+
+  auto failed = [&](llvm::Error why) {
+    error = llvm::toString(std::move(why));
+    return nullptr;
+  };
+  auto jit = orc::LLJITBuilder()
+                 .setDataLayout(machine->createDataLayout())
+                 // Its functions are found by name below; libm comes with the search of the
+                 // process.
+                 .setLinkProcessSymbolsByDefault(true)
+                 .create();
+  if (!jit)
+    return failed(jit.takeError());
+  if (llvm::Error why = defineRuntime(**jit))
+    return failed(std::move(why));
+
+  std::string code = generateCode(*native->module, *machine, CodeFile::Object, error);
+  if (code.empty())
+    return nullptr;
+  if (llvm::Error why =
+          (*jit)->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(code, "model.o")))
+    return failed(std::move(why));
+
+  Description description = native->description;
+  description.cpu = neededFeatures(*machine);
+  auto data = std::make_unique<Data>();
+  data->memory = std::make_unique<ModelInMemory>(description);
+  qkv_model &model = data->memory->model();
+  auto entry = (*jit)->lookup(entryName(description));
+  if (!entry)
+    return failed(entry.takeError());
+  model.entry = entry->toPtr<qkv_entry>();
+  if (description.hasLast) {
+    auto last = (*jit)->lookup(lastEntryName(description));
+    if (!last)
+      return failed(last.takeError());
+    model.entry_last = last->toPtr<qkv_entry>();
+  }
+  data->jit = std::move(*jit);
+  return std::unique_ptr<JitModel>(new JitModel(std::move(data)));
+}
+
+} // namespace qkv

@@ -1,0 +1,28 @@
+// Machine code in this process. In: one model as a NativeModule. Out: its entries, to be called.
+//
+// Holds: the code finds the runtime (qkv_*) and libm here; it lives as long as the object.
+#pragma once
+
+#include "compiler/native/NativeModule.h"
+
+#include <memory>
+#include <string>
+
+namespace qkv {
+
+/// A model ready to run: the description in memory with the entries of its machine code.
+class JitModel {
+public:
+  /// Null with `error` where LLVM cannot compile it.
+  static std::unique_ptr<JitModel> create(std::unique_ptr<NativeModule> module,
+                                          const std::string &cpu, std::string &error);
+  ~JitModel();
+  qkv_model &model();
+
+private:
+  struct Data;
+  explicit JitModel(std::unique_ptr<Data> data);
+  std::unique_ptr<Data> data_;
+};
+
+} // namespace qkv

@@ -1,0 +1,111 @@
+// Reading and checking a model file; telling a dump from a model.
+#include "tools/qkv/ModelFile.h"
+#include "tools/qkv/Report.h"
+
+#include "runtime/File.h"
+
+#include <CLI/CLI.hpp>
+
+namespace qkv::driver {
+namespace {
+
+bool endsWith(const std::string &text, const std::string &tail) {
+  return text.size() >= tail.size() &&
+         text.compare(text.size() - tail.size(), tail.size(), tail) == 0;
+}
+
+/// From a file by its name; from standard input by what only dumps hold.
+bool isDump(const ModelOptions &options, const std::string &text) {
+  if (!options.from.empty() || endsWith(options.file, ".mlir") || endsWith(options.file, ".ll"))
+    return true;
+  return options.file == "-" && text.find("qkv.description") != std::string::npos &&
+         (text.find("qkv.stage") != std::string::npos ||
+          text.find("\ndefine ") != std::string::npos);
+}
+
+} // namespace
+
+void addModelOptions(CLI::App &app, ModelOptions &options, bool dumps, bool cpu) {
+  app.set_help_flag("-h,--help", "print this help");
+  app.add_option("file", options.file,
+                 dumps ? "the model file, or a dump of a stage (.mlir, .ll); - is standard input"
+                       : "the model file; - is standard input")
+      ->required()
+      ->type_name("FILE");
+  app.add_option("--model", options.model, "which model, where the file has several")
+      ->type_name("NAME");
+  if (dumps)
+    app.add_option("--from", options.from,
+                   "FILE is a dump of this stage (default: what the dump says)")
+        ->check(CLI::IsMember({"graph", "step", "fused", "kernels", "llvm"}))
+        ->type_name("STAGE");
+  if (cpu)
+    app.add_option("--cpu", options.cpu, "the processor, as clang -march names it")
+        ->type_name("NAME")
+        ->capture_default_str();
+}
+
+std::string configBeside(const std::string &weights, std::string &path) {
+  if (weights.empty() || weights == "-")
+    return "";
+  path = rt::isFolder(weights) ? weights + "/config.json"
+                               : std::string(rt::folderOf(weights)) + "config.json";
+  rt::FileBytes bytes;
+  if (!rt::exists(path) || !bytes.open(path, nullptr))
+    return "";
+  return std::string(bytes.data(), bytes.size());
+}
+
+std::unique_ptr<ModelFile> openModel(const ModelOptions &options, bool dumps, int &code) {
+  auto file = std::make_unique<ModelFile>();
+  std::string error;
+  code = 1;
+  file->source = file->sources.open(options.file, error);
+  if (!file->source) {
+    fail(options.command, error);
+    return nullptr;
+  }
+  if (dumps && isDump(options, file->source->text())) {
+    file->dump = file->source->text();
+    code = 0;
+    return file;
+  }
+  CheckOptions check;
+  check.model = options.model;
+  check.config = configBeside(options.weights, check.configPath);
+  Diagnostics diagnostics;
+  file->program = qkv::check(*file->source, file->sources, check, diagnostics);
+  report(diagnostics);
+  if (diagnostics.hasErrors())
+    return nullptr;
+  if (!file->program) {
+    fail(options.command, options.file + ": the file defines no model");
+    return nullptr;
+  }
+  code = 0;
+  return file;
+}
+
+std::unique_ptr<Compilation> openCompilation(const ModelOptions &options,
+                                             std::unique_ptr<ModelFile> &file, int &code) {
+  file = openModel(options, /*dumps=*/true, code);
+  if (!file)
+    return nullptr;
+  std::string error;
+  std::unique_ptr<Compilation> compilation;
+  if (file->program) {
+    compilation = Compilation::begin(*file->program, options.cpu, error);
+  } else {
+    std::optional<Stage> from;
+    if (!options.from.empty())
+      from = stageByName(options.from);
+    compilation = Compilation::parse(file->dump, options.file, from, options.cpu, error);
+  }
+  if (compilation)
+    return compilation;
+  code = fail(options.command, file->program ? "a defect of qkv, please report it: " + error
+                                             : options.file + ": " + error);
+  return nullptr;
+}
+
+} // namespace qkv::driver

@@ -1,0 +1,50 @@
+// A model file as the commands take it. In: a path (`-` is standard input) and the weights' folder.
+// Out: checked equations, or a dump of a stage. Errors have been reported when it returns none.
+#pragma once
+
+#include "compiler/native/Compilation.h"
+#include "dsl/Checker.h"
+#include "dsl/Diagnostics.h"
+#include "dsl/Program.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace qkv::driver {
+
+/// What says which model is meant.
+struct ModelOptions {
+  std::string command; ///< as messages call it: "qkv run"
+  std::string file;
+  std::string model;
+  std::string weights; ///< C2: config.json lies in this folder, or beside this file
+  std::string from;    ///< the stage of a dump
+  std::string cpu = "native";
+};
+
+/// Adds FILE and --model; with `dumps` also --from; with `cpu` also --cpu.
+void addModelOptions(CLI::App &app, ModelOptions &options, bool dumps, bool cpu);
+
+/// The text of config.json beside the weights; empty where there is none.
+std::string configBeside(const std::string &weights, std::string &path);
+
+struct ModelFile {
+  Sources sources;
+  const Source *source = nullptr;
+  std::unique_ptr<Program> program; ///< or null: a dump
+  std::string dump;
+};
+
+/// Reads and checks. Null after reporting; `code` is then the exit code.
+std::unique_ptr<ModelFile> openModel(const ModelOptions &options, bool dumps, int &code);
+
+/// The same, on its way to machine code.
+std::unique_ptr<Compilation> openCompilation(const ModelOptions &options,
+                                             std::unique_ptr<ModelFile> &file, int &code);
+
+} // namespace qkv::driver

@@ -1,0 +1,22 @@
+// The options of a program around a model, for `run` and `interpret`: the same as those of a built
+// executable, handed to the same code.
+#pragma once
+
+#include "runtime/Program.h"
+
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace qkv::driver {
+
+struct ModelOptions;
+
+void addProgramOptions(CLI::App &app, rt::Options &options, std::string &weights);
+
+/// Runs a model as its executable would. `weights` empty: there are none. Returns the exit code.
+int runModel(const qkv_model &model, rt::Options options, const ModelOptions &given);
+
+} // namespace qkv::driver

@@ -1,0 +1,53 @@
+// qkv run: a model compiled in memory and run at once.
+#include "tools/qkv/Commands.h"
+#include "tools/qkv/ModelFile.h"
+#include "tools/qkv/ProgramOptions.h"
+#include "tools/qkv/Report.h"
+
+#include "compiler/native/Jit.h"
+
+#include <CLI/CLI.hpp>
+
+namespace qkv::driver {
+namespace {
+
+struct Options : ModelOptions {
+  rt::Options program;
+};
+
+int run(const Options &options) {
+  int code = 0;
+  std::unique_ptr<JitModel> model;
+  std::unique_ptr<ModelFile> file;
+  {
+    Progress progress("compiling " + options.file);
+    std::unique_ptr<Compilation> compilation = openCompilation(options, file, code);
+    if (!compilation)
+      return code;
+    std::string error;
+    std::unique_ptr<NativeModule> native = compilation->native(error);
+    if (native)
+      model = JitModel::create(std::move(native), options.cpu, error);
+    if (!model)
+      return fail(options.command, options.file + ": " + error);
+  }
+  return runModel(model->model(), options.program, options);
+}
+
+} // namespace
+
+void addRun(CLI::App &app, int &code) {
+  auto options = std::make_shared<Options>();
+  options->command = "qkv run";
+  CLI::App *command = app.add_subcommand("run", "compile a model in memory and run it");
+  addModelOptions(*command, *options, /*dumps=*/true, /*cpu=*/true);
+  addProgramOptions(*command, options->program, options->weights);
+  command->footer("Inputs are found by name and bind the dynamic sizes. A generator takes text.\n\n"
+                  "examples:\n"
+                  "  qkv run attention.qkv --input in.safetensors --output out.safetensors\n"
+                  "  qkv run gpt2.qkv --weights gpt2/ --prompt 'Once upon' --max-tokens 50\n"
+                  "  qkv ir --stage kernels m.qkv | qkv run - --input in.safetensors");
+  command->callback([options, &code] { code = run(*options); });
+}
+
+} // namespace qkv::driver

@@ -1,0 +1,57 @@
+// qkv: models in index notation, checked, run and compiled.
+//
+// In: a command line. Out: an exit code: 0 done, 1 failed, 2 misuse. What is said to people goes
+// to standard error; results go to standard output or to files.
+#include "tools/qkv/Commands.h"
+#include "tools/qkv/Report.h"
+
+#include "compiler/native/Link.h"
+
+#include <CLI/CLI.hpp>
+#include <llvm/Config/llvm-config.h>
+
+#include <exception>
+#include <iostream>
+
+using namespace qkv::driver;
+
+static int printRuntime() {
+  std::string error, archive = qkv::runtimeArchive(error);
+  return archive.empty() ? fail("qkv", error) : print("qkv", archive + "\n");
+}
+
+int main(int argc, char **argv) {
+  CLI::App app{"qkv: a model file becomes a native program", "qkv"};
+  app.set_version_flag("--version", "qkv " QKV_VERSION " (LLVM " LLVM_VERSION_STRING ")");
+  app.set_help_flag("-h,--help", "print this help");
+  app.require_subcommand(0, 1);
+  bool runtime = false;
+  app.add_flag("--runtime", runtime, "print the path of libqkv_rt.a, which objects link with");
+  app.footer("Each command has a help of its own with examples: qkv build --help");
+  int code = 0;
+  addCheck(app, code);
+  addFmt(app, code);
+  addInterpret(app, code);
+  addRun(app, code);
+  addBuild(app, code);
+  addVerify(app, code);
+  addIr(app, code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success &success) {
+    // Help and version are asked for; that they are there is no error.
+    return app.exit(success, std::cout, std::cerr) == 0 && std::cout.flush() ? 0 : 1;
+  } catch (const CLI::ParseError &error) {
+    std::string command = "qkv";
+    for (const CLI::App *chosen : app.get_subcommands())
+      command += " " + chosen->get_name();
+    return misuse(command, plain(error.what()));
+  } catch (const std::bad_alloc &) {
+    return fail("qkv", "not enough memory");
+  } catch (const std::exception &error) {
+    return fail("qkv", std::string("a defect of qkv, please report it: ") + error.what());
+  }
+  if (runtime)
+    return printRuntime();
+  return app.get_subcommands().empty() ? misuse("qkv", "a command is missing") : code;
+}
