@@ -1,4 +1,5 @@
-// Text -> syntax tree, with Boost.Spirit X3 (the grammar is in Parser.cpp alone).
+// Text -> syntax tree, with Boost.Spirit X3 (the grammar is in Parser.cpp alone). GRAMMAR.md
+// is the grammar in EBNF.
 //
 // In: any bytes. Out: the tree of what could be read; each thing that could not is a
 // diagnostic, and reading goes on after it (G1). Nothing is thrown, nothing recurses deeper
@@ -10,7 +11,8 @@
 
 namespace qkv {
 
-/// Parses a file. The tree holds every statement and definition that was sound.
+/// Parses a file. The tree holds every statement that was sound, and every definition whose
+/// signature and braces were, with those of its statements.
 ast::File parse(const Source &source, Diagnostics &diagnostics);
 
 } // namespace qkv

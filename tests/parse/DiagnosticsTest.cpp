@@ -41,7 +41,7 @@ TEST(Rendering, AsTheReferenceShowsIt) {
   diagnostics.error({&source, at, at + 6},
                     "x[i,c] is read with 2 indices here, but it was defined with 1 (line 9)", "E2");
   EXPECT_EQ(rendered(diagnostics),
-            "gpt2.qkv:14:35: error: x[i,c] is read with 2 indices here, but it was defined with 1 "
+            "gpt2.qkv:14:33: error: x[i,c] is read with 2 indices here, but it was defined with 1 "
             "(line 9) [E2]\n"
             "   14 |   q[h,i,d] = sum[c](Wq[h,d,c] * x[i,c])\n"
             "      |                                 ^~~~~~\n");
@@ -78,7 +78,7 @@ TEST(Rendering, OddCharacters) {
                  "      |     ^\n"
                  "m:1:13: error: dollar ?\n"
                  "    1 |     x\uFFFD?[0m? = é$\n"
-                 "      |                  ^\n");
+                 "      |                ^\n");
 }
 
 TEST(Rendering, LongLinesAreCut) {

@@ -45,8 +45,8 @@ TEST(G1Errors, TwoStatementsOnALine) {
 }
 
 TEST(G1Errors, ReadingGoesOn) {
-  Parsed parsed("x = * 2\ny = 1\nfn f(x) -> y {\n  a = 1 +\n}\nfn g(x) -> y { y = x }\nz = (\n");
-  EXPECT_EQ(tree(parsed.file), "y = 1\nfn g(x) -> (y) { y = x; }\n");
+  Parsed parsed("x = * 2\ny = 1\nfn f(x) -> y {\n  a = 1 + ;b = 2\n}\nfn g(x) -> y { y = x }\nz = (\n");
+  EXPECT_EQ(tree(parsed.file), "y = 1\nfn f(x) -> (y) { b = 2; }\nfn g(x) -> (y) { y = x; }\n");
   EXPECT_EQ(parsed.diagnostics.errorCount(), 3u);
 }
 
@@ -59,7 +59,7 @@ TEST(G2Errors, Expressions) {
             "1:16 [G2] expected 'else' after 'b', found the end of the line; hint: an 'if' has "
             "both branches: if ... then ... else 0\n");
   EXPECT_EQ(errors("x = √f(y)"),
-            "1:6 [G2] '√' takes one name, access, number or parenthesis, not a call; hint: put "
+            "1:7 [G2] '√' takes one name, access, number or parenthesis, not a call; hint: put "
             "the call in parentheses: √(f(x))\n");
 }
 
