@@ -1,0 +1,145 @@
+// Demand: where all readers of a tensor want one position of an axis, only that is computed.
+//
+// In: equations. Out: the same results from tensors with fewer axes: the last position's
+// logits need the head, and of the last layer all but keys and values, at that position alone.
+// A recurrence along the axis reads other positions itself, so it keeps it.
+#include "compiler/irgen/Expressions.h"
+#include "compiler/irgen/Rewrite.h"
+
+#include "dsl/Proof.h"
+
+namespace qkv::irgen {
+
+using K = Expr::Kind;
+
+/// The size that an index is, if it is one: free of letters and values.
+static std::optional<Size> position(const ExprPtr &e) {
+  switch (e->kind) {
+  case K::Int:
+    return Size(e->integer);
+  case K::Size:
+    return e->size;
+  case K::Apply: {
+    if (e->op != Op::Add && e->op != Op::Sub && e->op != Op::Mul)
+      return std::nullopt;
+    auto a = position(e->args[0]), b = position(e->args[1]);
+    if (!a || !b)
+      return std::nullopt;
+    return e->op == Op::Add ? *a + *b : e->op == Op::Sub ? *a - *b : *a * *b;
+  }
+  default:
+    return std::nullopt;
+  }
+}
+
+namespace {
+struct Drop {
+  int tensor = -1, axis = -1;
+  Size position;
+};
+} // namespace
+
+static std::optional<Drop> findDrop(const Program &program) {
+  std::set<int> live = liveTensors(program);
+  std::map<int, std::vector<const Expr *>> reads;
+  std::set<int> kept;
+  for (const Result &r : program.results)
+    kept.insert(r.tensor);
+  for (int t : live)
+    for (const Piece &p : program.tensors[t].pieces)
+      for (const ExprPtr &e : {p.value, p.guard})
+        if (e)
+          forEachNode(e, [&](const Expr &n) {
+            if (n.kind != K::Read)
+              return;
+            reads[n.tensor].push_back(&n);
+            if (n.tensor == t)
+              kept.insert(t);
+          });
+  for (int t : live) {
+    const Tensor &tensor = program.tensors[t];
+    if (tensor.kind != Tensor::Kind::Equation || tensor.pieces.size() != 1 || kept.count(t) ||
+        reads[t].empty())
+      continue;
+    for (size_t a = 0; a < tensor.axes.size(); ++a) {
+      if (tensor.pieces[0].indices[a].letter < 0 || tensor.axes[a].before || tensor.axes[a].after)
+        continue;
+      auto wanted = position(reads[t][0]->args[a]);
+      for (const Expr *r : reads[t])
+        if (!wanted || position(r->args[a]) != wanted) {
+          wanted = std::nullopt;
+          break;
+        }
+      if (wanted)
+        return Drop{t, static_cast<int>(a), *wanted};
+    }
+  }
+  return std::nullopt;
+}
+
+void demandPositions(Program &program) {
+  std::vector<ExprPtr> alive;
+  while (auto drop = findDrop(program)) {
+    Tensor &tensor = program.tensors[drop->tensor];
+    size_t axis = drop->axis;
+    Piece &piece = tensor.pieces[0];
+    std::unordered_map<int, ExprPtr> at{{piece.indices[axis].letter, size(drop->position)}};
+    piece.value = substitute(piece.value, at);
+    if (piece.guard)
+      piece.guard = substitute(piece.guard, at);
+    piece.indices.erase(piece.indices.begin() + axis);
+    tensor.axes.erase(tensor.axes.begin() + axis);
+    tensor.lifted -= static_cast<int>(axis) < tensor.lifted;
+    Mapper mapper([&](const ExprPtr &e) -> ExprPtr {
+      if (e->kind != K::Read || e->tensor != drop->tensor)
+        return e;
+      auto copy = std::make_shared<Expr>(*e);
+      copy->args.erase(copy->args.begin() + axis);
+      if (axis < copy->checked.size())
+        copy->checked.erase(copy->checked.begin() + axis);
+      copy->own -= static_cast<int>(axis) < copy->own;
+      return copy;
+    });
+    for (Tensor &t : program.tensors)
+      for (Piece &p : t.pieces) {
+        p.value = mapper(p.value);
+        p.guard = mapper(p.guard);
+      }
+  }
+}
+
+Program lastPosition(const Program &program) {
+  Program out = program;
+  const Tensor &logits = program.tensors[program.results[0].tensor];
+  Tensor last;
+  last.name = logits.name + ".last";
+  last.label = logits.label;
+  last.type = logits.type;
+  last.constant = logits.constant;
+  last.span = logits.span;
+  Piece piece;
+  piece.span = logits.span;
+  std::vector<ExprPtr> args{size(logits.axes[0].extent - Size(1))};
+  for (size_t a = 1; a < logits.axes.size(); ++a) {
+    out.letters.push_back({logits.axes[a].name, logits.axes[a].extent});
+    int l = static_cast<int>(out.letters.size()) - 1;
+    last.axes.push_back({logits.axes[a].name, logits.axes[a].extent, 0, 0});
+    piece.indices.push_back({l, {}});
+    args.push_back(letter(l));
+  }
+  piece.value = read(out, program.results[0].tensor, std::move(args), logits.span);
+  last.pieces = {std::move(piece)};
+  out.tensors.push_back(std::move(last));
+  out.results = {{program.results[0].name, static_cast<int>(out.tensors.size()) - 1}};
+  return out;
+}
+
+Prepared prepare(Program program) {
+  inlineTables(program);
+  demandPositions(program);
+  Prepared prepared = splitReductions(std::move(program));
+  hoistInvariants(prepared);
+  return prepared;
+}
+
+} // namespace qkv::irgen

@@ -1,0 +1,164 @@
+// What the parts of IR generation share: the module being made, and one function of it.
+//
+// The parts: Types and sizes (EmitSizes), scalar expressions (EmitScalars), pieces as
+// linalg.generic (EmitPieces), whole tensors and recurrences (EmitTensors, EmitLoops), checks
+// (EmitChecks), steps of repeats as functions (EmitRepeats), entries (IRGen).
+#pragma once
+
+#include "compiler/dialect/QkvDialect.h"
+#include "compiler/irgen/Bounds.h"
+#include "compiler/irgen/Expressions.h"
+#include "compiler/irgen/Outline.h"
+#include "compiler/irgen/Rewrite.h"
+#include "compiler/native/Description.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinOps.h"
+
+#include <stdexcept>
+
+namespace qkv::irgen {
+
+/// A broken invariant of the compiler, never of the model.
+struct Defect : std::logic_error {
+  using std::logic_error::logic_error;
+};
+
+/// The module and what its functions have in common.
+class ModuleState {
+public:
+  ModuleState(mlir::MLIRContext &context, const std::string &name)
+      : builder(&context), module(mlir::ModuleOp::create(builder.getUnknownLoc())), name(name) {}
+
+  mlir::Location location(Span span);
+  /// The same, named by the tensor that the author wrote.
+  mlir::Location location(Span span, const std::string &label);
+  int site(const Check &check);
+  /// A name that no function has yet.
+  std::string functionName(const std::string &wanted);
+
+  mlir::OpBuilder builder;
+  mlir::ModuleOp module;
+  std::string name;
+  std::vector<Site> sites;
+  std::map<std::string, mlir::func::FuncOp> bodies; ///< of repeats, by what they compute
+
+private:
+  std::map<std::pair<const Source *, uint32_t>, mlir::Location> locations_;
+  std::map<std::string, int> siteNumbers_;
+  std::map<std::string, int> names_;
+};
+
+/// A letter of a linalg.generic: position base + d for 0 <= d < extent of dimension d.
+struct Dimension {
+  int letter;
+  Size base, extent;
+};
+
+/// How an expression's letters have values where it is computed.
+using LetterValues = std::unordered_map<int, mlir::Value>;
+
+class FunctionEmitter {
+public:
+  FunctionEmitter(ModuleState &state, const Prepared &prepared, Bounds &bounds)
+      : state(state), prepared(prepared), program(prepared.program), bounds(bounds),
+        builder(state.builder.getContext()), entry_(state.builder.getContext()) {}
+
+  /// Begins the function's body; then the members below are set by the caller.
+  void begin(mlir::func::FuncOp function);
+  void emit(const std::vector<Item> &items, const std::vector<ScheduleNode> &nodes);
+
+  // EmitSizes.cpp
+  /// A size as an index, computed at the function's entry.
+  mlir::Value value(const Size &size);
+  mlir::Value constant(int64_t number);
+  /// A size that is a number of positions: at least 0.
+  mlir::OpFoldResult extent(const Size &size);
+  mlir::OpFoldResult storageExtent(const Axis &axis);
+  mlir::Value asValue(mlir::OpFoldResult size);
+  mlir::OpFoldResult add(mlir::Location loc, mlir::OpFoldResult a, mlir::OpFoldResult b);
+  mlir::Type elementType(int tensor);
+  mlir::RankedTensorType storageType(int tensor);
+  mlir::Value zeros(int tensor, mlir::Location loc);
+  mlir::Value fill(mlir::Location loc, mlir::Value number, mlir::Value tensor);
+
+  // EmitPieces.cpp
+  /// The values of an expression (or of one plain reduction) over `dimensions`.
+  mlir::Value compute(const ExprPtr &e, const std::vector<Dimension> &dimensions, mlir::Type type,
+                      const std::vector<Facts> &facts, Span span, const std::string &label);
+
+  // EmitTensors.cpp, EmitLoops.cpp
+  void computeWhole(int tensor);
+  void computeLoop(const ScheduleNode &loop);
+  /// Writes a piece into `into`, at the positions of the loops around.
+  mlir::Value computePiece(int tensor, int piece, mlir::Value into);
+
+  // EmitChecks.cpp
+  void emitChecks(int tensor, int piece);
+
+  // EmitRepeats.cpp
+  void callStep(const Item &item, const std::vector<ScheduleNode> &nodes);
+
+  ModuleState &state;
+  const Prepared &prepared;
+  const Program &program;
+  Bounds &bounds;
+  mlir::OpBuilder builder;
+  mlir::Value context;
+  std::vector<mlir::Value> dynamicSizes;          ///< in order of program.dynamicSizes
+  std::unordered_map<int, mlir::Value> tensors;   ///< whole, as they are stored
+  std::unordered_map<int, mlir::Value> steps;     ///< numbers of steps, by region
+  LetterValues letters;                           ///< of the loops around
+  std::map<std::pair<int, int>, mlir::Value> at;  ///< (tensor, axis) -> position in a loop
+
+private:
+  mlir::Value sizeTerm(const Size::Monomial &monomial);
+  mlir::Value atom(int number);
+
+  mlir::OpBuilder entry_; // where sizes are computed
+  std::map<Size, mlir::Value> sizeValues_;
+  std::map<Size, mlir::OpFoldResult> extents_;
+  std::map<int64_t, mlir::Value> constants_;
+};
+
+/// Emits scalar expressions at a builder's place. Ints are i64, bools i1; floats are f64 where
+/// they depend on letters, sizes and constants alone (T3), else f32.
+class ScalarEmitter {
+public:
+  ScalarEmitter(FunctionEmitter &function, mlir::OpBuilder &builder, const std::vector<Facts> &facts,
+                mlir::Location loc)
+      : function_(function), builder_(builder), facts_(facts), loc_(loc) {}
+
+  LetterValues letters;                                 ///< index values
+  std::unordered_map<const Expr *, mlir::Value> given;  ///< reads that are operands already
+
+  mlir::Value emit(const ExprPtr &e);
+  /// The same, floats as f32.
+  mlir::Value data(const ExprPtr &e);
+  mlir::Value index(const ExprPtr &e);
+  /// The index plus the axis' positions before 0, forced inside where it is not provably.
+  mlir::Value storageIndex(const ExprPtr &e, const Axis &axis);
+
+private:
+  mlir::Value node(const ExprPtr &e);
+  mlir::Value applyInt(const ExprPtr &e);
+  mlir::Value applyFloat(const ExprPtr &e);
+  mlir::Value applyBool(const ExprPtr &e);
+  mlir::Value rounding(const ExprPtr &e);
+  mlir::Value power(const ExprPtr &e);
+  mlir::Value division(const ExprPtr &e, mlir::Value a, mlir::Value b);
+  mlir::Value read(const ExprPtr &e);
+  mlir::Value operand(const ExprPtr &e, bool exact);
+  mlir::Location at(const ExprPtr &e);
+  mlir::Value number(double v, bool exact);
+  mlir::Value integer(int64_t v);
+
+  FunctionEmitter &function_;
+  mlir::OpBuilder &builder_;
+  const std::vector<Facts> &facts_;
+  mlir::Location loc_;
+  std::unordered_map<const Expr *, mlir::Value> done_, doneData_, doneIndex_;
+};
+
+} // namespace qkv::irgen

@@ -1,0 +1,55 @@
+// Rewritings of checked equations into equations that linalg can say, one file each.
+//
+// In: a program as the checker leaves it. Out: a program of the same meaning whose pieces are
+// elementwise expressions or one plain reduction (sum, max, min, prod) of one, with its checks
+// (A1, T2) taken out. Tensors keep their numbers; new ones stand behind; dead ones stay but are
+// not read.
+#pragma once
+
+#include "dsl/Program.h"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace qkv::irgen {
+
+/// A check that an equation makes when it runs, before it is computed.
+struct Check {
+  int piece = 0; ///< of its tensor
+  int kind = 0;  ///< 0: index (A1), 1: divisor (T2)
+  ExprPtr value;
+  Size bound;                      ///< index: of the axis
+  int64_t before = 0, after = 0;   ///< index: P4
+  std::vector<ExprPtr> conditions; ///< under which it takes part, in order of evaluation
+  std::vector<int> letters;        ///< that value and conditions depend on, outermost first
+  Span span;
+  std::string what; ///< "index of wte along v"
+};
+
+struct Prepared {
+  Program program;
+  std::map<int, std::vector<Check>> checks; ///< by tensor
+};
+
+/// InlineTables.cpp. Tables over two sequence letters are written in place (T3: never stored).
+void inlineTables(Program &program);
+
+/// Demand.cpp. An axis along which all readers want one and the same position is dropped.
+void demandPositions(Program &program);
+/// The program whose only result is the first one at the last position of the stream.
+/// Precondition: a generator.
+Program lastPosition(const Program &program);
+
+/// SplitReductions.cpp. Every reduction becomes a tensor over the letters it depends on;
+/// expensive tables and factors likewise; checks are taken out.
+Prepared splitReductions(Program program);
+
+/// HoistInvariants.cpp. What every step of a repeat computes alike is computed once.
+void hoistInvariants(Prepared &prepared);
+
+/// All of them, in order.
+Prepared prepare(Program program);
+
+} // namespace qkv::irgen
