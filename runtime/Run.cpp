@@ -51,7 +51,7 @@ bool failSite(const qkv_model &model, const RunState &state, qkv_error *error) {
   if (site.kind == 2)
     text = what ? what : "";
   else if (site.kind == 1)
-    text = format("%s is 0 [T2]", what ? what : "divisor");
+    text = format("the %s is 0 [T2]", what ? what : "divisor");
   else
     text = format("%s is %lld, outside 0 <= index < %lld [A1]", what ? what : "index",
                   static_cast<long long>(state.value), static_cast<long long>(state.bound));

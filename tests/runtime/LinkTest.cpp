@@ -44,7 +44,9 @@ TEST(Link, SmallAndQuick) {
     EXPECT_EQ(f.code, 0);
     best = std::min(best, f.microseconds);
   }
-  EXPECT_LE(best, 10000);
+#ifndef QKV_SANITIZED
+  EXPECT_LE(best, 10000); // a sanitizer's address space costs fork() more than that
+#endif
   RecordProperty("bytes", static_cast<int>(status.st_size));
   RecordProperty("microseconds", static_cast<int>(best));
 }

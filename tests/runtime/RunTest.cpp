@@ -18,7 +18,7 @@ namespace {
 TestModel checking(int64_t step) {
   TestModel test;
   test.sites = {{"m.qkv", 3, 14, 6, "index of wte along v", 0},
-                {"m.qkv", 5, 2, 1, "the divisor of //", 1},
+                {"m.qkv", 5, 2, 1, "divisor of //", 1},
                 {nullptr, 6, 1, 1, nullptr, 0}};
   test.entry = [step](qkv_context *context, auto...) {
     struct Argument {
