@@ -94,7 +94,7 @@ struct Interpreter::State {
       if (!machine.bindError.empty())
         throw Failure{{machine.program.span, machine.bindError, "C1"}};
       stack.run([&](const char *limit) {
-        machine.stackLimit = limit;
+        machine.begin(limit);
         fn();
       });
       return true;

@@ -16,6 +16,7 @@
 
 #include <bit>
 #include <chrono>
+#include <cmath>
 #include <deque>
 #include <memory>
 #include <unordered_map>
@@ -192,7 +193,12 @@ public:
   std::vector<int64_t> sizes;
   std::string bindError;
   std::deque<TensorState> tensors;
-  const char *stackLimit = nullptr; ///< the computation may not go below this address
+
+  /// Before an evaluation: its computation may not go below this address of the stack.
+  void begin(const char *stackLimit) {
+    stackLimit_ = stackLimit;
+    depth_ = markDepth_ = 0;
+  }
 
 private:
   friend class Resolver;
@@ -202,6 +208,7 @@ private:
   void give(TensorState &t, const Values &values);
   void fallBack(TensorState &t);
   uint64_t compute(TensorState &t, int64_t offset);
+  void descend(TensorState &t, int64_t offset);
   uint64_t element(TensorState &t, int64_t offset) {
     if (t.cells) {
       if (uint64_t cell = t.cells[offset])
@@ -236,11 +243,17 @@ private:
   double share(const Node &n, int64_t *frame);
   const Row &rowOf(const Node &row, int64_t *frame);
   template <class Fn> void forEachRun(const Node &n, int64_t *frame, Fn fn);
+  void combineRun(const Node &n, int64_t count, double *out, const double *right);
   void run(const Node &n, int64_t *frame, int slot, int64_t first, int64_t count, double *out);
   bool runRead(const Node &n, int64_t *frame, int slot, int64_t first, int64_t count, double *out);
 
   std::map<int, Values> inputs_;
   std::function<const Values *(int)> params_;
+  const char *stackLimit_ = nullptr;
+  // The elements that are being computed: how many, and the one at a depth of a power of two,
+  // which shows an element that depends on itself.
+  int64_t depth_ = 0, markDepth_ = 0, markOffset_ = 0;
+  const TensorState *markTensor_ = nullptr;
   int64_t kept_ = 0; // elements of Row::powers that are held
   int64_t done_ = 0, all_ = 0;
   std::chrono::steady_clock::time_point lastTick_{};

@@ -123,6 +123,30 @@ bool Machine::runRead(const Node &n, int64_t *frame, int slot, int64_t first, in
   return true;
 }
 
+// combine() along a stretch; the common operations without asking which for each element.
+void Machine::combineRun(const Node &n, int64_t count, double *out, const double *right) {
+  auto each = [&](auto fn) {
+    for (int64_t k = 0; k < count; ++k)
+      out[k] = fn(out[k], right[k]);
+  };
+  bool directed = n.single && !rounding.nearest();
+  if (n.op == Op::Mul && directed)
+    return each([&](double x, double y) { return rounding.narrow(x * y); });
+  if (n.op == Op::Add && directed)
+    return each([&](double x, double y) { return rounding.add(x, y); });
+  if (directed || (n.op != Op::Mul && n.op != Op::Add && n.op != Op::Sub))
+    return each([&](double x, double y) { return combine(n, x, y); });
+  if (n.op == Op::Mul)
+    each([](double x, double y) { return x * y; });
+  else if (n.op == Op::Add)
+    each([](double x, double y) { return x + y; });
+  else
+    each([](double x, double y) { return x - y; });
+  if (n.single)
+    for (int64_t k = 0; k < count; ++k)
+      out[k] = nearestSingle(out[k]);
+}
+
 // The float values of a node for a stretch of one letter.
 void Machine::run(const Node &n, int64_t *frame, int slot, int64_t first, int64_t count,
                   double *out) {
@@ -150,25 +174,7 @@ void Machine::run(const Node &n, int64_t *frame, int slot, int64_t first, int64_
       }
       double right[kChunk];
       run(*n.b, frame, slot, first, count, right);
-      bool plain = !n.single;
-      bool nearest = n.single && rounding.nearest();
-      if (n.op == Op::Mul && (plain || nearest)) {
-        for (int64_t k = 0; k < count; ++k)
-          out[k] *= right[k];
-      } else if (n.op == Op::Add && (plain || nearest)) {
-        for (int64_t k = 0; k < count; ++k)
-          out[k] += right[k];
-      } else if (n.op == Op::Sub && (plain || nearest)) {
-        for (int64_t k = 0; k < count; ++k)
-          out[k] -= right[k];
-      } else {
-        for (int64_t k = 0; k < count; ++k)
-          out[k] = combine(n, out[k], right[k]);
-        return;
-      }
-      if (nearest)
-        for (int64_t k = 0; k < count; ++k)
-          out[k] = nearestSingle(out[k]);
+      combineRun(n, count, out, right);
       return;
     }
   }

@@ -289,6 +289,8 @@ private:
 
   Resolved buildReduce(const Expr &e, bool single) {
     bool softmax = e.reduction == Reduction::Softmax;
+    if (e.letters.empty())
+      broken(e, "a reduction over no letter");
     Node *n = make(Code::Reduce, e);
     n->reduction = e.reduction;
     n->single = single;

@@ -12,8 +12,8 @@
 
 #include "dsl/Interpreter.h"
 
-#include <cmath>
-#include <limits>
+#include <bit>
+#include <cstdint>
 
 namespace qkv::interpret {
 
@@ -40,16 +40,17 @@ public:
 
 private:
   // x + rest as an f32 in the direction; rest is smaller than half a unit of x's last place.
+  // Without branches, which would be taken at random.
   double directed(double x, double rest) const {
-    constexpr float infinity = std::numeric_limits<float>::infinity();
     float f = static_cast<float>(x);
-    if (precision_ == Precision::SingleUp) {
-      if (f < x || (f == x && rest > 0))
-        f = std::nextafter(f, infinity);
-    } else if (f > x || (f == x && rest < 0)) {
-      f = std::nextafter(f, -infinity);
-    }
-    return f;
+    bool up = precision_ == Precision::SingleUp;
+    bool above = (f < x) | ((f == x) & (rest > 0)); // the exact value is above f
+    bool below = (f > x) | ((f == x) & (rest < 0));
+    // As ints in the order of the floats; -0 is just below +0. (A zero f that is not exact has
+    // the sign of x, so that a step from it leaves both zeros.)
+    auto flip = [](int32_t bits) { return bits ^ ((bits >> 31) & 0x7fffffff); };
+    int32_t order = flip(std::bit_cast<int32_t>(f)) + (up ? above : -static_cast<int>(below));
+    return std::bit_cast<float>(flip(order));
   }
 
   Precision precision_;

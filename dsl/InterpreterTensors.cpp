@@ -182,18 +182,32 @@ uint64_t Machine::at(TensorState &t, int64_t offset) {
   return bitsOf(t.narrow ? nearestSingle(t.floats[offset]) : t.floats[offset]);
 }
 
-// The first piece in order that has the position gives the value (P1, P3).
-uint64_t Machine::compute(TensorState &t, int64_t offset) {
-  if (static_cast<const char *>(__builtin_frame_address(0)) < stackLimit)
+// Before an element is computed that others wait for. One that waits for itself is found where
+// it is met again while it is the one that is marked.
+void Machine::descend(TensorState &t, int64_t offset) {
+  if (static_cast<const char *>(__builtin_frame_address(0)) < stackLimit_)
     throw Failure{{t.tensor->span,
                    "the elements of " + t.tensor->name +
                        " depend on each other too deeply for the interpreter",
                    ""}};
+  ++depth_;
+  if (markDepth_ != 0 && markTensor_ == &t && markOffset_ == offset)
+    throw Failure{{t.tensor->span, "an element of " + t.tensor->name + " depends on itself", "R1"}};
+  if ((depth_ & (depth_ - 1)) == 0) {
+    markTensor_ = &t;
+    markOffset_ = offset;
+    markDepth_ = depth_;
+  }
+}
+
+// The first piece in order that has the position gives the value (P1, P3).
+uint64_t Machine::compute(TensorState &t, int64_t offset) {
   if (!t.ready) {
     prepare(t);
     if (!t.cells)
       return element(t, offset); // (asked for as if it were an array)
   }
+  descend(t, offset);
   size_t rank = t.axes.size();
   size_t room = rank + static_cast<size_t>(t.slots);
   auto *position = static_cast<int64_t *>(alloca((room + 1) * sizeof(int64_t)));
@@ -225,6 +239,8 @@ uint64_t Machine::compute(TensorState &t, int64_t offset) {
       t.cells[offset] = cell;
     else
       t.sparse.insert(offset, cell);
+    if (depth_-- == markDepth_)
+      markDepth_ = 0;
     if ((++done_ & 0xfff) == 0)
       tick();
     return bits;

@@ -69,15 +69,22 @@ TEST(Recurrence, SoftmaxOverItself) {
   EXPECT_NEAR(last, 1, 1e-12);
 }
 
-// An equation that never ends is an error and no crash. (The checker lets none through.)
-TEST(Recurrence, WithoutEndIsAnError) {
+// An element that needs itself, at once or by way of others, is an error and no crash. (The
+// checker lets none through.)
+TEST(Recurrence, OnItselfIsAnError) {
   ProgramBuilder b;
+  auto t = b.letter("t", 1000);
   int y = b.declare("y", Type::Float, {});
   b.piece(y, {}, b.read(y, {}) + 1.0);
   Outcome o = run(b, y);
   EXPECT_FALSE(o.ok);
-  EXPECT_EQ(o.error.message,
-            "the elements of y depend on each other too deeply for the interpreter");
+  EXPECT_EQ(o.error.message, "an element of y depends on itself");
+  int u = b.declare("u", Type::Int, {t}), v = b.declare("v", Type::Int, {t});
+  b.piece(u, {t}, b.read(v, {choose(t > 0, t - 1, t)}) + 1);
+  b.piece(v, {t}, b.read(u, {choose(t > 0, E(t), t + 20)}) + 1);
+  o = run(b, u);
+  EXPECT_FALSE(o.ok);
+  EXPECT_EQ(o.error.rule, "R1");
 }
 
 // n nodes, 2^n paths: directly, below an `if`, and through reductions over other letters.
