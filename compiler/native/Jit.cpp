@@ -1,6 +1,5 @@
 // The JIT: LLJIT of libLLVM (MLIR's own engine is a static archive beside the shared libraries).
 #include "compiler/native/Jit.h"
-#include "compiler/native/CodeGen.h"
 #include "compiler/native/Entries.h"
 #include "compiler/native/Machine.h"
 
@@ -43,12 +42,13 @@ JitModel::~JitModel() = default;
 qkv_model &JitModel::model() { return data_->memory->model(); }
 
 std::unique_ptr<JitModel> JitModel::create(std::unique_ptr<NativeModule> native,
-                                           const std::string &cpu, std::string &error) {
+                                           const std::string &cpu, std::string &error,
+                                           Effort effort) {
   std::unique_ptr<llvm::TargetMachine> machine = makeMachine(cpu, CodeUse::Jit, error);
   if (!machine || !addEntries(*native, error))
     return nullptr;
   aimAt(*native->module, *machine);
-  optimize(*native->module, *machine, Effort::Light);
+  optimize(*native->module, *machine, effort);
 
   auto failed = [&](llvm::Error why) {
     error = llvm::toString(std::move(why));

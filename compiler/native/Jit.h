@@ -3,6 +3,7 @@
 // Holds: the code finds the runtime (qkv_*) and libm here; it lives as long as the object.
 #pragma once
 
+#include "compiler/native/CodeGen.h"
 #include "compiler/native/NativeModule.h"
 
 #include <memory>
@@ -15,7 +16,8 @@ class JitModel {
 public:
   /// Null with `error` where LLVM cannot compile it.
   static std::unique_ptr<JitModel> create(std::unique_ptr<NativeModule> module,
-                                          const std::string &cpu, std::string &error);
+                                          const std::string &cpu, std::string &error,
+                                          Effort effort = Effort::Light);
   ~JitModel();
   qkv_model &model();
 

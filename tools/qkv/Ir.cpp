@@ -1,0 +1,155 @@
+// qkv ir: a model at any stage, as text that compiles on from there.
+#include "tools/qkv/Assembly.h"
+#include "tools/qkv/Commands.h"
+#include "tools/qkv/ModelFile.h"
+#include "tools/qkv/ProgramText.h"
+#include "tools/qkv/Report.h"
+
+#include "compiler/native/CodeGen.h"
+#include "compiler/native/Entries.h"
+#include "compiler/native/Machine.h"
+#include "dsl/Formatter.h"
+
+#include <CLI/CLI.hpp>
+#include <llvm/Target/TargetMachine.h>
+
+namespace qkv::driver {
+namespace {
+
+struct Options : ModelOptions {
+  std::string stage = "graph", output = "-";
+  TextPart part;
+  bool ll = false;
+};
+
+/// The model's source, formatted, and what the checker made of it.
+int runAst(const Options &options) {
+  int code = 0;
+  std::unique_ptr<ModelFile> file = openModel(options, /*dumps=*/false, code);
+  if (!file)
+    return code;
+  ProgramPart part{options.part.line, options.part.function};
+  if (!options.part.whole())
+    return writeOut(options.command, options.output, programText(*file->program, part));
+  Diagnostics diagnostics;
+  std::optional<std::string> source = format(*file->source, diagnostics);
+  std::string text = (source ? *source : file->source->text()) + "\n" + programText(*file->program);
+  return writeOut(options.command, options.output, text);
+}
+
+/// The functions of LLVM IR that are wanted; `line`: their instructions from it.
+std::string partOfLlvmIr(const std::string &text, const TextPart &part, std::string &error) {
+  auto native = parseNative(text, "module.ll", error);
+  std::string out;
+  if (!native)
+    return out;
+  llvm::raw_string_ostream stream(out);
+  for (const llvm::Function &function : *native->module) {
+    if (function.isDeclaration() || (!part.function.empty() && function.getName() != part.function))
+      continue;
+    if (part.line == 0) {
+      function.print(stream);
+      continue;
+    }
+    bool headed = false;
+    for (const llvm::BasicBlock &block : function)
+      for (const llvm::Instruction &instruction : block) {
+        const llvm::DebugLoc &place = instruction.getDebugLoc();
+        if (!place || static_cast<int>(place.getLine()) != part.line)
+          continue;
+        if (!headed)
+          stream << "; in @" << function.getName() << "\n";
+        headed = true;
+        stream << instruction << "\n";
+      }
+  }
+  return out;
+}
+
+/// The code that a program would hold, entries included.
+std::string assembly(NativeModule &native, const Options &options, std::string &error) {
+  auto machine = makeMachine(options.cpu, CodeUse::Object, error);
+  if (!machine || !addEntries(native, error))
+    return "";
+  aimAt(*native.module, *machine);
+  addModel(native, neededFeatures(*machine));
+  aimAt(*native.module, *machine);
+  optimize(*native.module, *machine, Effort::Full);
+  return generateCode(*native.module, *machine, CodeFile::Assembly, error);
+}
+
+int run(const Options &options) {
+  if (options.stage == "ast")
+    return runAst(options);
+  int code = 0;
+  std::unique_ptr<ModelFile> file;
+  std::unique_ptr<Compilation> compilation = openCompilation(options, file, code);
+  if (!compilation)
+    return code;
+  bool toAssembly = options.stage == "asm";
+  if (options.ll && options.stage != "llvm")
+    return misuse(options.command, "--ll goes with --stage llvm");
+  std::string error, text;
+  Stage stage = toAssembly ? Stage::Llvm : *stageByName(options.stage);
+  if (!compilation->advance(stage, error))
+    return fail(options.command, options.file + ": " + error);
+  if (toAssembly || options.ll || (stage == Stage::Llvm && compilation->isLlvmIr())) {
+    std::unique_ptr<NativeModule> native = compilation->native(error);
+    std::string modelFile = native ? native->description.file : "";
+    if (native && toAssembly)
+      text = annotateAssembly(assembly(*native, options, error), modelFile,
+                              {options.part.function, options.part.line});
+    else if (native && !options.part.whole())
+      text = partOfLlvmIr(qkv::text(*native), options.part, error);
+    else if (native)
+      text = qkv::text(*native);
+    if (!error.empty())
+      return fail(options.command, options.file + ": " + error);
+  } else {
+    text = compilation->text(options.part);
+  }
+  if (text.empty())
+    return fail(options.command, options.part.line
+                                     ? "nothing at stage " + options.stage + " comes from line " +
+                                           std::to_string(options.part.line)
+                                     : "there is no function " + options.part.function +
+                                           " at stage " + options.stage);
+  return writeOut(options.command, options.output, text);
+}
+
+} // namespace
+
+void addIr(CLI::App &app, int &code) {
+  auto options = std::make_shared<Options>();
+  options->command = "qkv ir";
+  CLI::App *command = app.add_subcommand("ir", "print a model at a stage of the compiler");
+  addModelOptions(*command, *options, /*dumps=*/true, /*cpu=*/true);
+  command
+      ->add_option("--stage", options->stage,
+                   "ast: checked equations; graph: tensors; step, fused, kernels: loops; llvm; asm")
+      ->check(CLI::IsMember({"ast", "graph", "step", "fused", "kernels", "llvm", "asm"}))
+      ->type_name("STAGE")
+      ->capture_default_str();
+  command->add_option("--function", options->part.function, "one function (ast: one tensor)")
+      ->type_name("NAME");
+  command->add_option("--line", options->part.line, "only what comes from this line of the model")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  command
+      ->add_option("--weights", options->weights,
+                   "weights whose config.json gives the sizes read by config(...)")
+      ->type_name("PATH");
+  command->add_flag("--ll", options->ll, "with --stage llvm: LLVM IR, not MLIR's form of it");
+  command->add_option("-o,--output", options->output, "where to write (default: standard output)")
+      ->type_name("FILE");
+  command->footer(
+      "Any stage's text (but asm) compiles on from there: qkv ir, run, build take it.\n\n"
+      "examples:\n"
+      "  qkv ir --stage graph attention.qkv\n"
+      "  qkv ir --stage kernels --line 9 attention.qkv\n"
+      "  qkv ir --stage fused m.qkv -o m.mlir && qkv build m.mlir -o m\n"
+      "  qkv ir --stage asm --cpu haswell m.qkv");
+  command->callback([options, &code] { code = run(*options); });
+}
+
+} // namespace qkv::driver
