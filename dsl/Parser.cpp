@@ -355,6 +355,7 @@ QKV_RULE(operand, ExprPtr, "an expression");
 
 QKV_RULE(parenthesis, ExprPtr, "'('");
 QKV_RULE(number, ExprPtr, "a number");
+QKV_RULE(numeral, ExprPtr, "a number");
 QKV_RULE(conditional, ExprPtr, "'if'");
 QKV_RULE(reduction, ExprPtr, "a reduction");
 QKV_RULE(reading, ExprPtr, "a name");
@@ -418,6 +419,7 @@ const auto parenthesis_def = spanned(sign(Kind::LeftParen) > expression > sign(K
 const auto operand_def = reading | number | builtIn | reduction | parenthesis | conditional |
                          extent | root | config | arriving;
 const auto number_def = OneOf(Kind::Integer, Kind::Number, Kind::True, Kind::False)[toLiteral];
+const auto numeral_def = OneOf(Kind::Integer, Kind::Number)[toLiteral];
 const auto conditional_def =
     spanned(sign(Kind::If)[startIf] > expression[addChild] > sign(Kind::Then) >
             expression[addChild] > sign(Kind::Else) > expression[addChild]);
@@ -458,7 +460,8 @@ const auto param_def = spanned((name[setLabel] >> -letters[setBrackets]) > assig
                                -(sign(Kind::Else) > fallback[setFallback]));
 const auto fallback_def = fallbackName | fallbackNumber;
 const auto fallbackName_def = name[toName];
-const auto fallbackNumber_def = spanned((sign(Kind::Minus) > number[toNegative]) | number[become]);
+const auto fallbackNumber_def =
+    spanned((sign(Kind::Minus) > numeral[toNegative]) | numeral[become]);
 const auto target_def = spanned((OneOf(Kind::Name)[setTargetName] >> -indices[setTargetIndices]) |
                                 OneOf(Kind::Drop)[setTargetName]);
 const auto statement_def =
@@ -491,7 +494,7 @@ BOOST_SPIRIT_DEFINE(operand, parenthesis, number, conditional, reading, builtIn,
 BOOST_SPIRIT_DEFINE(functionName, reduction, root, rootOperand, rootAccess, extent, config)
 BOOST_SPIRIT_DEFINE(configDefault, arriving, definition, range, param, fallback, fallbackName)
 BOOST_SPIRIT_DEFINE(fallbackNumber, target, statement, repeatHead, formal, result, signature)
-BOOST_SPIRIT_DEFINE(import)
+BOOST_SPIRIT_DEFINE(numeral, import)
 
 template <class R, class Node> void read(R const &rule, Place &at, Place end, Node &node) {
   Place place = at;

@@ -193,9 +193,10 @@ private:
       }
       if (at_->kind == Kind::StatementEnd)
         ++at_;
-      else if (at_->kind == Kind::Use)
-        use();
-      else
+      else if (at_->kind == Kind::Use) {
+        diagnostics_.error(at_->span, "'use' stands outside of definitions", "L2");
+        skip();
+      } else
         statement(into);
     }
     if (diagnostics_.errorCount() - errorsBefore_ > maxErrors)

@@ -45,7 +45,8 @@ TEST(G1Errors, TwoStatementsOnALine) {
 }
 
 TEST(G1Errors, ReadingGoesOn) {
-  Parsed parsed("x = * 2\ny = 1\nfn f(x) -> y {\n  a = 1 + ;b = 2\n}\nfn g(x) -> y { y = x }\nz = (\n");
+  Parsed parsed(
+      "x = * 2\ny = 1\nfn f(x) -> y {\n  a = 1 + ;b = 2\n}\nfn g(x) -> y { y = x }\nz = (\n");
   EXPECT_EQ(tree(parsed.file), "y = 1\nfn f(x) -> (y) { b = 2; }\nfn g(x) -> (y) { y = x; }\n");
   EXPECT_EQ(parsed.diagnostics.errorCount(), 3u);
 }
@@ -191,6 +192,13 @@ TEST(G10Errors, StringsAndDrops) {
             "1:11 [G10] a string stands in double quotes; hint: write \"...\"\n");
   EXPECT_EQ(errors("x = _ + 1"), "1:5 [G10] '_' only drops a result: _, w = f(x)\n");
   EXPECT_EQ(errors("_[i] = f(x)"), "1:2 [G10] '_' drops a result and takes no indices\n");
+}
+
+TEST(Errors, WhatStandsOutsideOfBodies) {
+  EXPECT_EQ(errors("fn f(x) -> y {\n  use nn\n  y = x\n}\n"),
+            "2:3 [L2] 'use' stands outside of definitions\n");
+  EXPECT_EQ(errors("param W = \"w\" else true"),
+            "1:20 [] expected a tensor's name or a number after 'else', found 'true'\n");
 }
 
 TEST(Errors, ManyEndTheReading) {
