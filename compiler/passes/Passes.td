@@ -29,6 +29,63 @@ def FreeEarly : Pass<"qkv-free-early", "mlir::func::FuncOp"> {
   }];
 }
 
+def WidenBools : Pass<"qkv-widen-bools", "mlir::ModuleOp"> {
+  let summary = "buffers of bools become buffers of bytes";
+  let description = [{
+    Before: buffers of i1, one byte an element.
+    After: buffers of i8, 0 or 1; values stay i1 between a load and a store.
+    Why: a vector load of i1 reads eight elements from a byte, which is not how they lie.
+    Example: tests/passes/widen-bools.mlir
+  }];
+  let dependentDialects = ["mlir::arith::ArithDialect"];
+}
+
+def ExpandMath : Pass<"qkv-expand-math", "mlir::func::FuncOp"> {
+  let summary = "functions of f32 become arithmetic; sums of products fused multiply-adds";
+  let description = [{
+    Before: `math.exp`, `log`, `tanh`, `erf`, `rsqrt` and powers of f32 scalars; `out + a * b`
+    in the bodies of reductions.
+    After: arithmetic with an error of at most two units in the last place; `math.fma` where
+    the target has it. Doubles, and sin, cos and pow of f32, are left to libm.
+    Why before vectors: vectors and scalars compute the same bits, and later steps contract
+    nothing on their own.
+    Example: tests/passes/expand-math.mlir
+  }];
+  let options = [Option<"cpu", "cpu", "std::string", /*default=*/"\"native\"",
+                        "the processor, as --cpu names it">];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::math::MathDialect"];
+}
+
+def LowerExtrema : Pass<"qkv-lower-extrema", "mlir::func::FuncOp"> {
+  let summary = "maxima and minima of floats become a comparison and a selection";
+  let description = [{
+    Before: `arith.maximumf`, `arith.minimumf` of scalars and vectors.
+    After: `max(a, b) = b > a ? b : a`, one instruction on most targets.
+    Why: MLIR's operations promise a NaN for any NaN and an order of zeros, which costs several
+    instructions; the language asks for neither (C4).
+    Example: tests/passes/lower-extrema.mlir
+  }];
+  let dependentDialects = ["mlir::arith::ArithDialect"];
+}
+
+def LowerKernels : Pass<"qkv-lower-kernels", "mlir::func::FuncOp"> {
+  let summary = "linalg.generic on buffers becomes loops with vectors";
+  let description = [{
+    Before: `linalg.generic` on buffers, bodies of arith, math, `memref.load` at computed places,
+    `scf.if`, `qkv.check`.
+    After: `scf.for` with vector operations: register-tiled contractions, vectors along the
+    letter in which reading is cheapest, masked ends; plain loops where a body has no vector
+    form.
+    Why own and not MLIR's vectoriser: gathers, guards and reductions of any body in one
+    place, ends that compute what full vectors do, and a fixed order of summation.
+    Example: tests/passes/lower-kernels.mlir
+  }];
+  let options = [Option<"cpu", "cpu", "std::string", /*default=*/"\"native\"",
+                        "the processor, as --cpu names it">];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::memref::MemRefDialect",
+                           "mlir::scf::SCFDialect", "mlir::vector::VectorDialect"];
+}
+
 def LowerChecks : Pass<"qkv-lower-checks", "mlir::ModuleOp"> {
   let summary = "qkv.check becomes a branch and a call of the runtime";
   let description = [{

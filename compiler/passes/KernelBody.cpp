@@ -1,0 +1,161 @@
+// What a body depends on, decides how it is vectorised; EvaluateBody.cpp writes it.
+// In: a linalg.generic on buffers. Out: for each value the letters it depends on, for each read
+// how its place moves with a letter, and whether the body has a form on vectors.
+#include "compiler/passes/KernelBody.h"
+
+#include "compiler/dialect/QkvDialect.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/Matchers.h"
+
+namespace qkv {
+
+using namespace mlir;
+
+namespace {
+
+/// Whether an operation of a body may depend on the lanes. (What does not is cloned as it is.)
+bool hasVectorForm(Operation &op) {
+  if (isa<linalg::IndexOp, linalg::YieldOp, memref::LoadOp, scf::YieldOp, CheckOp>(op))
+    return true;
+  if (auto branch = dyn_cast<scf::IfOp>(op))
+    return llvm::all_of(branch->getRegions(), [](Region &region) {
+      return region.empty() || llvm::all_of(region.front(), hasVectorForm);
+    });
+  return op.getNumResults() == 1 && op.getNumRegions() == 0 &&
+         op.hasTrait<OpTrait::Vectorizable>() && !isa<VectorType>(op.getResult(0).getType());
+}
+
+Letters lettersOf(AffineExpr expression, unsigned count) {
+  Letters out = 0;
+  for (unsigned letter = 0; letter < count; ++letter)
+    if (expression.isFunctionOfDim(letter))
+      out |= Letters(1) << letter;
+  return out;
+}
+
+/// The change of an affine expression from one position of `letter` to the next.
+std::optional<int64_t> stepOf(AffineExpr expression, int letter) {
+  if (!expression.isFunctionOfDim(letter))
+    return 0;
+  if (isa<AffineDimExpr>(expression))
+    return 1;
+  auto binary = cast<AffineBinaryOpExpr>(expression);
+  std::optional<int64_t> a = stepOf(binary.getLHS(), letter);
+  std::optional<int64_t> b = stepOf(binary.getRHS(), letter);
+  if (!a || !b)
+    return std::nullopt;
+  if (expression.getKind() == AffineExprKind::Add)
+    return *a + *b;
+  if (auto factor = dyn_cast<AffineConstantExpr>(binary.getRHS());
+      factor && expression.getKind() == AffineExprKind::Mul)
+    return *a * factor.getValue();
+  return std::nullopt;
+}
+
+} // namespace
+
+KernelBody::KernelBody(linalg::GenericOp op) : op_(op) {
+  unsigned count = op.getNumLoops();
+  for (OpOperand &operand : op->getOpOperands()) {
+    AffineMap map = op.getMatchingIndexingMap(&operand);
+    Letters letters = 0;
+    for (AffineExpr expression : map.getResults())
+      letters |= lettersOf(expression, count);
+    BlockArgument argument = op.getMatchingBlockArgument(&operand);
+    if (op.isDpsInit(&operand)) {
+      // An output's element changes with every letter: a reduction's too.
+      letters_[argument] = argument.use_empty() ? 0 : (Letters(1) << count) - 1;
+      continue;
+    }
+    letters_[argument] = letters;
+    if (isa<MemRefType>(operand.get().getType()) && !argument.use_empty())
+      reads_.push_back({operand.get(), letters, map, {}});
+  }
+  analyse(*op.getBody(), 0);
+}
+
+Letters KernelBody::letters(Value value) const { return letters_.lookup(value); }
+
+void KernelBody::analyse(Block &block, Letters control) {
+  for (Operation &op : block) {
+    Letters needs = control;
+    if (auto index = dyn_cast<linalg::IndexOp>(op))
+      needs |= Letters(1) << index.getDim();
+    for (Value operand : op.getOperands())
+      needs |= letters_.lookup(operand);
+    Letters inside = needs;
+    for (Region &region : op.getRegions())
+      for (Block &nested : region) {
+        for (BlockArgument argument : nested.getArguments())
+          letters_[argument] = needs; // a loop's variables: they vary as its bounds do
+        analyse(nested, needs);
+        for (Operation &innermost : nested)
+          inside |= needs_.lookup(&innermost);
+      }
+    if (auto load = dyn_cast<memref::LoadOp>(op)) {
+      Letters place = 0;
+      for (Value index : load.getIndices())
+        place |= letters_.lookup(index);
+      reads_.push_back(
+          {load.getMemRef(), place, AffineMap(), llvm::SmallVector<Value>(load.getIndices())});
+    }
+    needs_[&op] = inside;
+    for (Value result : op.getResults())
+      letters_[result] = inside;
+    vectorizes_ &= inside == 0 || hasVectorForm(op);
+  }
+}
+
+std::optional<int64_t> KernelBody::step(Value value, int letter) const {
+  if (!(letters(value) >> letter & 1))
+    return 0;
+  Operation *op = value.getDefiningOp();
+  if (!op)
+    return std::nullopt;
+  if (isa<linalg::IndexOp>(op))
+    return 1;
+  if (isa<arith::IndexCastOp>(op))
+    return step(op->getOperand(0), letter);
+  if (!isa<arith::AddIOp, arith::SubIOp, arith::MulIOp>(op))
+    return std::nullopt;
+  std::optional<int64_t> a = step(op->getOperand(0), letter), b = step(op->getOperand(1), letter);
+  if (!a || !b)
+    return std::nullopt;
+  if (isa<arith::AddIOp>(op))
+    return *a + *b;
+  if (isa<arith::SubIOp>(op))
+    return *a - *b;
+  APInt factor;
+  if (*b == 0 && matchPattern(op->getOperand(1), m_ConstantInt(&factor)))
+    return *a * factor.getSExtValue();
+  if (*a == 0 && matchPattern(op->getOperand(0), m_ConstantInt(&factor)))
+    return *b * factor.getSExtValue();
+  return std::nullopt;
+}
+
+llvm::SmallVector<std::optional<int64_t>> KernelBody::Access::steps(const KernelBody &body,
+                                                                    int letter) const {
+  llvm::SmallVector<std::optional<int64_t>> out;
+  if (map)
+    for (AffineExpr expression : map.getResults())
+      out.push_back(stepOf(expression, letter));
+  else
+    for (Value index : indices)
+      out.push_back(body.step(index, letter));
+  return out;
+}
+
+KernelBody::Access KernelBody::output(int number) const {
+  linalg::GenericOp op = op_;
+  OpOperand *operand = op.getDpsInitOperand(number);
+  AffineMap map = op.getMatchingIndexingMap(operand);
+  Letters letters = 0;
+  for (AffineExpr expression : map.getResults())
+    letters |= lettersOf(expression, op.getNumLoops());
+  return {operand->get(), letters, map, {}};
+}
+
+} // namespace qkv

@@ -1,0 +1,38 @@
+// How a kernel is laid over vectors and registers, decided from its letters, its reads and the
+// target alone: never from a size that is known when it runs. So every element is computed in
+// one order whatever the number of rows.
+#pragma once
+
+#include "compiler/passes/KernelBody.h"
+#include "compiler/passes/Target.h"
+
+namespace qkv {
+
+struct KernelPlan {
+  int vector = -1; ///< the letter that runs over the lanes; -1: plain loops
+  int64_t lanes = 1;
+  /// The vector letter is reduced: an output is the sum of its lanes' partial results, the lane
+  /// of a position being its number modulo `lanes`.
+  bool across = false;
+  /// The register tile: `rows` positions of letter `row`; and `columns` vectors of the vector
+  /// letter or, across, positions of letter `column`.
+  int row = -1, column = -1;
+  int64_t rows = 1, columns = 1;
+  llvm::SmallVector<int> outer;      ///< the other parallel letters, outermost first
+  llvm::SmallVector<int> reductions; ///< outermost first; across, the vector letter is last
+};
+
+KernelPlan planKernel(const KernelBody &body, const TargetDescription &target);
+
+/// The operation that adds to output `number` of a reduction (`out + f(...)`: + or another that
+/// is associative and commutative over the reals), or null.
+mlir::Operation *combiner(mlir::linalg::GenericOp op, int number);
+
+/// combine(a, b), for vectors as for scalars.
+mlir::Value combine(mlir::OpBuilder &builder, mlir::Operation *combiner, mlir::Value a,
+                    mlir::Value b);
+
+/// The x with combine(x, y) = y.
+mlir::TypedAttr identityOf(mlir::Operation *combiner);
+
+} // namespace qkv
