@@ -89,6 +89,16 @@ void Splitter::splitPiece(int tensor, int piece) {
   out.guard = guard;
 }
 
+/// A division whose divisor may be 0 (T2). The checker has proved what can be for ints.
+static bool dividesByZero(const Expr &e) {
+  if (e.kind != K::Apply || (e.op != Op::FloorDiv && e.op != Op::Mod))
+    return false;
+  if (e.type == Type::Float)
+    return e.args[1]->kind != K::Float || e.args[1]->number == 0;
+  return !e.checked.empty() && e.checked[0] &&
+         (e.args[1]->kind != K::Int || e.args[1]->integer == 0);
+}
+
 // Nodes below which nothing is to be done stay as they are.
 bool Splitter::interesting(const ExprPtr &e) {
   if (!e)
@@ -96,8 +106,9 @@ bool Splitter::interesting(const ExprPtr &e) {
   auto found = interesting_.find(e.get());
   if (found != interesting_.end())
     return found->second;
-  bool result = e->kind == K::Reduce || expensive(e) ||
-                std::find(e->checked.begin(), e->checked.end(), true) != e->checked.end();
+  bool result = e->kind == K::Reduce || expensive(e) || dividesByZero(*e) ||
+                (e->kind == K::Read &&
+                 std::find(e->checked.begin(), e->checked.end(), true) != e->checked.end());
   for (auto &a : e->args)
     result = result || interesting(a);
   alive_.push_back(e);
@@ -204,8 +215,7 @@ ExprPtr Splitter::rewriteNode(const ExprPtr &e) {
       ExprPtr holds = e->op == Op::And ? first : apply(Op::Not, {first}, first->span);
       return withArgs(e, {first, under(holds, [&] { return rewrite(e->args[1]); })});
     }
-    if (!e->checked.empty() && e->checked[0] && (e->op == Op::FloorDiv || e->op == Op::Mod) &&
-        e->type == Type::Int)
+    if (dividesByZero(*e))
       return rewriteDivision(e);
     break;
   default:
@@ -251,14 +261,15 @@ ExprPtr Splitter::rewriteDivision(const ExprPtr &e) {
   out->args = {rewrite(e->args[0]), rewrite(e->args[1])};
   out->checked.assign(1, false);
   ExprPtr divisor = out->args[1];
+  bool isInt = e->type == Type::Int;
+  ExprPtr isZero = apply(Op::Equal, {divisor, isInt ? integer(0) : number(0)}, e->span);
   Check check;
   check.kind = 1;
-  check.value = divisor;
+  check.value = isInt ? divisor : choose(isZero, integer(0), integer(1), e->span);
   check.span = e->span;
-  check.what = std::string("divisor of ") + opName(e->op);
+  check.what = std::string("the divisor of ") + opName(e->op);
   addCheck(std::move(check));
-  out->args[1] = choose(apply(Op::Equal, {divisor, integer(0)}, e->span), integer(1), divisor,
-                        e->span);
+  out->args[1] = choose(isZero, isInt ? integer(1) : number(1), divisor, e->span);
   return out;
 }
 

@@ -1,0 +1,212 @@
+// Recurrences: scf.for over positions.
+//
+// In: a loop of the order. Out: its tensors, carried through the loop and written a position at
+// a time. Each is computed at positions that it has alone (their ranges may differ). What must
+// hold for the loop to work in place: a step reads what is carried before it writes there.
+#include "compiler/irgen/Emitter.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+#include <algorithm>
+
+namespace qkv::irgen {
+
+using namespace mlir;
+
+namespace {
+
+/// A piece and its positions on the loop's axis: first <= p < end, without the holes.
+struct Segment {
+  int piece;
+  Size first, end;
+  std::vector<Size> holes;
+};
+
+class LoopEmitter {
+public:
+  LoopEmitter(FunctionEmitter &f, const ScheduleNode &loop) : f_(f), b_(f.builder), loop_(loop) {
+    for (auto &[tensor, axis] : loop.axes)
+      axis_[tensor] = axis;
+  }
+
+  void run() {
+    Location loc = f_.state.location(f_.program.tensors[loop_.axes[0].first].span,
+                                     f_.program.tensors[loop_.axes[0].first].label);
+    for (auto &[tensor, axis] : loop_.axes)
+      if (!f_.tensors.count(tensor))
+        f_.tensors[tensor] = f_.zeros(tensor, loc);
+    for (auto &[tensor, axis] : loop_.axes)
+      plan(tensor, axis);
+
+    std::vector<Size> firsts, ends;
+    for (auto &[tensor, segments] : segments_)
+      for (const Segment &s : segments) {
+        if (std::find(firsts.begin(), firsts.end(), s.first) == firsts.end())
+          firsts.push_back(s.first);
+        if (std::find(ends.begin(), ends.end(), s.end) == ends.end())
+          ends.push_back(s.end);
+      }
+    if (firsts.empty())
+      return;
+    Value first = extreme(loc, firsts, /*least=*/true), end = extreme(loc, ends, false);
+    if (firsts.size() == 1)
+      first_ = firsts[0];
+    if (ends.size() == 1)
+      end_ = ends[0];
+
+    SmallVector<Value> carried;
+    for (auto &[tensor, axis] : loop_.axes)
+      carried.push_back(f_.tensors[tensor]);
+    auto op = scf::ForOp::create(b_, loc, first, end, f_.constant(1), carried);
+    op->setAttr(equationAttribute,
+                b_.getStringAttr(f_.program.tensors[loop_.axes[0].first].name));
+    {
+      OpBuilder::InsertionGuard guard(b_);
+      Block *body = op.getBody();
+      if (!body->empty()) // (made where nothing is carried)
+        body->back().erase();
+      b_.setInsertionPointToEnd(body);
+      position_ = op.getInductionVar();
+      if (!loop_.forward) { // end - 1, ..., first
+        Value sum = arith::AddIOp::create(b_, loc, first, end);
+        Value last = arith::SubIOp::create(b_, loc, sum, f_.constant(1));
+        position_ = arith::SubIOp::create(b_, loc, last, position_);
+      }
+      for (size_t i = 0; i < loop_.axes.size(); ++i) {
+        f_.tensors[loop_.axes[i].first] = op.getRegionIterArgs()[i];
+        f_.at[loop_.axes[i]] = position_;
+      }
+      for (const ScheduleNode &child : loop_.children)
+        if (child.tensor < 0)
+          f_.computeLoop(child);
+        else
+          step(child.tensor);
+      SmallVector<Value> yielded;
+      for (auto &[tensor, axis] : loop_.axes)
+        yielded.push_back(f_.tensors[tensor]);
+      scf::YieldOp::create(b_, loc, yielded);
+    }
+    for (size_t i = 0; i < loop_.axes.size(); ++i) {
+      f_.tensors[loop_.axes[i].first] = op.getResult(i);
+      f_.at.erase(loop_.axes[i]);
+    }
+  }
+
+private:
+  Value extreme(Location loc, const std::vector<Size> &sizes, bool least) {
+    Value out;
+    for (const Size &s : sizes) {
+      Value v = f_.value(s);
+      if (!out)
+        out = v;
+      else
+        out = least ? b_.createOrFold<arith::MinSIOp>(loc, out, v)
+                    : b_.createOrFold<arith::MaxSIOp>(loc, out, v);
+    }
+    return out;
+  }
+
+  /// Which pieces are computed at which positions; starts that need nothing of the loop are
+  /// computed before it.
+  void plan(int tensor, int axis) {
+    const Tensor &t = f_.program.tensors[tensor];
+    for (size_t p = t.pieces.size(); p-- > 0;) {
+      int piece = static_cast<int>(p);
+      const PieceIndex &index = t.pieces[p].indices[axis];
+      if (index.letter >= 0) {
+        PieceRange range = f_.bounds.range(tensor, piece, axis);
+        segments_[tensor].push_back(
+            {piece, range.base, range.base + range.extent, std::move(range.holes)});
+      } else if (isStart(t, t.pieces[p], tensor, axis)) {
+        early_.push_back({tensor, piece});
+      } else {
+        segments_[tensor].push_back({piece, index.position, index.position + Size(1), {}});
+      }
+    }
+    for (auto &[early, piece] : early_)
+      if (early == tensor) {
+        f_.at[{tensor, axis}] = f_.value(t.pieces[piece].indices[axis].position);
+        f_.tensors[tensor] = f_.computePiece(tensor, piece, f_.tensors[tensor]);
+        f_.at.erase({tensor, axis});
+      }
+  }
+
+  /// Nothing else is computed at its position, and it reads nothing that the loop computes.
+  bool isStart(const Tensor &t, const Piece &piece, int tensor, int axis) {
+    if (inner(loop_.children, tensor)) // a loop inside has its own starts
+      return false;
+    for (size_t a = 0; a < piece.indices.size(); ++a)
+      if (static_cast<int>(a) != axis && piece.indices[a].letter < 0 &&
+          !f_.at.count({tensor, static_cast<int>(a)}))
+        return false;
+    for (const Piece &o : t.pieces)
+      if (&o != &piece && o.indices[axis].letter < 0 &&
+          o.indices[axis].position == piece.indices[axis].position)
+        return false;
+    bool reads = false;
+    for (const ExprPtr &e : {piece.value, piece.guard})
+      if (e)
+        forEachNode(e, [&](const Expr &n) {
+          reads |= n.kind == Expr::Kind::Read && axis_.count(n.tensor);
+        });
+    return !reads;
+  }
+
+  static bool inner(const std::vector<ScheduleNode> &nodes, int tensor) {
+    for (const ScheduleNode &n : nodes)
+      if (n.tensor < 0)
+        for (auto &[t, axis] : n.axes)
+          if (t == tensor)
+            return true;
+    return false;
+  }
+
+  /// A tensor at this position: its pieces there, the general one first.
+  void step(int tensor) {
+    const Tensor &t = f_.program.tensors[tensor];
+    Location loc = f_.state.location(t.span, t.label);
+    for (const Segment &s : segments_[tensor]) {
+      Value takes;
+      auto require = [&](arith::CmpIPredicate predicate, const Size &size) {
+        Value holds = arith::CmpIOp::create(b_, loc, predicate, position_, f_.value(size));
+        takes = takes ? Value(arith::AndIOp::create(b_, loc, takes, holds)) : holds;
+      };
+      if (!first_ || *first_ != s.first)
+        require(arith::CmpIPredicate::sge, s.first);
+      if (!end_ || *end_ != s.end)
+        require(arith::CmpIPredicate::slt, s.end);
+      for (const Size &hole : s.holes)
+        require(arith::CmpIPredicate::ne, hole);
+      Value before = f_.tensors[tensor];
+      if (!takes) {
+        f_.tensors[tensor] = f_.computePiece(tensor, s.piece, before);
+        continue;
+      }
+      auto branch = scf::IfOp::create(b_, loc, TypeRange{before.getType()}, takes, true);
+      {
+        OpBuilder::InsertionGuard guard(b_);
+        b_.setInsertionPointToEnd(branch.thenBlock());
+        scf::YieldOp::create(b_, loc, f_.computePiece(tensor, s.piece, before));
+        b_.setInsertionPointToEnd(branch.elseBlock());
+        scf::YieldOp::create(b_, loc, before);
+      }
+      f_.tensors[tensor] = branch.getResult(0);
+    }
+  }
+
+  FunctionEmitter &f_;
+  OpBuilder &b_;
+  const ScheduleNode &loop_;
+  std::map<int, int> axis_;
+  std::map<int, std::vector<Segment>> segments_;
+  std::vector<std::pair<int, int>> early_; // (tensor, piece)
+  std::optional<Size> first_, end_;        // of the loop, where all agree
+  Value position_;
+};
+
+} // namespace
+
+void FunctionEmitter::computeLoop(const ScheduleNode &loop) { LoopEmitter(*this, loop).run(); }
+
+} // namespace qkv::irgen

@@ -1,0 +1,80 @@
+// Steps of repeats as functions: compiled once, called for each step.
+//
+// In: a step. Out: a call with the tensors it reads, the parameters among them, and its number;
+// the function is made for the first of the steps that compute the same.
+#include "compiler/irgen/Emitter.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+
+#include <algorithm>
+
+namespace qkv::irgen {
+
+using namespace mlir;
+
+void FunctionEmitter::emit(const std::vector<Item> &items, const std::vector<ScheduleNode> &nodes) {
+  for (const Item &item : items) {
+    if (item.node < 0)
+      callStep(item, nodes);
+    else if (nodes[item.node].tensor >= 0)
+      computeWhole(nodes[item.node].tensor);
+    else
+      computeLoop(nodes[item.node]);
+  }
+}
+
+void FunctionEmitter::callStep(const Item &item, const std::vector<ScheduleNode> &nodes) {
+  const Region &region = program.regions[item.region];
+  StepText step = stepText(prepared, nodes, item);
+  Location loc = state.location(region.span);
+  func::FuncOp &function = state.bodies[step.text];
+  if (!function) {
+    SmallVector<mlir::Type> arguments{context.getType()}, results;
+    arguments.append(dynamicSizes.size() + step.steps.size(), builder.getIndexType());
+    for (int t : step.outside)
+      arguments.push_back(storageType(t));
+    for (int t : step.results)
+      results.push_back(storageType(t));
+    OpBuilder atEnd = OpBuilder::atBlockEnd(state.module.getBody());
+    std::string name =
+        state.functionName(state.name + ".repeat" + std::to_string(region.repeat));
+    auto made = func::FuncOp::create(atEnd, loc, name,
+                                     atEnd.getFunctionType(arguments, results));
+    made.setPrivate();
+    made->setAttr(repeatAttribute, atEnd.getStringAttr(region.letter));
+    FunctionEmitter inside(state, prepared, bounds);
+    inside.begin(made);
+    auto argument = made.getArguments().begin();
+    inside.context = *argument++;
+    for (size_t i = 0; i < dynamicSizes.size(); ++i)
+      inside.dynamicSizes.push_back(*argument++);
+    for (int r : step.steps)
+      inside.steps[r] = *argument++;
+    for (int t : step.outside)
+      inside.tensors[t] = *argument++;
+    inside.emit(item.items, nodes);
+    SmallVector<Value> values;
+    for (int t : step.results)
+      values.push_back(inside.tensors.at(t));
+    func::ReturnOp::create(inside.builder, loc, values);
+    state.bodies[step.text] = made; // (a step inside may have moved the entry)
+  }
+  SmallVector<Value> operands{context};
+  operands.append(dynamicSizes.begin(), dynamicSizes.end());
+  for (int r : step.steps) {
+    auto known = steps.find(r);
+    operands.push_back(known != steps.end() ? known->second
+                                            : constant(program.regions[r].step));
+  }
+  for (int t : step.outside) {
+    auto found = tensors.find(t);
+    if (found == tensors.end())
+      throw Defect("irgen: " + program.tensors[t].name + " is read before it is computed");
+    operands.push_back(found->second);
+  }
+  auto call = func::CallOp::create(builder, loc, state.bodies[step.text], operands);
+  for (size_t i = 0; i < step.results.size(); ++i)
+    tensors[step.results[i]] = call.getResult(i);
+}
+
+} // namespace qkv::irgen

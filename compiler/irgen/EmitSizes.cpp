@@ -1,0 +1,178 @@
+// Sizes as index values, types of tensors, locations.
+//
+// In: polynomials in the dynamic sizes. Out: values at the function's entry, each made once.
+#include "compiler/irgen/Emitter.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+#include <algorithm>
+
+namespace qkv::irgen {
+
+using namespace mlir;
+
+Location ModuleState::location(Span span) {
+  if (!span)
+    return builder.getUnknownLoc();
+  auto key = std::make_pair(span.source, span.begin);
+  auto found = locations_.find(key);
+  if (found != locations_.end())
+    return found->second;
+  Source::Position p = span.source->position(span.begin);
+  Location loc = FileLineColLoc::get(builder.getStringAttr(span.source->path()), p.line, p.column);
+  locations_.emplace(key, loc);
+  return loc;
+}
+
+Location ModuleState::location(Span span, const std::string &label) {
+  return NameLoc::get(builder.getStringAttr(label), location(span));
+}
+
+std::string ModuleState::functionName(const std::string &wanted) {
+  int n = names_[wanted]++;
+  return n ? wanted + "." + std::to_string(n) : wanted;
+}
+
+void FunctionEmitter::begin(func::FuncOp function) {
+  Block *block = function.addEntryBlock();
+  builder.setInsertionPointToEnd(block);
+  // Sizes are computed in front of this zero, everything else behind it.
+  Value zero = arith::ConstantIndexOp::create(builder, function.getLoc(), 0);
+  constants_[0] = zero;
+  entry_.setInsertionPoint(zero.getDefiningOp());
+}
+
+Value FunctionEmitter::constant(int64_t number) {
+  Value &v = constants_[number];
+  if (!v)
+    v = arith::ConstantIndexOp::create(entry_, entry_.getUnknownLoc(), number);
+  return v;
+}
+
+Value FunctionEmitter::atom(int number) {
+  auto known = std::find(program.dynamicSizes.begin(), program.dynamicSizes.end(), number);
+  if (known != program.dynamicSizes.end())
+    return dynamicSizes[known - program.dynamicSizes.begin()];
+  const SizeAtom &a = program.atoms[number];
+  if (!a.lhs || !a.rhs)
+    throw Defect("irgen: a size that is no argument");
+  Location loc = entry_.getUnknownLoc();
+  Value l = value(*a.lhs), r = value(*a.rhs), zero = constant(0);
+  // A division by zero gives 0, as Size::evaluate has it.
+  Value none;
+  if (!bounds.atLeast(*a.rhs, 1)) {
+    none = arith::CmpIOp::create(entry_, loc, arith::CmpIPredicate::eq, r, zero);
+    r = arith::SelectOp::create(entry_, loc, none, constant(1), r);
+  }
+  Value q = entry_.createOrFold<arith::FloorDivSIOp>(loc, l, r);
+  if (none)
+    q = arith::SelectOp::create(entry_, loc, none, zero, q);
+  if (a.kind == SizeAtom::Kind::FloorDiv)
+    return q;
+  Value back = entry_.createOrFold<arith::MulIOp>(loc, q, r);
+  return entry_.createOrFold<arith::SubIOp>(loc, l, back);
+}
+
+Value FunctionEmitter::sizeTerm(const Size::Monomial &monomial) {
+  Value product;
+  for (int a : monomial) {
+    Value v = atom(a);
+    product = product ? entry_.createOrFold<arith::MulIOp>(entry_.getUnknownLoc(), product, v) : v;
+  }
+  return product;
+}
+
+Value FunctionEmitter::value(const Size &size) {
+  if (auto known = size.constant())
+    return constant(*known);
+  auto found = sizeValues_.find(size);
+  if (found != sizeValues_.end())
+    return found->second;
+  Location loc = entry_.getUnknownLoc();
+  Value total;
+  // Highest degree first, the number at the end.
+  for (auto it = size.terms().rbegin(); it != size.terms().rend(); ++it) {
+    Value term = it->first.empty() ? constant(it->second) : sizeTerm(it->first);
+    if (!it->first.empty() && it->second != 1)
+      term = entry_.createOrFold<arith::MulIOp>(loc, term, constant(it->second));
+    total = total ? entry_.createOrFold<arith::AddIOp>(loc, total, term) : term;
+  }
+  return sizeValues_[size] = total;
+}
+
+OpFoldResult FunctionEmitter::extent(const Size &size) {
+  if (auto known = size.constant())
+    return builder.getIndexAttr(std::max<int64_t>(*known, 0));
+  auto found = extents_.find(size);
+  if (found != extents_.end())
+    return found->second;
+  Value v = value(size);
+  if (!bounds.atLeast(size, 0))
+    v = arith::MaxSIOp::create(entry_, entry_.getUnknownLoc(), v, constant(0));
+  return extents_[size] = OpFoldResult(v);
+}
+
+OpFoldResult FunctionEmitter::storageExtent(const Axis &axis) {
+  OpFoldResult out = extent(axis.extent);
+  if (int64_t margin = axis.before + axis.after) {
+    if (auto known = getConstantIntValue(out))
+      return builder.getIndexAttr(*known + margin);
+    return OpFoldResult(entry_.createOrFold<arith::AddIOp>(entry_.getUnknownLoc(), asValue(out),
+                                                           constant(margin)));
+  }
+  return out;
+}
+
+Value FunctionEmitter::asValue(OpFoldResult size) {
+  if (auto v = llvm::dyn_cast<Value>(size))
+    return v;
+  return constant(*getConstantIntValue(size));
+}
+
+OpFoldResult FunctionEmitter::add(Location loc, OpFoldResult a, OpFoldResult b) {
+  auto x = getConstantIntValue(a), y = getConstantIntValue(b);
+  if (x && y)
+    return builder.getIndexAttr(*x + *y);
+  if (x && *x == 0)
+    return b;
+  if (y && *y == 0)
+    return a;
+  return OpFoldResult(builder.createOrFold<arith::AddIOp>(loc, asValue(a), asValue(b)));
+}
+
+mlir::Type FunctionEmitter::elementType(int tensor) {
+  const Tensor &t = program.tensors[tensor];
+  if (t.type == Type::Bool)
+    return builder.getI1Type();
+  if (t.type == Type::Int)
+    return builder.getI64Type();
+  return t.constant ? mlir::Type(builder.getF64Type()) : builder.getF32Type();
+}
+
+RankedTensorType FunctionEmitter::storageType(int tensor) {
+  SmallVector<int64_t> shape;
+  for (const Axis &a : program.tensors[tensor].axes) {
+    auto known = a.extent.constant();
+    shape.push_back(known ? std::max<int64_t>(*known, 0) + a.before + a.after
+                          : ShapedType::kDynamic);
+  }
+  return RankedTensorType::get(shape, elementType(tensor));
+}
+
+Value FunctionEmitter::fill(Location loc, Value number, Value tensor) {
+  return linalg::FillOp::create(builder, loc, ValueRange{number}, ValueRange{tensor}).getResult(0);
+}
+
+Value FunctionEmitter::zeros(int tensor, Location loc) {
+  SmallVector<OpFoldResult> shape;
+  for (const Axis &a : program.tensors[tensor].axes)
+    shape.push_back(storageExtent(a));
+  mlir::Type type = elementType(tensor);
+  Value empty = tensor::EmptyOp::create(builder, loc, shape, type);
+  Value zero = arith::ConstantOp::create(builder, loc, builder.getZeroAttr(type));
+  return fill(loc, zero, empty);
+}
+
+} // namespace qkv::irgen

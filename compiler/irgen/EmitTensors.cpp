@@ -1,0 +1,75 @@
+// Tensors that are computed whole, and pieces written into tensors.
+//
+// In: a tensor whose reads have values. Out: its value as it is stored: with the positions
+// before and behind (P4). The general piece comes first, those of more constant indices are
+// written over it (P1); it is not computed at positions at either end that are not its own (P3).
+#include "compiler/irgen/Emitter.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+namespace qkv::irgen {
+
+using namespace mlir;
+
+void FunctionEmitter::computeWhole(int tensor) {
+  const Tensor &t = program.tensors[tensor];
+  Location loc = state.location(t.span, t.label);
+  Value whole;
+  // One piece at every position is the tensor; anything else is put together.
+  if (t.pieces.size() == 1) {
+    bool plain = true;
+    for (size_t a = 0; a < t.axes.size(); ++a) {
+      const PieceIndex &i = t.pieces[0].indices[a];
+      plain &= i.letter >= 0 && program.letters[i.letter].extent == t.axes[a].extent &&
+               !t.axes[a].before && !t.axes[a].after;
+    }
+    if (plain) {
+      tensors[tensor] = computePiece(tensor, 0, {});
+      return;
+    }
+  }
+  whole = zeros(tensor, loc);
+  for (size_t p = t.pieces.size(); p-- > 0;)
+    whole = computePiece(tensor, static_cast<int>(p), whole);
+  tensors[tensor] = whole;
+}
+
+Value FunctionEmitter::computePiece(int tensor, int piece, Value into) {
+  const Tensor &t = program.tensors[tensor];
+  const Piece &p = t.pieces[piece];
+  Location loc = state.location(p.span ? p.span : t.span, t.label);
+  std::vector<Dimension> dimensions;
+  SmallVector<OpFoldResult> offsets, sizes;
+  LetterValues outer = letters;
+  for (size_t a = 0; a < p.indices.size(); ++a) {
+    const PieceIndex &index = p.indices[a];
+    OpFoldResult before = builder.getIndexAttr(t.axes[a].before);
+    auto loop = at.find({tensor, static_cast<int>(a)});
+    if (loop != at.end()) { // one position
+      if (index.letter >= 0)
+        letters[index.letter] = loop->second;
+      offsets.push_back(add(loc, OpFoldResult(loop->second), before));
+      sizes.push_back(builder.getIndexAttr(1));
+    } else if (index.letter >= 0) {
+      PieceRange range = bounds.range(tensor, piece, static_cast<int>(a));
+      dimensions.push_back({index.letter, range.base, range.extent});
+      offsets.push_back(add(loc, getAsOpFoldResult(value(range.base)), before));
+      sizes.push_back(extent(range.extent));
+    } else {
+      offsets.push_back(add(loc, getAsOpFoldResult(value(index.position)), before));
+      sizes.push_back(builder.getIndexAttr(1));
+    }
+  }
+  emitChecks(tensor, piece);
+  Value result = compute(p.value, dimensions, elementType(tensor), bounds.facts(tensor, piece),
+                         p.span ? p.span : t.span, t.name);
+  letters = outer;
+  if (!into)
+    return result;
+  SmallVector<OpFoldResult> strides(offsets.size(), builder.getIndexAttr(1));
+  return tensor::InsertSliceOp::create(builder, loc, result, into, offsets, sizes, strides);
+}
+
+} // namespace qkv::irgen

@@ -1,0 +1,138 @@
+// A program's module: its entries and what they say of themselves.
+//
+// In: a checked program. Out: the `graph` stage (IRGen.h). The order: equations are rewritten
+// (Rewrite.h), put in order (dsl/Schedule.h), grouped by steps (Outline.h), emitted (Emitter.h).
+#include "compiler/irgen/IRGen.h"
+
+#include "compiler/irgen/Emitter.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+#include <algorithm>
+
+namespace qkv {
+
+using namespace irgen;
+using namespace mlir;
+
+/// What is returned has floats as f32 and no positions outside of its axes.
+static Value asResult(FunctionEmitter &f, int tensor, Location loc) {
+  const Tensor &t = f.program.tensors[tensor];
+  OpBuilder &b = f.builder;
+  Value value = f.tensors.at(tensor);
+  SmallVector<OpFoldResult> offsets, sizes, strides;
+  SmallVector<int64_t> shape;
+  bool margin = false;
+  for (const Axis &a : t.axes) {
+    offsets.push_back(b.getIndexAttr(a.before));
+    sizes.push_back(f.extent(a.extent));
+    strides.push_back(b.getIndexAttr(1));
+    shape.push_back(getConstantIntValue(sizes.back()).value_or(ShapedType::kDynamic));
+    margin |= a.before || a.after;
+  }
+  mlir::Type element = f.elementType(tensor);
+  if (margin)
+    value = tensor::ExtractSliceOp::create(b, loc, RankedTensorType::get(shape, element), value,
+                                           offsets, sizes, strides);
+  if (!element.isF64())
+    return value;
+  Value init = tensor::EmptyOp::create(b, loc, sizes, b.getF32Type());
+  AffineMap map = AffineMap::getMultiDimIdentityMap(t.axes.size(), b.getContext());
+  SmallVector<utils::IteratorType> iterators(t.axes.size(), utils::IteratorType::parallel);
+  auto generic =
+      linalg::GenericOp::create(b, loc, TypeRange{init.getType()}, ValueRange{value},
+                                ValueRange{init}, ArrayRef<AffineMap>{map, map}, iterators);
+  OpBuilder::InsertionGuard guard(b);
+  Block *body =
+      b.createBlock(&generic.getRegion(), {}, {element, b.getF32Type()}, {loc, loc});
+  Value narrow = arith::TruncFOp::create(b, loc, b.getF32Type(), body->getArgument(0));
+  linalg::YieldOp::create(b, loc, ValueRange{narrow});
+  return generic.getResult(0);
+}
+
+static void emitEntry(ModuleState &state, const Prepared &prepared, const std::string &name,
+                      const std::vector<int> &params) {
+  const Program &program = prepared.program;
+  Diagnostics diagnostics;
+  auto nodes = schedule(program, diagnostics);
+  if (!nodes)
+    throw Defect("irgen: the rewritten equations of " + name + " have no order");
+  Bounds bounds(program);
+  FunctionEmitter f(state, prepared, bounds);
+
+  OpBuilder &b = state.builder;
+  SmallVector<mlir::Type> arguments{LLVM::LLVMPointerType::get(b.getContext())};
+  arguments.append(program.dynamicSizes.size(), b.getIndexType());
+  for (int t : program.inputs)
+    arguments.push_back(f.storageType(t));
+  for (int t : params)
+    arguments.push_back(f.storageType(t));
+  for (const Result &r : program.results) {
+    const Tensor &t = program.tensors[r.tensor];
+    SmallVector<int64_t> shape;
+    for (const Axis &a : t.axes)
+      shape.push_back(a.extent.constant() ? std::max<int64_t>(*a.extent.constant(), 0)
+                                          : ShapedType::kDynamic);
+    mlir::Type element = f.elementType(r.tensor);
+    arguments.push_back(
+        MemRefType::get(shape, element.isF64() ? mlir::Type(b.getF32Type()) : element));
+  }
+  OpBuilder atStart = OpBuilder::atBlockEnd(state.module.getBody());
+  auto function = func::FuncOp::create(atStart, state.location(program.span),
+                                       state.functionName(name),
+                                       b.getFunctionType(arguments, {}));
+  function->setAttr(entryAttribute, b.getUnitAttr());
+  f.begin(function);
+  auto argument = function.getArguments().begin();
+  f.context = *argument++;
+  for (size_t i = 0; i < program.dynamicSizes.size(); ++i)
+    f.dynamicSizes.push_back(*argument++);
+  for (int t : program.inputs)
+    f.tensors[t] = *argument++;
+  for (int t : params)
+    f.tensors[t] = *argument++;
+  f.emit(outline(prepared, *nodes), *nodes);
+  for (const Result &r : program.results) {
+    Location loc = state.location(program.tensors[r.tensor].span, r.name);
+    Value value = asResult(f, r.tensor, loc);
+    bufferization::MaterializeInDestinationOp::create(f.builder, loc, /*result=*/mlir::Type(),
+                                                      value, *argument++, /*restrict=*/true,
+                                                      /*writable=*/true);
+  }
+  func::ReturnOp::create(f.builder, function.getLoc());
+}
+
+OwningOpRef<ModuleOp> generate(MLIRContext &context, const Program &program,
+                               const GenerateOptions &options) {
+  context.loadDialect<QkvDialect, arith::ArithDialect, bufferization::BufferizationDialect,
+                      func::FuncDialect, linalg::LinalgDialect, LLVM::LLVMDialect,
+                      math::MathDialect, scf::SCFDialect, tensor::TensorDialect>();
+  ModuleState state(context, program.name);
+  OwningOpRef<ModuleOp> module(state.module);
+  Prepared whole = prepare(program), last;
+  std::vector<int> params = usedParams(whole.program);
+  bool hasLast = options.lastPosition && program.generatorInput >= 0;
+  if (hasLast) {
+    last = prepare(lastPosition(program));
+    for (int t : usedParams(last.program))
+      if (std::find(params.begin(), params.end(), t) == params.end())
+        params.push_back(t);
+    std::sort(params.begin(), params.end());
+  }
+  emitEntry(state, whole, program.name, params);
+  if (hasLast)
+    emitEntry(state, last, program.name + ".last", params);
+
+  Description description = describe(program, params);
+  description.sites = state.sites;
+  description.hasLast = hasLast;
+  state.module->setAttr(descriptionAttribute, state.builder.getStringAttr(description.json()));
+  return module;
+}
+
+} // namespace qkv
