@@ -163,7 +163,6 @@ void Elaborator::declareScope(Scope &scope) {
                 "a param belongs in a block or a model; " + body.definition->name.text + " is a fn",
                 "F2")
               .hint("block " + body.definition->name.text + "(...) instead of fn");
-          continue;
         }
         if (scope.variables.count(p.name.text)) {
           error(p.name.span, p.name.text + " is defined already", "E1")
@@ -373,7 +372,7 @@ void Elaborator::elaborateScope(Scope &scope) {
       auto &versions = scope.variables[v->name];
       if (versions[0]->kind == Variable::Kind::Alias && versions[0] != v)
         if (const View *before = resolve(*versions[0]))
-          if (before->extents != view->extents)
+          if (before->extents != view->extents && reshaped_.insert(v->items[0].statement).second)
             error(v->span,
                   v->name + " goes from step to step with the shape " + shapeText(before->extents) +
                       ", and here it is " + shapeText(view->extents),

@@ -97,6 +97,9 @@ std::optional<View> Elaborator::argumentView(const ast::Expr &e, Env &env,
     if (!whole)
       return std::nullopt;
     View view = *whole;
+    if (view.tensor >= 0 && e.indices.empty() && defining_ >= 0 &&
+        static_cast<int>(view.leading.size()) == program_->tensors[view.tensor].lifted)
+      wholeReads_.push_back({view.tensor, defining_, e.span});
     if (e.indices.size() + rank != view.rank())
       return wrongRank(view.rank() >= e.indices.size() ? view.rank() - e.indices.size() : 0);
     for (auto &ix : e.indices) {
@@ -304,12 +307,14 @@ bool Elaborator::bindNamed(const ast::Expr &e, Body &body, Env &env) {
       FunctionRef f;
       if (a.value->kind == ast::Expr::Kind::Name)
         f = function(a.value->name.text, env.scope);
-      if (!f.definition) {
+      if (!f && a.value->kind == ast::Expr::Kind::Name && isBuiltin(a.value->name.text))
+        f.builtin = a.value->name.text;
+      if (!f) {
         error(a.value->span, formal->name.text + " is a function, and this names none", "F1");
         ok = false;
         continue;
       }
-      if (f.definition->kind == ast::Definition::Kind::Block &&
+      if (f.definition && f.definition->kind == ast::Definition::Kind::Block &&
           d.kind == ast::Definition::Kind::Fn) {
         error(a.value->span,
               a.value->name.text + " is a block, and the fn " + d.name.text + " cannot call it",
@@ -473,6 +478,63 @@ std::optional<std::vector<View>> Elaborator::results(Body &body, Span at) {
   if (!ok)
     return std::nullopt;
   return out;
+}
+
+bool Elaborator::checkWholeReads() {
+  // What each tensor reads, directly.
+  std::map<int, std::set<int>> reads;
+  auto readsOf = [&](int t) -> const std::set<int> & {
+    auto [it, fresh] = reads.try_emplace(t);
+    if (!fresh)
+      return it->second;
+    std::set<const Expr *> seen;
+    std::vector<const Expr *> work;
+    for (auto &p : program_->tensors[t].pieces) {
+      work.push_back(p.value.get());
+      work.push_back(p.guard.get());
+    }
+    while (!work.empty()) {
+      const Expr *e = work.back();
+      work.pop_back();
+      if (!e || !seen.insert(e).second)
+        continue;
+      if (e->kind == Expr::Kind::Read)
+        it->second.insert(e->tensor);
+      for (auto &a : e->args)
+        work.push_back(a.get());
+    }
+    return it->second;
+  };
+  auto reaches = [&](int from, int to) {
+    std::set<int> seen;
+    std::vector<int> work{from};
+    while (!work.empty()) {
+      int t = work.back();
+      work.pop_back();
+      for (int r : readsOf(t)) {
+        if (r == to)
+          return true;
+        if (seen.insert(r).second)
+          work.push_back(r);
+      }
+    }
+    return false;
+  };
+  bool ok = true;
+  for (auto &r : wholeReads_) {
+    if (program_->tensors[r.tensor].kind != Tensor::Kind::Equation ||
+        !reaches(r.tensor, r.reader) || !reaches(r.reader, r.tensor))
+      continue;
+    ok = false;
+    const std::string &name = program_->tensors[r.tensor].label;
+    error(
+        r.span,
+        name +
+            " is handed over whole inside of its own recurrence, and so counts as read everywhere",
+        "R2")
+        .hint("hand over a slice, such as " + name + "[t-1]");
+  }
+  return ok;
 }
 
 void Elaborator::drain() {

@@ -463,7 +463,8 @@ std::unique_ptr<Program> check(const Source &source, Sources &sources, const Che
   for (size_t i = 0; i < program->tensors.size(); ++i)
     if (program->tensors[i].kind == Tensor::Kind::Equation)
       all.push_back(static_cast<int>(i));
-  schedule(*program, diagnostics, all);
+  if (elaborator.checkWholeReads())
+    schedule(*program, diagnostics, all);
   if (diagnostics.hasErrors())
     return nullptr;
   return program;

@@ -45,6 +45,8 @@ struct FileScope {
 struct FunctionRef {
   FileScope *file = nullptr;
   const ast::Definition *definition = nullptr;
+  std::string builtin; ///< a function of the language itself, by name
+  explicit operator bool() const { return definition || !builtin.empty(); }
 };
 
 struct View {
@@ -119,8 +121,8 @@ struct Env {
   std::map<std::string, int> letters; ///< bound, by name
   std::vector<int> bound;             ///< all bound letters, lifted ones first
   std::vector<ExprPtr> guards;
-  bool whole = false;                  ///< names stand for whole tensors here
-  std::vector<ExprPtr> wholeLetters;   ///< and are read at these
+  bool whole = false;                ///< names stand for whole tensors here
+  std::vector<ExprPtr> wholeLetters; ///< and are read at these
   std::vector<Size> wholeExtents;
 };
 
@@ -134,6 +136,8 @@ public:
   /// Checks a definition that nothing calls, for letters of any extent.
   void symbolic(FileScope &file, const ast::Definition &definition);
   void staticChecks(FileScope &file);
+  /// R2: a whole tensor handed to a call inside its own recurrence. False if there is one.
+  bool checkWholeReads();
 
 private:
   // CompileTime.cpp
@@ -192,7 +196,8 @@ private:
   ExprPtr readView(const View &view, std::vector<ExprPtr> indices, Span span, bool own = false);
   ExprPtr constantExpr(const Constant &c, Span span);
   ExprPtr callExpr(const ast::Expr &e, Env &env);
-  ExprPtr builtin(const ast::Expr &e, Env &env);
+  ExprPtr builtin(const ast::Expr &e, const std::string &name, Env &env);
+  static bool isBuiltin(const std::string &name);
   std::optional<bool> staticCondition(const ast::Expr &e, Env &env);
   void unknownName(const ast::Name &name, Env &env);
 
@@ -237,6 +242,13 @@ private:
   std::map<std::string, int> params_;   // by checkpoint names and shape
   std::map<std::string, int> unique_;   // how often a tensor's name was taken
   std::map<int, std::string> dynamics_; // declared sizes, by atom
+  struct WholeRead {
+    int tensor, reader;
+    Span span;
+  };
+  std::vector<WholeRead> wholeReads_;
+  std::set<const ast::Statement *> reshaped_; ///< said already (F5)
+  int defining_ = -1;                         ///< the tensor whose equation is being elaborated
   int repeats_ = 0;
   int depth_ = 0;
 };

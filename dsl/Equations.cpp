@@ -550,6 +550,32 @@ bool Elaborator::checkPieces(Variable &v) {
       if (!cover(here, axis + 1, where + (where.empty() ? "" : ", ") + n.text(program_->atoms)))
         return false;
     }
+    // Between a start and the tensor nothing is left out (P4).
+    auto named = [&](const Size &n) {
+      return std::find(numbers.begin(), numbers.end(), n) != numbers.end();
+    };
+    bool anyBefore = false, anyAfter = false;
+    for (auto &n : numbers) {
+      anyBefore |= n.constant() && *n.constant() < 0;
+      auto past = (n - ax.extent).constant();
+      anyAfter |= past && *past >= 0;
+    }
+    for (int64_t k = 1; anyBefore && k <= ax.before; ++k)
+      if (!named(Size(-k))) {
+        error(v.span,
+              v.name + " has no value at position " + std::to_string(-k) +
+                  ", between its start and the tensor",
+              "P4");
+        return false;
+      }
+    for (int64_t k = 0; anyAfter && k < ax.after; ++k)
+      if (!named(ax.extent + Size(k))) {
+        error(v.span,
+              v.name + " has no value at position " + (ax.extent + Size(k)).text(program_->atoms) +
+                  ", between the tensor and its end",
+              "P4");
+        return false;
+      }
     if (!general.empty())
       return cover(general, axis + 1, where + (where.empty() ? "" : ", ") + ax.name);
     auto extent = ax.extent.constant();
@@ -559,18 +585,12 @@ bool Elaborator::checkPieces(Variable &v) {
       error(v.span, v.name + " is not defined at all positions of " + ax.name, "P1");
       return false;
     }
-    for (int64_t p = -ax.before; p < *extent + ax.after; ++p)
-      if (std::find(numbers.begin(), numbers.end(), Size(p)) == numbers.end()) {
-        if (p < 0 || p >= *extent) // a gap outside
-          error(v.span,
-                v.name + " has no value at position " + std::to_string(p) +
-                    ", between its start and the tensor",
-                "P4");
-        else
-          error(v.span,
-                v.name + " has no equation for position " + std::to_string(p) + " of index " +
-                    std::to_string(axis + 1),
-                "P1");
+    for (int64_t p = 0; p < *extent; ++p)
+      if (!named(Size(p))) {
+        error(v.span,
+              v.name + " has no equation for position " + std::to_string(p) + " of index " +
+                  std::to_string(axis + 1),
+              "P1");
         return false;
       }
     return true;
@@ -623,6 +643,7 @@ bool Elaborator::elaborateItem(Variable &v, size_t index) {
   piece.guard = guard;
   size_t rank = v.view.rank();
   const ast::Expr &value = *item.statement->value;
+  defining_ = v.view.tensor;
   if (item.statement->targets.size() > 1 || indices->size() < rank) {
     auto views = callStatement(item, env);
     if (!views)

@@ -58,8 +58,7 @@ ExprPtr Elaborator::constantExpr(const Constant &c, Span span) {
   return e;
 }
 
-ExprPtr Elaborator::readView(const View &view, std::vector<ExprPtr> indices, Span span,
-                             bool own) {
+ExprPtr Elaborator::readView(const View &view, std::vector<ExprPtr> indices, Span span, bool own) {
   if (view.scalar)
     return view.scalar;
   auto e = make(Expr::Kind::Read, span);
@@ -215,8 +214,8 @@ ExprPtr Elaborator::access(const ast::Expr &e, Env &env) {
       d.note(v->span, n + " is defined here");
     return nullptr;
   }
-  bool own = view->tensor >= 0 &&
-             program_->tensors[view->tensor].instance == env.scope->body->instance;
+  bool own =
+      view->tensor >= 0 && program_->tensors[view->tensor].instance == env.scope->body->instance;
   return readView(*view, indices, e.span, own);
 }
 
@@ -340,19 +339,19 @@ ExprPtr Elaborator::reduction(const ast::Expr &e, Env &env) {
   return out;
 }
 
-ExprPtr Elaborator::builtin(const ast::Expr &e, Env &env) {
+ExprPtr Elaborator::builtin(const ast::Expr &e, const std::string &name, Env &env) {
   const std::map<std::string, Op> ops = {
       {"exp", Op::Exp},     {"log", Op::Log},         {"sqrt", Op::Sqrt},   {"rsqrt", Op::Rsqrt},
       {"tanh", Op::Tanh},   {"sigmoid", Op::Sigmoid}, {"erf", Op::Erf},     {"sin", Op::Sin},
       {"cos", Op::Cos},     {"abs", Op::Abs},         {"floor", Op::Floor}, {"ceil", Op::Ceil},
       {"round", Op::Round}, {"min", Op::Min},         {"max", Op::Max}};
-  Op op = ops.at(e.name.text);
+  Op op = ops.at(name);
   bool several = op == Op::Min || op == Op::Max;
   std::vector<ExprPtr> args;
   bool ok = true;
   for (auto &a : e.arguments) {
     if (a.name) {
-      error(a.name->span, e.name.text + " takes no named arguments", "F1");
+      error(a.name->span, name + " takes no named arguments", "F1");
       ok = false;
       continue;
     }
@@ -364,16 +363,16 @@ ExprPtr Elaborator::builtin(const ast::Expr &e, Env &env) {
     ok = false;
   }
   if (e.indexed) {
-    error(e.span, e.name.text + " has no indices to take");
+    error(e.span, name + " has no indices to take");
     ok = false;
   }
   if (several ? e.arguments.size() < 2 : e.arguments.size() != 1) {
-    auto &d = error(e.span,
-                    e.name.text + (several ? " of elements takes two or more arguments"
-                                           : " takes one argument"),
-                    several ? "G7" : "F1");
+    auto &d =
+        error(e.span,
+              name + (several ? " of elements takes two or more arguments" : " takes one argument"),
+              several ? "G7" : "F1");
     if (several)
-      d.hint(e.name.text + "[j](...) is the reduction over j");
+      d.hint(name + "[j](...) is the reduction over j");
     ok = false;
   }
   if (!ok)
@@ -386,12 +385,18 @@ ExprPtr Elaborator::builtin(const ast::Expr &e, Env &env) {
   return acc;
 }
 
+bool Elaborator::isBuiltin(const std::string &name) {
+  static const std::set<std::string> names = {"exp",     "log",  "sqrt",  "rsqrt", "tanh",
+                                              "sigmoid", "erf",  "sin",   "cos",   "abs",
+                                              "floor",   "ceil", "round", "min",   "max"};
+  return names.count(name) > 0;
+}
+
 ExprPtr Elaborator::callExpr(const ast::Expr &e, Env &env) {
-  static const std::set<std::string> builtins = {"exp",     "log",  "sqrt",  "rsqrt", "tanh",
-                                                 "sigmoid", "erf",  "sin",   "cos",   "abs",
-                                                 "floor",   "ceil", "round", "min",   "max"};
-  if (builtins.count(e.name.text))
-    return builtin(e, env);
+  if (isBuiltin(e.name.text))
+    return builtin(e, e.name.text, env);
+  if (FunctionRef f = function(e.name.text, env.scope); !f.builtin.empty())
+    return builtin(e, f.builtin, env);
   auto views = call(e, env);
   if (!views)
     return nullptr;

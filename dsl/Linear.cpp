@@ -32,12 +32,12 @@ void Linear::reduce() {
   int64_t g = 0;
   for (auto &[v, c] : terms_)
     g = std::gcd(g, c);
-  g = std::gcd(g, constant_);
   if (g <= 1)
     return;
   for (auto &[v, c] : terms_)
     c /= g;
-  constant_ /= g;
+  // The variables are integers: 2*x - 1 >= 0 says x >= 1.
+  constant_ = constant_ / g - (constant_ % g < 0);
 }
 
 bool infeasible(std::vector<Linear> constraints) {

@@ -1,7 +1,8 @@
-// Linear inequalities over the rationals and whether they can hold together.
+// Linear inequalities of integers and whether they can hold together.
 //
 // In: constraints sum(c*x) + c0 >= 0 with integer coefficients. Out: whether they are
-// infeasible, by Fourier-Motzkin elimination. "false" also means "too large to tell": a proof
+// infeasible, by Fourier-Motzkin elimination over the rationals, tightened where only an
+// integer can be meant. "false" also means "too large to tell": a proof
 // that is not found is never a wrong proof.
 #pragma once
 
@@ -38,7 +39,7 @@ public:
   bool operator==(const Linear &o) const {
     return valid_ && o.valid_ && constant_ == o.constant_ && terms_ == o.terms_;
   }
-  /// Divides by the greatest common divisor of all numbers in it.
+  /// Divides by the greatest common divisor of the coefficients; the constant rounds down.
   void reduce();
 
 private:
@@ -47,7 +48,7 @@ private:
   bool valid_ = true;
 };
 
-/// True if no rational values satisfy `each >= 0` for all constraints.
+/// True if no integers satisfy `each >= 0` for all constraints.
 bool infeasible(std::vector<Linear> constraints);
 
 } // namespace qkv

@@ -33,10 +33,39 @@ struct Letter {
 
 enum class Op {
   // one operand
-  Neg, Not, Exp, Log, Sqrt, Rsqrt, Tanh, Sigmoid, Erf, Sin, Cos, Abs, Floor, Ceil, Round,
+  Neg,
+  Not,
+  Exp,
+  Log,
+  Sqrt,
+  Rsqrt,
+  Tanh,
+  Sigmoid,
+  Erf,
+  Sin,
+  Cos,
+  Abs,
+  Floor,
+  Ceil,
+  Round,
   // two
-  Add, Sub, Mul, Div, FloorDiv, Mod, Pow, Min, Max, And, Or,
-  Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual,
+  Add,
+  Sub,
+  Mul,
+  Div,
+  FloorDiv,
+  Mod,
+  Pow,
+  Min,
+  Max,
+  And,
+  Or,
+  Equal,
+  NotEqual,
+  Less,
+  LessEqual,
+  Greater,
+  GreaterEqual,
 };
 const char *opName(Op op);
 
@@ -104,8 +133,8 @@ struct Piece {
 };
 
 struct Axis {
-  std::string name; ///< of its letter
-  Size extent;      ///< positions 0 <= p < extent are the tensor
+  std::string name;   ///< of its letter
+  Size extent;        ///< positions 0 <= p < extent are the tensor
   int64_t before = 0; ///< P4: positions -before <= p < 0 are defined as well
   int64_t after = 0;  ///< P4: and extent <= p < extent + after
 };
@@ -163,8 +192,8 @@ struct Program {
   std::vector<Letter> letters;
   std::vector<Tensor> tensors;
   std::vector<Region> regions;
-  std::vector<int> inputs;     ///< in order of the signature
-  std::vector<Result> results; ///< likewise
+  std::vector<int> inputs;       ///< in order of the signature
+  std::vector<Result> results;   ///< likewise
   std::vector<int> dynamicSizes; ///< the Dynamic and Stream atoms, in order of declaration
   int stream = -1;               ///< the Stream atom, or -1
 

@@ -440,7 +440,9 @@ Facts Prover::facts(const Tensor &tensor, const Piece &piece) {
 
 const Facts &Prover::definition(int v) {
   if (!definitions_[v]) {
-    auto made = std::make_unique<Facts>(makers_[v] ? makers_[v]() : Facts());
+    // A copy: it may make variables, and so move the ones that are kept.
+    auto maker = makers_[v];
+    auto made = std::make_unique<Facts>(maker ? maker() : Facts());
     definitions_[v] = std::move(made);
   }
   return *definitions_[v];

@@ -68,9 +68,8 @@ struct ReadPlace {
 
 /// Visits every read (and every integer // and % with `visitDivision`) of a tensor's pieces,
 /// with the facts at it.
-void forEachRead(Prover &prover, const Tensor &tensor,
-                 const std::function<void(const ReadPlace &)> &visit,
-                 const std::function<void(const Expr &, const std::vector<Facts> &)> &visitDivision =
-                     nullptr);
+void forEachRead(
+    Prover &prover, const Tensor &tensor, const std::function<void(const ReadPlace &)> &visit,
+    const std::function<void(const Expr &, const std::vector<Facts> &)> &visitDivision = nullptr);
 
 } // namespace qkv

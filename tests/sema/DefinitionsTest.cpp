@@ -1,0 +1,309 @@
+// Each rule that defines: a small model whose result would differ without it.
+#include "dsl/Checker.h"
+#include "dsl/Interpreter.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <sstream>
+
+namespace qkv {
+namespace {
+
+struct Inputs {
+  std::map<std::string, Values> values;
+  Inputs &floats(const std::string &name, std::vector<int64_t> shape, std::vector<double> v) {
+    values[name] = {Type::Float, std::move(shape), std::move(v), {}};
+    return *this;
+  }
+  Inputs &ints(const std::string &name, std::vector<int64_t> shape, std::vector<int64_t> v) {
+    values[name] = {Type::Int, std::move(shape), {}, std::move(v)};
+    return *this;
+  }
+};
+
+/// All results, one after the other, as doubles; or the text of what went wrong.
+std::vector<double> evaluate(const std::string &text, Inputs inputs, std::string *wrong = nullptr,
+                             const std::string &config = "",
+                             Precision precision = Precision::Double) {
+  Sources sources;
+  const Source *source = sources.add("model.qkv", text);
+  Diagnostics diagnostics;
+  CheckOptions options;
+  options.config = config;
+  auto program = check(*source, sources, options, diagnostics);
+  if (!program) {
+    std::ostringstream out;
+    diagnostics.render(out, false);
+    if (wrong)
+      *wrong = out.str();
+    else
+      ADD_FAILURE() << out.str();
+    return {};
+  }
+  std::map<int, Values> values;
+  for (int id : program->inputs)
+    values[id] = inputs.values[program->tensors[id].name];
+  std::map<int, Values> params;
+  auto ones = [&](int tensor) -> const Values * {
+    Values &v = params[tensor];
+    int64_t n = 1;
+    for (auto &a : program->tensors[tensor].axes)
+      n *= v.shape.emplace_back(*a.extent.constant());
+    for (int64_t i = 0; i < n; ++i)
+      v.floats.push_back(static_cast<double>(i + 1));
+    return &v;
+  };
+  InterpretOptions interpret;
+  interpret.precision = precision;
+  Interpreter interpreter(*program, values, ones, interpret);
+  std::vector<double> all;
+  for (auto &r : program->results) {
+    Values out;
+    RunError error;
+    if (!interpreter.evaluate(r.tensor, out, error)) {
+      if (wrong)
+        *wrong = error.message + " [" + error.rule + "]";
+      else
+        ADD_FAILURE() << error.message;
+      return {};
+    }
+    all.insert(all.end(), out.floats.begin(), out.floats.end());
+    for (int64_t i : out.ints)
+      all.push_back(static_cast<double>(i));
+  }
+  return all;
+}
+
+using V = std::vector<double>;
+const char *const head = "size T = dynamic(max: 64)\nindex t < T, j < T\n";
+V run(const std::string &body, const V &x = {3, 1, 2}) {
+  return evaluate(head + body, Inputs().floats("x", {static_cast<int64_t>(x.size())}, x));
+}
+
+TEST(L2, ABodysNameHidesTheFiles) {
+  EXPECT_EQ(run("size W = 10\nmodel m(x[t]) -> y[t] {\n  W = sum[t](x[t])\n  y[t] = x[t] + W\n}"),
+            (V{9, 7, 8}));
+}
+TEST(L2, TheFilesFunctionsHideTheLibrarys) {
+  EXPECT_EQ(
+      run("use nn\nfn relu(x) -> y { y = x + 100 }\nmodel m(x[t]) -> y[t] { y[t] = relu(x[t]) }"),
+      (V{103, 101, 102}));
+}
+TEST(L5, SoftmaxDoesNotBindItsLetter) {
+  V y = run("model m(x[t]) -> y { y = sum[t](softmax[t](0 * x[t]) * x[t]) }");
+  EXPECT_NEAR(y.at(0), 2, 1e-12);
+}
+TEST(L6, ExtentIsTheNumberOfValues) {
+  EXPECT_EQ(run("model m(x[t]) -> y { y = sum[t](x[t]) / extent(t) }"), V{2});
+}
+TEST(E1, LinesAboveARebindingSeeTheOldOne) {
+  EXPECT_EQ(run("model m(x[t]) -> (a[t], b[t]) {\n  a = x + 1\n  x = x * 10\n  b = x + 1\n}"),
+            (V{4, 2, 3, 31, 11, 21}));
+}
+TEST(E1, EquationsHaveNoOrder) {
+  EXPECT_EQ(run("model m(x[t]) -> a[t] {\n  a[t] = b[t] + 1\n  b[t] = x[t] * 2\n}"), (V{7, 3, 5}));
+}
+TEST(E3, ARank0ValueMeetsAnyShape) {
+  EXPECT_EQ(run("model m(x[t]) -> y[t] {\n  s = sum[t](x[t])\n  y = x + s\n}"), (V{9, 7, 8}));
+}
+TEST(E3, AnElementsIfMayDependOnData) {
+  EXPECT_EQ(
+      run("fn f(a) -> y { y = if a > 1.5 then a else 0 }\nmodel m(x[t]) -> y[t] { y = f(x) }"),
+      (V{3, 0, 2}));
+}
+TEST(E4, EqualPolynomialsAreEqualExtents) {
+  EXPECT_EQ(run("size U = (T + 1) // 2, W = (1 + T) // 2\nindex u < U, w < W\n"
+                "fn half(x[t]) -> y[u] {\n  index u < (extent(t) + 1) // 2\n  y[u] = x[u]\n}\n"
+                "model m(x[t]) -> y[w] {\n  a = half(x)\n  b[u] = 1\n  y = a + b\n}"),
+            (V{4, 2}));
+}
+TEST(P1, ThePieceWithMoreConstantsWins) {
+  EXPECT_EQ(evaluate("index i < 2, j < 2\nmodel m(x[i,j]) -> y[i,j] {\n  y[i,j] = 1\n  y[0,j] = 2\n"
+                     "  y[0,1] = 3\n}",
+                     Inputs().floats("x", {2, 2}, {0, 0, 0, 0})),
+            (V{2, 3, 1, 1}));
+}
+TEST(P2, AnAxisOfConstantsSpansFromZero) {
+  EXPECT_EQ(
+      run("model m(x[t]) -> y {\n  p[0] = x[0]\n  p[1] = 5\n  index k < 2\n  y = sum[k](p[k])\n}"),
+      V{8});
+}
+TEST(P3, ALetterLeavesOutPositionsWithAnEquation) {
+  // x[t - 1] is inside because position 0 is not the letter's.
+  EXPECT_EQ(run("model m(x[t]) -> y[t] {\n  y[0] = 10\n  y[t] = x[t - 1] + y[t - 1]\n}"),
+            (V{10, 13, 14}));
+}
+TEST(P4, PositionsOutsideStartARecurrence) {
+  EXPECT_EQ(run("model m(x[t]) -> h[t] {\n  h[-1] = 100\n  h[t] = h[t-1] + x[t]\n}"),
+            (V{103, 104, 106}));
+  EXPECT_EQ(run("model m(x[t]) -> h[t] {\n  h[T] = 100\n  h[t] = h[t+1] + x[t]\n}"),
+            (V{106, 103, 102}));
+}
+TEST(R1, AllEarlierPositionsAreARecurrence) {
+  EXPECT_EQ(run("model m(x[t]) -> y[t] { y[t] = x[t] + sum[j](y[j] where j < t) }"), (V{3, 4, 9}));
+}
+TEST(R1, TheAxisNeedNotHaveTheSameLetter) {
+  EXPECT_EQ(
+      run("model m(x[t]) -> a[t] {\n  a[-1] = 1\n  a[t] = b[t] + x[t]\n  b[j] = 2 * a[j-1]\n}"),
+      (V{5, 11, 24}));
+}
+TEST(R1, ACallAtEachPositionMayRecur) {
+  // A cell that is a recurrence over its own letter, inside of one over t.
+  EXPECT_EQ(evaluate("size T = dynamic(max: 8)\nindex t < T, c < 3\n"
+                     "fn run(x[c], s) -> h[c] {\n  h[-1] = s\n  h[c] = h[c-1] + x[c]\n}\n"
+                     "model m(x[t,c]) -> y[t] {\n  y[-1] = 0\n  y[t] = run(x[t], y[t-1])[2]\n}",
+                     Inputs().floats("x", {2, 3}, {1, 2, 3, 4, 5, 6})),
+            (V{6, 21}));
+}
+TEST(A1, AGuardProvesAnIndex) {
+  EXPECT_EQ(run("model m(x[t]) -> y[t] { y[t] = sum[j](x[t - j] where j <= t) }"), (V{3, 4, 6}));
+  EXPECT_EQ(run("model m(x[t]) -> y[t] { y[t] = if t + 1 < T then x[t + 1] else 0 }"),
+            (V{1, 2, 0}));
+  EXPECT_EQ(run("model m(x[t]) -> y[t] { y[t] = x[2 * (t // 2)] }"), (V{3, 3, 2}));
+}
+TEST(A1, AValueIsCheckedWhenItRuns) {
+  std::string model =
+      "size T = dynamic(max: 64)\nindex t < T, v < 5\n"
+      "model m(x[t] : int, w[v]) -> y[t] { y[t] = if x[t] < 9 then w[x[t]] else -1 }";
+  auto in = [](std::vector<int64_t> x) {
+    return Inputs().ints("x", {2}, std::move(x)).floats("w", {5}, {0, 10, 20, 30, 40});
+  };
+  EXPECT_EQ(evaluate(model, in({4, 9})), (V{40, -1})); // only elements that take part
+  std::string wrong;
+  evaluate(model, in({4, 5}), &wrong);
+  EXPECT_NE(wrong.find("is 5"), std::string::npos) << wrong;
+  EXPECT_NE(wrong.find("[A1]"), std::string::npos) << wrong;
+}
+TEST(A2, ALetterMayRangeOverLess) {
+  EXPECT_EQ(evaluate("index p < 2, v < 4\nmodel m(x[v]) -> y[p] { y[p] = x[p] }",
+                     Inputs().floats("x", {4}, {1, 2, 3, 4})),
+            (V{1, 2}));
+}
+TEST(A3, OnlyWhatIsNeededIsRead) {
+  EXPECT_EQ(run("model m(x[t]) -> y[t] { y[t] = if t > 0 and x[t - 1] > 2 then x[t - 1] else 0 }"),
+            (V{0, 3, 0}));
+}
+TEST(A5, AnalysisLooksThroughDefinitions) {
+  EXPECT_EQ(run("fn windowed(x[i], ok[i,j]) -> y[i] { y[i] = sum[j](x[i - j] where ok[i,j]) }\n"
+                "model m(x[t]) -> y[t] {\n  ok[t,j] = 0 <= t - j\n  y = windowed(x, ok)\n}"),
+            (V{3, 4, 6}));
+}
+TEST(S1, EmptyRows) {
+  double inf = INFINITY;
+  EXPECT_EQ(run("model m(x[t]) -> (a, b, c, d, e, f, g) {\n"
+                "  a = sum[t](x[t] where x[t] > 9)\n  b = prod[t](x[t] where x[t] > 9)\n"
+                "  c = mean[t](x[t] where x[t] > 9)\n  d = max[t](x[t] where x[t] > 9)\n"
+                "  e = min[t](x[t] where x[t] > 9)\n  f = logsumexp[t](x[t] where x[t] > 9)\n"
+                "  g = argmax[t](x[t] where x[t] > 9)\n}"),
+            (V{0, 1, 0, -inf, inf, -inf, -1}));
+}
+TEST(S1, AScoreOfMinusInfinityTakesNoPart) {
+  V y = run("model m(x[t]) -> (w[t], n[t]) {\n  w[t] = softmax[t](if x[t] > 1 then 0 * x[t] else "
+            "log(0 * x[t]))\n"
+            "  n[t] = softmax[t](log(0 * x[t]))\n}");
+  EXPECT_EQ(y, (V{0.5, 0, 0.5, 0, 0, 0}));
+}
+TEST(S1, SoftmaxIsZeroWhereItsGuardLeavesOut) {
+  V y = run("model m(x[t]) -> w[t] { w[t] = softmax[t](0 * x[t] where t != 1) }");
+  EXPECT_EQ(y, (V{0.5, 0, 0.5}));
+}
+TEST(S2, TiesOfArgmaxGoToTheSmallest) {
+  EXPECT_EQ(run("model m(x[t]) -> y { y = argmax[t](x[t]) }", {1, 7, 7}), V{1});
+}
+TEST(S2, SeveralLettersAreOneJointRange) {
+  V y = run("model m(x[t]) -> y { y = mean[t,j](x[t] where j <= t) }");
+  EXPECT_DOUBLE_EQ(y.at(0), (3 + 1 + 1 + 2 + 2 + 2) / 6.0);
+}
+TEST(T1, IntsStayInts) {
+  EXPECT_EQ(evaluate("size T = dynamic(max: 9)\nindex t < T\n"
+                     "model m(x[t] : int) -> y[t] { y[t] = x[t] * 4611686018427387905 // "
+                     "4611686018427387905 }",
+                     Inputs().ints("x", {2}, {1, -1})),
+            (V{1, -1}));
+  EXPECT_EQ(run("model m(x[t]) -> y[t] { y[t] = x[t] + t / 2 }"), (V{3, 1.5, 3}));
+}
+TEST(T2, DivisionRoundsDownAndRoundGoesToEven) {
+  EXPECT_EQ(
+      run("model m(x[t]) -> (q[t], r[t], e[t]) {\n  q[t] = (t - 3) // 2\n  r[t] = (t - 3) % 2\n"
+          "  e[t] = round(t + 0.5)\n}"),
+      (V{-2, -1, -1, 1, 0, 1, 0, 2, 2}));
+}
+TEST(T2, AZeroDivisorIsAnError) {
+  std::string wrong;
+  evaluate("size T = dynamic(max: 9)\nindex t < T\nmodel m(x[t] : int) -> y[t] { y[t] = 7 % x[t] }",
+           Inputs().ints("x", {2}, {1, 0}), &wrong);
+  EXPECT_NE(wrong.find("[T2]"), std::string::npos) << wrong;
+}
+TEST(T3, ConstantsAreExactUntilTheyMeetData) {
+  // 16777216 + 1 - 16777216 is 1 in double precision and 0 in f32.
+  V y = evaluate(std::string(head) + "model m(x[t]) -> y[t] {\n  big[t] = 16777216.0 + t\n"
+                                     "  y[t] = x[t] * (big[t] - 16777216.0)\n}",
+                 Inputs().floats("x", {3}, {1, 1, 1}), nullptr, "", Precision::Single);
+  EXPECT_EQ(y, (V{0, 1, 2}));
+}
+TEST(F1, DefaultsAndNamedArguments) {
+  EXPECT_EQ(run("fn f(x, const a = 2, size W = 5) -> y { y = a * x + W }\n"
+                "model m(x[t]) -> (p[t], q[t]) {\n  p = f(x)\n  q = f(x, W: 0, a: 10)\n}"),
+            (V{11, 7, 9, 30, 10, 20}));
+}
+TEST(F1, AFunctionOfTheLanguageIsAnArgumentToo) {
+  EXPECT_EQ(run("fn twice(x[t], fn f) -> y[t] { y[t] = 2 * f(x[t]) }\n"
+                "fn negative(x) -> y { y = -x }\n"
+                "model m(x[t]) -> (p[t], q[t]) {\n  p = twice(x, f: abs)\n  q = twice(x, f: "
+                "negative)\n}"),
+            (V{6, 2, 4, -6, -2, -4}));
+}
+TEST(F2, PrefixesConcatenate) {
+  Sources sources;
+  const Source *source = sources.add(
+      "m.qkv",
+      "index c < 2\nblock inner(x[c]) -> y[c] {\n  param w[c] = \"w.{1+1}\"\n  y[c] = x[c] * "
+      "w[c]\n}\n"
+      "block outer(x[c]) -> y[c] { y = inner(x) from \"in.\" }\n"
+      "model m(x[c]) -> y[c] { repeat l < 2 { x = outer(x) from \"h.{l}.\" }\n  y[c] = x[c] }");
+  Diagnostics diagnostics;
+  auto program = check(*source, sources, {}, diagnostics);
+  ASSERT_TRUE(program);
+  std::vector<std::string> names;
+  for (auto &t : program->tensors)
+    if (t.kind == Tensor::Kind::Param)
+      names.push_back(t.param.names.at(0));
+  EXPECT_EQ(names, (std::vector<std::string>{"h.0.in.w.2", "h.1.in.w.2"}));
+}
+TEST(F4, SlicesMapAFunctionOverLetters) {
+  EXPECT_EQ(evaluate("index h < 2, c < 2\nfn norm(x[c]) -> (y[c], n) {\n  n = sum[c](x[c])\n  y[c] "
+                     "= x[c] / n\n}\n"
+                     "model m(x[h,c]) -> (y[h,c], n[h]) { y[h], n[h] = norm(x[h]) }",
+                     Inputs().floats("x", {2, 2}, {1, 3, 4, 4})),
+            (V{0.25, 0.75, 0.5, 0.5, 4, 8}));
+}
+TEST(F5, StepsHandOnAndCollect) {
+  EXPECT_EQ(
+      run("model m(x[t]) -> (y[t], s[k,t]) {\n  index k < 4\n  s[0,t] = x[t]\n  repeat l < 3 {\n"
+          "    x = x + l\n    s[l+1,t] = x[t]\n  }\n  y = x\n}",
+          {0, 5}),
+      (V{3, 8, 0, 5, 0, 5, 1, 6, 3, 8}));
+}
+TEST(C1, ADynamicSizeIsBoundByItsAxes) {
+  std::string wrong;
+  EXPECT_EQ(run("size U = (T + 1) // 2\nindex u < U\nmodel m(x[t]) -> y[u] { y[u] = x[u] }"),
+            (V{3, 1}));
+}
+TEST(C2, ConfigurationReadsPathsListsAndBooleans) {
+  std::string model =
+      "size C = config(\"a.n\", 9), D = config(\"l.1\"), E = config(\"none\", 5)\n"
+      "const b = config(\"a.flag\", false)\nindex c < 1\n"
+      "model m(x[c]) -> y[c] { y[c] = x[c] + C + 10 * D + 100 * E + (if b then 1000 else 0) }";
+  EXPECT_EQ(evaluate(model, Inputs().floats("x", {1}, {0}), nullptr,
+                     R"({"a": {"n": 3, "flag": true}, "l": [1, 2], "none": null})"),
+            V{1523});
+}
+TEST(C4, WhatIsGuardedIsNotRead) {
+  EXPECT_EQ(
+      run("model m(x[t]) -> y { y = sum[t](x[t] * (if t > 0 then 1 else 0) where x[t] < 3) }"),
+      V{3});
+}
+
+} // namespace
+} // namespace qkv
