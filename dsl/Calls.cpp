@@ -20,11 +20,11 @@ FunctionRef Elaborator::function(const std::string &name, Scope *scope) {
     return {};
   auto own = file->definitions.find(name);
   if (own != file->definitions.end())
-    return {file, own->second};
+    return {file, own->second, ""};
   for (FileScope *used : file->uses) {
     auto d = used->definitions.find(name);
     if (d != used->definitions.end() && d->second->kind != ast::Definition::Kind::Model)
-      return {used, d->second};
+      return {used, d->second, ""};
   }
   return {};
 }
