@@ -69,8 +69,10 @@ Value expand(Operation *op, ScalarMath &math) {
   return {};
 }
 
-/// out + a * b in a reduction, where nothing else wants the product.
+/// out + a * b in a reduction that may be contracted, where nothing else wants the product.
 bool isSumOfProducts(arith::AddFOp sum, Value &a, Value &b, Value &out) {
+  if (!bitEnumContainsAny(sum.getFastmath(), arith::FastMathFlags::contract))
+    return false;
   auto kernel = dyn_cast<linalg::GenericOp>(sum->getParentOp());
   if (!kernel)
     return false;
@@ -110,9 +112,9 @@ struct ExpandMath : impl::ExpandMathBase<ExpandMath> {
         op->erase();
       }
     }
-    if (!fma)
-      return;
     for (arith::AddFOp sum : sums) {
+      if (!fma)
+        break;
       Value a, b, out;
       if (!isSumOfProducts(sum, a, b, out))
         continue;
@@ -123,6 +125,11 @@ struct ExpandMath : impl::ExpandMathBase<ExpandMath> {
       sum.erase();
       product->erase();
     }
+    // The order of operations is ours from here on.
+    getOperation().walk([](arith::ArithFastMathInterface op) {
+      op->setAttr(op.getFastMathAttrName(),
+                  arith::FastMathFlagsAttr::get(op->getContext(), arith::FastMathFlags::none));
+    });
   }
 };
 

@@ -24,7 +24,7 @@ struct FinishModule : impl::FinishModuleBase<FinishModule> {
     rename("_mlir_memref_to_llvm_free", "qkv_free");
     int width = describeTarget(cpu).preferredWidth();
     for (auto function : module.getOps<LLVM::LLVMFuncOp>()) {
-      if (function.isDeclaration())
+      if (function.isExternal())
         continue;
       if (SymbolTable::getSymbolVisibility(function) == SymbolTable::Visibility::Private)
         function.setLinkage(LLVM::Linkage::Internal);

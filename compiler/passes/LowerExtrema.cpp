@@ -1,4 +1,4 @@
-// In: arith.maximumf and minimumf of scalars or vectors.
+// In: maxima and minima of float scalars or vectors, of arith.
 // Out: max(a, b) = b > a ? b : a and min(a, b) = b < a ? b : a, which is what the language says
 // where neither is a NaN, and one instruction.
 #include "compiler/passes/Passes.h"
@@ -18,8 +18,8 @@ using namespace mlir;
 struct LowerExtrema : impl::LowerExtremaBase<LowerExtrema> {
   void runOnOperation() override {
     getOperation().walk([](Operation *op) {
-      bool greatest = isa<arith::MaximumFOp>(op);
-      if (!greatest && !isa<arith::MinimumFOp>(op))
+      bool greatest = isa<arith::MaximumFOp, arith::MaxNumFOp>(op);
+      if (!greatest && !isa<arith::MinimumFOp, arith::MinNumFOp>(op))
         return;
       OpBuilder builder(op);
       Value a = op->getOperand(0), b = op->getOperand(1);

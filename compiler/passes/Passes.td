@@ -5,6 +5,36 @@
 
 include "mlir/Pass/PassBase.td"
 
+def PassDestinations : Pass<"qkv-pass-destinations", "mlir::ModuleOp"> {
+  let summary = "private functions write their results where the caller says";
+  let description = [{
+    Before: private functions that return tensors (the steps of repeats).
+    After: their last arguments are buffers that the caller allocates and the results are
+    written into.
+    Why: a buffer that a function returns may be any of its arguments, so nothing could be
+    freed before the caller ends, and memory would grow with the number of steps.
+    Example: tests/passes/pass-destinations.mlir
+  }];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::memref::MemRefDialect",
+                           "mlir::tensor::TensorDialect",
+                           "mlir::bufferization::BufferizationDialect"];
+}
+
+def ComputeInPlace : Pass<"qkv-compute-in-place", "mlir::func::FuncOp"> {
+  let summary = "tensors are computed into the slice or the result where they end";
+  let description = [{
+    Before: a tensor is computed over `tensor.empty` and then inserted into another, or
+    materialised in a result's buffer.
+    After: it is computed over a slice of the other, or over the result's buffer; results are
+    materialised last, and what a caller hands in is marked as not writable.
+    Why own: MLIR's eliminate-empty-tensors also does so where something else reads a value on
+    the way, and then two computations share a result's memory.
+    Example: tests/passes/compute-in-place.mlir
+  }];
+  let dependentDialects = ["mlir::tensor::TensorDialect",
+                           "mlir::bufferization::BufferizationDialect"];
+}
+
 def LowerCopies : Pass<"qkv-lower-copies", "mlir::func::FuncOp"> {
   let summary = "copies of buffers and named linalg operations become linalg.generic";
   let description = [{
@@ -46,7 +76,8 @@ def ExpandMath : Pass<"qkv-expand-math", "mlir::func::FuncOp"> {
     Before: `math.exp`, `log`, `tanh`, `erf`, `rsqrt` and powers of f32 scalars; `out + a * b`
     in the bodies of reductions.
     After: arithmetic with an error of at most two units in the last place; `math.fma` where
-    the target has it. Doubles, and sin, cos and pow of f32, are left to libm.
+    the target has it and the sum allows it (`contract`). No operation keeps fast-math flags:
+    later steps reorder nothing. Doubles, and sin, cos and pow of f32, are left to libm.
     Why before vectors: vectors and scalars compute the same bits, and later steps contract
     nothing on their own.
     Example: tests/passes/expand-math.mlir
@@ -59,7 +90,7 @@ def ExpandMath : Pass<"qkv-expand-math", "mlir::func::FuncOp"> {
 def LowerExtrema : Pass<"qkv-lower-extrema", "mlir::func::FuncOp"> {
   let summary = "maxima and minima of floats become a comparison and a selection";
   let description = [{
-    Before: `arith.maximumf`, `arith.minimumf` of scalars and vectors.
+    Before: `arith.maximumf`, `minimumf`, `maxnumf`, `minnumf` of scalars and vectors.
     After: `max(a, b) = b > a ? b : a`, one instruction on most targets.
     Why: MLIR's operations promise a NaN for any NaN and an order of zeros, which costs several
     instructions; the language asks for neither (C4).

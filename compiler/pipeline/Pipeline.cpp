@@ -30,11 +30,16 @@ constexpr Step steps[] = {
     // ---- fused: groups of equations that run as one loop nest. Here will stand the fusion
     // of softmax-weighted sums (attention), before the elementwise one: it must see the
     // equations apart.
-    {Stage::Fused, "canonicalize,cse", "irgen writes an equation as it reads"},
+    {Stage::Fused, "canonicalize",
+     "irgen writes an equation as it reads. (Nothing merges equal operations before buffers: two "
+     "sums that start from one fill would need copies of it.)"},
 
     // ---- kernels: buffers, then loops and vectors on them.
-    {Stage::Kernels, "eliminate-empty-tensors",
-     "a value that ends in a slice or a result is computed in place there"},
+    {Stage::Kernels, "qkv-pass-destinations",
+     "on tensors, where the extents of a result can still be traced to arguments"},
+    {Stage::Kernels, "func.func(qkv-compute-in-place)",
+     "a value that ends in a slice or a result is computed there; before anything merges "
+     "operations, for two values that begin alike need two places"},
     {Stage::Kernels,
      "one-shot-bufferize{bufferize-function-boundaries=true "
      "function-boundary-type-conversion=identity-layout-map buffer-alignment=0}",
@@ -46,7 +51,7 @@ constexpr Step steps[] = {
      "no allocation in a loop whose size is known before it"},
     {Stage::Kernels,
      "ownership-based-buffer-deallocation,canonicalize,buffer-deallocation-simplification,"
-     "bufferization-lower-deallocations,cse,canonicalize",
+     "bufferization-lower-deallocations,convert-bufferization-to-memref,cse,canonicalize",
      "sound for every shape of control flow; all decided at compile time in ours"},
     {Stage::Kernels, "func.func(qkv-free-early)",
      "behind the analysis above, which frees at the end of blocks"},

@@ -78,6 +78,7 @@ constexpr const char *plainPasses =
     "function-boundary-type-conversion=identity-layout-map buffer-alignment=0},"
     "canonicalize,cse,ownership-based-buffer-deallocation,canonicalize,"
     "buffer-deallocation-simplification,bufferization-lower-deallocations,"
+    "convert-bufferization-to-memref,"
     "func.func(qkv-lower-copies,convert-linalg-to-loops)";
 
 std::unique_ptr<mlir::MLIRContext> makeContext() {

@@ -1,0 +1,117 @@
+// In: tensors, computed into tensor.empty and then inserted into another or written to a result.
+// Out: they are computed into the place where they end.
+// Must hold: only values that nothing else reads on the way change their buffer. (MLIR's
+// eliminate-empty-tensors does not ask that; a fill that two computations start from then
+// shares a result's memory with both.)
+#include "compiler/passes/Passes.h"
+
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Dominance.h"
+#include "mlir/Interfaces/DestinationStyleOpInterface.h"
+
+namespace qkv {
+#define GEN_PASS_DEF_COMPUTEINPLACE
+#include "compiler/passes/Passes.h.inc"
+
+namespace {
+
+using namespace mlir;
+
+/// The use of a tensor.empty that `value` is computed over, through operations whose results
+/// nothing else reads; null where there is none. The value itself may have other uses.
+OpOperand *originOf(Value value) {
+  while (true) {
+    auto result = dyn_cast<OpResult>(value);
+    if (!result)
+      return nullptr;
+    OpOperand *init = nullptr;
+    if (auto style = dyn_cast<DestinationStyleOpInterface>(result.getOwner()))
+      init = style.getTiedOpOperand(result);
+    else if (auto insert = dyn_cast<tensor::InsertSliceOp>(result.getOwner()))
+      init = &insert.getDestMutable();
+    else if (auto loop = dyn_cast<scf::ForOp>(result.getOwner()))
+      init = loop.getTiedLoopInit(result);
+    if (!init)
+      return nullptr;
+    if (init->get().getDefiningOp<tensor::EmptyOp>())
+      return init;
+    if (!init->get().hasOneUse())
+      return nullptr;
+    value = init->get();
+  }
+}
+
+struct ComputeInPlace : impl::ComputeInPlaceBase<ComputeInPlace> {
+  void runOnOperation() override {
+    func::FuncOp function = getOperation();
+    if (function.isDeclaration())
+      return;
+    protectInputs(function);
+    DominanceInfo dominance(function);
+    SmallVector<bufferization::MaterializeInDestinationOp> results;
+    SmallVector<tensor::InsertSliceOp> inserts;
+    function.walk([&](Operation *op) {
+      if (auto result = dyn_cast<bufferization::MaterializeInDestinationOp>(op)) {
+        if (isa<MemRefType>(result.getDest().getType()))
+          results.push_back(result);
+      } else if (auto insert = dyn_cast<tensor::InsertSliceOp>(op)) {
+        inserts.push_back(insert);
+      }
+    });
+    for (auto insert : inserts)
+      computeInto(insert, dominance);
+    for (auto result : results)
+      computeInto(result);
+  }
+
+private:
+  /// What a caller hands to an entry is only read.
+  void protectInputs(func::FuncOp function) {
+    if (!function->hasAttr("qkv.entry"))
+      return;
+    for (BlockArgument argument : function.getArguments())
+      if (isa<TensorType>(argument.getType()))
+        function.setArgAttr(argument.getArgNumber(),
+                            bufferization::BufferizationDialect::kWritableAttrName,
+                            BoolAttr::get(&getContext(), false));
+  }
+
+  void computeInto(tensor::InsertSliceOp insert, DominanceInfo &dominance) {
+    if (!insert.getSource().hasOneUse())
+      return;
+    OpOperand *origin = originOf(insert.getSource());
+    if (!origin || origin->get().getType() != insert.getSourceType())
+      return;
+    Operation *first = origin->getOwner();
+    for (Value operand : insert->getOperands())
+      if (operand != insert.getSource() && !dominance.properlyDominates(operand, first))
+        return;
+    OpBuilder builder(first);
+    origin->set(tensor::ExtractSliceOp::create(builder, insert.getLoc(), insert.getSourceType(),
+                                               insert.getDest(), insert.getMixedOffsets(),
+                                               insert.getMixedSizes(), insert.getMixedStrides()));
+  }
+
+  void computeInto(bufferization::MaterializeInDestinationOp result) {
+    // At the end of the function: whatever writes over the value before then gets a copy.
+    Block *block = result->getBlock();
+    result->moveBefore(block->getTerminator());
+    OpOperand *origin = originOf(result.getSource());
+    if (!origin || !result.getRestrict() || !isa<BlockArgument>(result.getDest()) ||
+        cast<BlockArgument>(result.getDest()).getOwner() != block ||
+        origin->get().getType() != result.getSource().getType())
+      return;
+    OpBuilder builder = OpBuilder::atBlockBegin(block);
+    origin->set(bufferization::ToTensorOp::create(builder, result.getLoc(), origin->get().getType(),
+                                                  result.getDest(),
+                                                  /*restrict=*/true, /*writable=*/true));
+    // The tensor made here and this operation are two names of one buffer.
+    result.setRestrict(false);
+  }
+};
+
+} // namespace
+} // namespace qkv
