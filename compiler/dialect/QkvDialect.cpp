@@ -21,6 +21,11 @@ void QkvDialect::initialize() {
 mlir::LogicalResult QkvDialect::verifyOperationAttribute(mlir::Operation *op,
                                                          mlir::NamedAttribute attribute) {
   llvm::StringRef name = attribute.getName();
+  if (name == grainAttribute) {
+    if (!llvm::isa<mlir::IntegerAttr>(attribute.getValue()))
+      return op->emitOpError("expects an integer for ") << name;
+    return mlir::success();
+  }
   bool unit = name == entryAttribute;
   if (!unit && name != descriptionAttribute && name != repeatAttribute && name != equationAttribute)
     return op->emitOpError("has an attribute that the qkv dialect does not know: ") << name;

@@ -19,5 +19,6 @@ constexpr const char *descriptionAttribute = "qkv.description";
 constexpr const char *entryAttribute = "qkv.entry";
 constexpr const char *repeatAttribute = "qkv.repeat";
 constexpr const char *equationAttribute = "qkv.equation";
+constexpr const char *grainAttribute = "qkv.grain";
 
 } // namespace qkv

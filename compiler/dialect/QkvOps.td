@@ -21,7 +21,9 @@ def QkvDialect : Dialect {
       (native/Description.h);
     - `qkv.entry` (unit, on a function): an entry point, with the arguments of irgen/IRGen.h;
     - `qkv.repeat` (string, on a function): the body of a repeat, called once a step;
-    - `qkv.equation` (string, on any operation): the equation that it computes.
+    - `qkv.equation` (string, on any operation): the equation that it computes;
+    - `qkv.grain` (integer, on scf.forall): the rounds that a piece of work for a thread has at
+      least (--qkv-outline-parallel).
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
   let hasOperationAttrVerify = 1;

@@ -5,6 +5,8 @@
 #include "compiler/passes/Passes.h"
 #include "compiler/passes/ReduceLanes.h"
 
+#include "compiler/dialect/QkvDialect.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -22,6 +24,13 @@ using namespace mlir;
 
 /// Loops of at most this many rounds are written out.
 constexpr int64_t unrolled = 4;
+
+// Work is counted in operations on scalars. A kernel of less than `worthThreads` stays on one
+// thread; a piece has at least `pieceWork`, some microseconds; an extent that only the run
+// knows counts as `unknownExtent`.
+constexpr int64_t worthThreads = 1 << 17, pieceWork = 1 << 16, unknownExtent = 256;
+/// A loop of fewer rounds is not worth dividing.
+constexpr int64_t fewestRounds = 8;
 
 class KernelEmitter {
 public:
@@ -48,7 +57,9 @@ private:
   Letters bit(int letter) const { return letter < 0 ? 0 : Letters(1) << letter; }
   Value plus(Value base, int64_t offset);
   Value below(int letter, int64_t step);
-  void loop(Value begin, Value end, int64_t step, Emit emit);
+  /// `letter`: the loop over all of it, which may be divided among threads; -1: part of one.
+  void loop(Value begin, Value end, int64_t step, Emit emit, int letter = -1);
+  void chooseParallel();
   void tiles(int letter, int64_t full, int64_t rest, llvm::function_ref<void(Value, bool)> emit);
   Value maskFrom(Value begin);
 
@@ -74,6 +85,8 @@ private:
   LaneBuilder lanes_;
   llvm::DenseSet<Operation *> &taken_;
   SmallVector<Extent> extents_;
+  int parallel_ = -1; ///< the letter whose loop is divided among threads
+  int64_t grain_ = 1; ///< rounds of it that a piece has at least
   SmallVector<Value> initials_; ///< an output's first value; null: what the buffer holds
 };
 
@@ -90,7 +103,39 @@ Value KernelEmitter::below(int letter, int64_t step) {
   return arith::SubIOp::create(builder_, loc_, extent.value, rest);
 }
 
-void KernelEmitter::loop(Value begin, Value end, int64_t step, Emit emit) {
+/// The outermost loop with rounds enough for threads, where the kernel has work enough.
+void KernelEmitter::chooseParallel() {
+  auto count = [&](int letter) {
+    int64_t fixed = extents_[letter].fixed;
+    return ShapedType::isDynamic(fixed) ? unknownExtent : std::max<int64_t>(fixed, 1);
+  };
+  int64_t work = 0;
+  op_.getBody()->walk([&](Operation *) { ++work; });
+  for (size_t letter = 0; letter < extents_.size() && work < worthThreads << 20; ++letter)
+    work *= count(letter);
+  if (work < worthThreads)
+    return;
+  SmallVector<std::pair<int, int64_t>> loops; // letter, positions a round
+  for (int letter : plan_.outer)
+    loops.push_back({letter, 1});
+  if (plan_.across)
+    loops.push_back({plan_.column, plan_.columns});
+  else
+    loops.push_back({plan_.vector, plan_.columns * plan_.lanes});
+  loops.push_back({plan_.row, plan_.rows});
+  for (auto [letter, positions] : loops) {
+    if (letter < 0)
+      continue;
+    int64_t rounds = count(letter) / positions;
+    if (!ShapedType::isDynamic(extents_[letter].fixed) && rounds < fewestRounds)
+      continue;
+    parallel_ = letter;
+    grain_ = std::max<int64_t>(1, pieceWork / std::max<int64_t>(1, work / std::max<int64_t>(rounds, 1)));
+    return;
+  }
+}
+
+void KernelEmitter::loop(Value begin, Value end, int64_t step, Emit emit, int letter) {
   auto first = begin.getDefiningOp<arith::ConstantIndexOp>();
   auto last = end.getDefiningOp<arith::ConstantIndexOp>();
   if (first && last) {
@@ -98,6 +143,16 @@ void KernelEmitter::loop(Value begin, Value end, int64_t step, Emit emit) {
       return;
     if (first.value() + step >= last.value())
       return emit(begin);
+  }
+  if (letter >= 0 && letter == parallel_) {
+    auto made = scf::ForallOp::create(
+        builder_, loc_, ArrayRef<OpFoldResult>{begin}, ArrayRef<OpFoldResult>{end},
+        ArrayRef<OpFoldResult>{builder_.getIndexAttr(step)}, ValueRange(), std::nullopt);
+    made->setAttr(grainAttribute, builder_.getI64IntegerAttr(grain_));
+    OpBuilder::InsertionGuard guard(builder_);
+    builder_.setInsertionPointToStart(made.getBody());
+    emit(made.getInductionVar(0));
+    return;
   }
   auto made = scf::ForOp::create(builder_, loc_, begin, end, index(step));
   OpBuilder::InsertionGuard guard(builder_);
@@ -109,7 +164,7 @@ void KernelEmitter::loop(Value begin, Value end, int64_t step, Emit emit) {
 void KernelEmitter::tiles(int letter, int64_t full, int64_t rest,
                           llvm::function_ref<void(Value, bool)> emit) {
   Value end = below(letter, full);
-  loop(index(0), end, full, [&](Value at) { emit(at, true); });
+  loop(index(0), end, full, [&](Value at) { emit(at, true); }, letter);
   if (full > 1 || rest > 1)
     loop(end, extents_[letter].value, rest, [&](Value at) { emit(at, false); });
 }
@@ -155,6 +210,7 @@ void KernelEmitter::emit() {
     extents_.push_back({getValueOrCreateConstantIndexOp(builder_, loc_, range.size),
                         fixed ? *fixed : ShapedType::kDynamic});
   }
+  chooseParallel();
   Point point;
   point.letters.resize(extents_.size());
   outer(0, point, 0);
@@ -178,7 +234,7 @@ void KernelEmitter::outer(unsigned depth, Point point, Letters known) {
     if (!last)
       body_.evaluate(lanes_, inside, now);
     outer(depth + 1, inside, now);
-  });
+  }, letter);
 }
 
 /// Vectors of outputs. Full groups of them, then one at a time under a mask; a fixed rest is one
@@ -201,7 +257,7 @@ void KernelEmitter::vectorColumns(const Point &point, Letters known) {
     return;
   }
   loop(index(0), below(plan_.vector, width), width,
-       [&](Value begin) { group(begin, plan_.columns, plan_.columns); });
+       [&](Value begin) { group(begin, plan_.columns, plan_.columns); }, plan_.vector);
   if (int64_t rest = extent.fixed % width)
     group(index(extent.fixed - rest), (rest + plan_.lanes - 1) / plan_.lanes, rest / plan_.lanes);
 }

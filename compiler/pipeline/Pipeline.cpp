@@ -71,6 +71,9 @@ constexpr Step steps[] = {
     {Stage::Llvm, "func.func(qkv-lower-extrema)",
      "behind the vectoriser, which must see which operation a reduction is made of"},
     {Stage::Llvm, "qkv-lower-checks", "makes scf and calls, so before both are lowered"},
+    {Stage::Llvm, "qkv-outline-parallel",
+     "as late as possible: what a loop captures is packed and unpacked, and a function is a wall "
+     "to every step that moves code"},
     {Stage::Llvm, "convert-vector-to-scf{full-unroll=true target-rank=1}",
      "vectors of more than one dimension, if any"},
     {Stage::Llvm, "convert-scf-to-cf,expand-strided-metadata,lower-affine",
@@ -121,11 +124,10 @@ bool runPipeline(mlir::ModuleOp module, Stage from, Stage to, const PipelineOpti
   mlir::PassManager manager(module.getContext());
   manager.enableVerifier(options.verifyEach);
   llvm::raw_string_ostream out(error);
-  // What a pass reports is kept, not printed: the caller decides how a defect is shown.
+  // What a pass reports is kept, not printed: the caller decides how a defect is shown. (The
+  // notes are the operation's whole text.)
   mlir::ScopedDiagnosticHandler handler(module.getContext(), [&](mlir::Diagnostic &diagnostic) {
     out << diagnostic.getLocation() << ": " << diagnostic << "\n";
-    for (mlir::Diagnostic &note : diagnostic.getNotes())
-      out << "  " << note << "\n";
     return mlir::success();
   });
   for (const std::string &passes : stagePasses(from, to, options))
