@@ -198,58 +198,81 @@ private:
 
   bool loop(const std::vector<int> &component, const std::map<int, std::set<int>> &used,
             ScheduleNode &node) {
-    for (bool forward : {true, false}) {
-      std::map<int, int> axes;
-      if (assign(component, used, forward, axes, 0) &&
-          arrange(component, used, axes, forward, node))
+    for (bool forward : {true, false})
+      if (assign(component, used, forward, node))
         return true;
-    }
     if (used.empty())
       report(component);
     return false;
   }
 
-  // Chooses an axis for each tensor so that no read is at a later position.
+  // The component so that each but the first reads or is read by one before it, with the places
+  // of those.
+  std::vector<std::pair<int, std::vector<int>>> neighbours(const std::vector<int> &component) {
+    std::set<int> inside(component.begin(), component.end());
+    std::map<int, std::vector<int>> touching;
+    for (int t : component)
+      for (int o : reads_[t])
+        if (o != t && inside.count(o)) {
+          touching[t].push_back(o);
+          touching[o].push_back(t);
+        }
+    std::vector<std::pair<int, std::vector<int>>> out{{component[0], {}}};
+    std::map<int, int> placed{{component[0], 0}};
+    for (size_t i = 0; i < out.size(); ++i)
+      for (int o : touching[out[i].first])
+        if (placed.try_emplace(o, static_cast<int>(out.size())).second)
+          out.push_back({o, {}});
+    for (auto &[t, before] : out)
+      for (int o : touching[t])
+        if (placed[o] < placed[t])
+          before.push_back(o);
+    return out;
+  }
+
+  // Chooses an axis for each tensor so that no read is at a later position, and there is an order
+  // within one position: p[t,1] = f(p[t,0]) is a loop along the second axis, not the first.
   bool assign(const std::vector<int> &component, const std::map<int, std::set<int>> &used,
-              bool forward, std::map<int, int> &axes, int depth) {
-    // The tensor that reads or is read by an assigned one comes next.
-    int next = -1;
-    for (int t : component) {
-      if (axes.count(t))
-        continue;
-      bool touches = axes.empty();
-      for (auto &[o, a] : axes)
-        touches |= reads_[t].count(o) || reads_[o].count(t);
-      if (touches) {
-        next = t;
-        break;
-      }
-    }
-    if (next < 0)
-      return axes.size() == component.size();
-    if (depth > 400)
-      return false;
-    int rank = static_cast<int>(program_.tensors[next].axes.size());
-    for (int a = 0; a < rank; ++a) {
-      auto u = used.find(next);
+              bool forward, ScheduleNode &node) {
+    auto order = neighbours(component);
+    std::vector<int> choice(order.size(), -1);
+    std::map<int, int> axes;
+    int arrangements = 64, trials = 1000 + 100 * static_cast<int>(order.size());
+    auto fits = [&](int t, int a, const std::vector<int> &before) {
+      auto u = used.find(t);
       if (u != used.end() && u->second.count(a))
-        continue;
-      bool fits = true;
-      axes[next] = a;
-      for (auto &[o, b] : axes) {
-        if (reads_[next].count(o) && relation(next, a, o, b, forward) == Relation::None)
-          fits = false;
-        if (fits && o != next && reads_[o].count(next) &&
-            relation(o, b, next, a, forward) == Relation::None)
-          fits = false;
-        if (!fits)
-          break;
+        return false;
+      if (reads_[t].count(t) && relation(t, a, t, a, forward) == Relation::None)
+        return false;
+      for (int o : before)
+        if ((reads_[t].count(o) && relation(t, a, o, axes[o], forward) == Relation::None) ||
+            (reads_[o].count(t) && relation(o, axes[o], t, a, forward) == Relation::None))
+          return false;
+      return true;
+    };
+    size_t at = 0;
+    while (true) {
+      if (at == order.size()) {
+        if (arrange(component, used, axes, forward, node))
+          return true;
+        if (--arrangements < 0)
+          return false;
+        --at;
       }
-      if (fits && assign(component, used, forward, axes, depth + 1))
-        return true;
-      axes.erase(next);
+      auto &[t, before] = order[at];
+      int rank = static_cast<int>(program_.tensors[t].axes.size()), a = choice[at] + 1;
+      while (a < rank && !fits(t, a, before))
+        ++a;
+      if (--trials < 0)
+        return false;
+      if (a < rank) {
+        choice[at] = axes[t] = a;
+        if (++at < order.size())
+          choice[at] = -1;
+      } else if (at-- == 0) {
+        return false;
+      }
     }
-    return false;
   }
 
   // Orders the tensors within one position.
