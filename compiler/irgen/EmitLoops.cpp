@@ -33,11 +33,15 @@ public:
   void run() {
     Location loc = f_.state.location(f_.program.tensors[loop_.axes[0].first].span,
                                      f_.program.tensors[loop_.axes[0].first].label);
+    findLocal();
     for (auto &[tensor, axis] : loop_.axes)
-      if (!f_.tensors.count(tensor))
+      if (!f_.tensors.count(tensor) && !local_.count(tensor))
         f_.tensors[tensor] = f_.zeros(tensor, loc);
-    for (auto &[tensor, axis] : loop_.axes)
+    for (auto &[tensor, axis] : loop_.axes) {
       plan(tensor, axis);
+      if (!local_.count(tensor))
+        carried_.push_back({tensor, axis});
+    }
 
     std::vector<Size> firsts, ends;
     for (auto &[tensor, segments] : segments_)
@@ -56,7 +60,7 @@ public:
       end_ = ends[0];
 
     SmallVector<Value> carried;
-    for (auto &[tensor, axis] : loop_.axes)
+    for (auto &[tensor, axis] : carried_)
       carried.push_back(f_.tensors[tensor]);
     auto op = scf::ForOp::create(b_, loc, first, end, f_.constant(1), carried);
     op->setAttr(equationAttribute,
@@ -73,23 +77,27 @@ public:
         Value last = arith::SubIOp::create(b_, loc, sum, f_.constant(1));
         position_ = arith::SubIOp::create(b_, loc, last, position_);
       }
-      for (size_t i = 0; i < loop_.axes.size(); ++i) {
-        f_.tensors[loop_.axes[i].first] = op.getRegionIterArgs()[i];
-        f_.at[loop_.axes[i]] = position_;
-      }
+      for (size_t i = 0; i < carried_.size(); ++i)
+        f_.tensors[carried_[i].first] = op.getRegionIterArgs()[i];
+      for (auto &member : loop_.axes)
+        f_.at[member] = position_;
       for (const ScheduleNode &child : loop_.children)
         if (child.tensor < 0)
           f_.computeLoop(child);
         else
           step(child.tensor);
       SmallVector<Value> yielded;
-      for (auto &[tensor, axis] : loop_.axes)
+      for (auto &[tensor, axis] : carried_)
         yielded.push_back(f_.tensors[tensor]);
       scf::YieldOp::create(b_, loc, yielded);
     }
-    for (size_t i = 0; i < loop_.axes.size(); ++i) {
-      f_.tensors[loop_.axes[i].first] = op.getResult(i);
-      f_.at.erase(loop_.axes[i]);
+    for (size_t i = 0; i < carried_.size(); ++i)
+      f_.tensors[carried_[i].first] = op.getResult(i);
+    for (auto &member : loop_.axes)
+      f_.at.erase(member);
+    for (int tensor : local_) {
+      f_.tensors.erase(tensor);
+      f_.local.erase(tensor);
     }
   }
 
@@ -105,6 +113,68 @@ private:
                     : b_.createOrFold<arith::MaxSIOp>(loc, out, v);
     }
     return out;
+  }
+
+  /// The range of all pieces on the loop's axis, where it is one.
+  std::optional<std::pair<Size, Size>> onlyRange(int tensor, int axis) {
+    std::optional<std::pair<Size, Size>> out;
+    const Tensor &t = f_.program.tensors[tensor];
+    for (size_t p = 0; p < t.pieces.size(); ++p) {
+      if (t.pieces[p].indices[axis].letter < 0)
+        return std::nullopt;
+      PieceRange range = f_.bounds.range(tensor, static_cast<int>(p), axis);
+      std::pair<Size, Size> here{range.base, range.extent};
+      if (!range.holes.empty() || (out && *out != here))
+        return std::nullopt;
+      out = here;
+    }
+    return out;
+  }
+
+  /// Tensors that are read in this loop alone, at the position where they were computed.
+  void findLocal() {
+    std::map<int, std::pair<Size, Size>> ranges;
+    for (const ScheduleNode &child : loop_.children)
+      if (child.tensor >= 0)
+        if (auto range = onlyRange(child.tensor, axis_.at(child.tensor))) {
+          ranges.emplace(child.tensor, *range);
+          local_.insert(child.tensor);
+        }
+    for (auto &[tensor, axis] : loop_.axes) // those of a loop around are carried by it
+      if (f_.tensors.count(tensor))
+        local_.erase(tensor);
+    for (const Result &r : f_.program.results)
+      local_.erase(r.tensor);
+    for (int t : liveTensors(f_.program)) {
+      const Tensor &reader = f_.program.tensors[t];
+      auto own = axis_.find(t);
+      auto visit = [&](const ExprPtr &root, const Piece &piece) {
+        if (root)
+          forEachNode(root, [&](const Expr &e) {
+            if (e.kind != Expr::Kind::Read || !local_.count(e.tensor))
+              return;
+            const ExprPtr &index = e.args[axis_.at(e.tensor)];
+            if (own == axis_.end() || !ranges.count(t) || ranges.at(t) != ranges.at(e.tensor) ||
+                index->kind != Expr::Kind::Letter ||
+                index->letter != piece.indices[own->second].letter)
+              local_.erase(e.tensor);
+          });
+      };
+      auto checks = f_.prepared.checks.find(t);
+      for (size_t p = 0; p < reader.pieces.size(); ++p) {
+        visit(reader.pieces[p].value, reader.pieces[p]);
+        visit(reader.pieces[p].guard, reader.pieces[p]);
+        if (checks != f_.prepared.checks.end())
+          for (const Check &c : checks->second)
+            if (c.piece == static_cast<int>(p)) {
+              visit(c.value, reader.pieces[p]);
+              for (auto &condition : c.conditions)
+                visit(condition, reader.pieces[p]);
+            }
+      }
+    }
+    for (int tensor : local_)
+      f_.local[tensor].insert(axis_.at(tensor));
   }
 
   /// Which pieces are computed at which positions; starts that need nothing of the loop are
@@ -164,6 +234,10 @@ private:
 
   /// A tensor at this position: its pieces there, the general one first.
   void step(int tensor) {
+    if (local_.count(tensor)) {
+      f_.computeWhole(tensor);
+      return;
+    }
     const Tensor &t = f_.program.tensors[tensor];
     Location loc = f_.state.location(t.span, t.label);
     for (const Segment &s : segments_[tensor]) {
@@ -199,6 +273,8 @@ private:
   OpBuilder &b_;
   const ScheduleNode &loop_;
   std::map<int, int> axis_;
+  std::set<int> local_;
+  std::vector<std::pair<int, int>> carried_; // (tensor, axis)
   std::map<int, std::vector<Segment>> segments_;
   std::vector<std::pair<int, int>> early_; // (tensor, piece)
   std::optional<Size> first_, end_;        // of the loop, where all agree

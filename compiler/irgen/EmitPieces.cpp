@@ -19,7 +19,7 @@ using K = Expr::Kind;
 
 namespace {
 
-/// letter + rest, or rest alone (letter -1); rest may be null: 0.
+/// letter + rest, or rest alone (letter -1); rest may be null: 0. Letter -2: no such axis.
 struct SplitIndex {
   int letter = -1;
   ExprPtr rest;
@@ -208,6 +208,10 @@ private:
     std::vector<SplitIndex> indices;
     std::set<int> letters;
     for (size_t i = 0; i < e->args.size(); ++i) {
+      if (f_.isLocal(e->tensor, i)) {
+        indices.push_back({-2, nullptr});
+        continue;
+      }
       auto split = splitIndex(e->args[i]);
       if (!split || (split->letter >= 0 && !letters.insert(split->letter).second))
         return false;
@@ -226,6 +230,8 @@ private:
     bool whole = true;
     for (size_t i = 0; i < indices.size(); ++i) {
       const Axis &axis = t.axes[i];
+      if (indices[i].letter == -2) // has this position alone
+        continue;
       if (indices[i].letter < 0) {
         Value at = outside_.storageIndex(e->args[i], axis);
         offsets.push_back(getAsOpFoldResult(at));

@@ -9,6 +9,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Matchers.h"
 
 #include <limits>
 
@@ -52,6 +53,9 @@ Value ScalarEmitter::data(const ExprPtr &e) {
   if (!v.getType().isF64())
     return v;
   Value &narrow = doneData_[e.get()];
+  FloatAttr known;
+  if (!narrow && matchPattern(v, m_Constant(&known)))
+    narrow = number(known.getValueAsDouble(), false); // (MLIR folds what loses nothing alone)
   if (!narrow)
     narrow = builder_.createOrFold<arith::TruncFOp>(at(e), builder_.getF32Type(), v);
   return narrow;
@@ -367,6 +371,8 @@ Value ScalarEmitter::read(const ExprPtr &e) {
     SmallVector<Value> indices;
     bool mayBeEmpty = false;
     for (size_t i = 0; i < e->args.size(); ++i) {
+      if (function_.isLocal(e->tensor, i))
+        continue;
       indices.push_back(storageIndex(e->args[i], t.axes[i]));
       mayBeEmpty |= !function_.bounds.inside(e->args[i], t.axes[i], facts_) &&
                     !function_.bounds.atLeast(
@@ -379,6 +385,8 @@ Value ScalarEmitter::read(const ExprPtr &e) {
       // Nothing can be read of an axis without positions.
       Value any;
       for (size_t i = 0; i < e->args.size(); ++i) {
+        if (function_.isLocal(e->tensor, i))
+          continue;
         Value count = function_.asValue(function_.storageExtent(t.axes[i]));
         Value has = arith::CmpIOp::create(builder_, loc, Predicate::sgt, count,
                                           function_.constant(0));

@@ -167,8 +167,10 @@ Value FunctionEmitter::fill(Location loc, Value number, Value tensor) {
 
 Value FunctionEmitter::zeros(int tensor, Location loc) {
   SmallVector<OpFoldResult> shape;
-  for (const Axis &a : program.tensors[tensor].axes)
-    shape.push_back(storageExtent(a));
+  const std::vector<Axis> &axes = program.tensors[tensor].axes;
+  for (size_t a = 0; a < axes.size(); ++a)
+    if (!isLocal(tensor, a))
+      shape.push_back(storageExtent(axes[a]));
   mlir::Type type = elementType(tensor);
   Value empty = tensor::EmptyOp::create(builder, loc, shape, type);
   Value zero = arith::ConstantOp::create(builder, loc, builder.getZeroAttr(type));

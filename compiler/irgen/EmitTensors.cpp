@@ -13,17 +13,46 @@ namespace qkv::irgen {
 
 using namespace mlir;
 
+/// The tensor that `t` is but another name of, or -1.
+static int sameAs(const Program &program, const Tensor &t) {
+  if (t.pieces.size() != 1 || t.pieces[0].value->kind != Expr::Kind::Read)
+    return -1;
+  const Piece &p = t.pieces[0];
+  const Tensor &from = program.tensors[p.value->tensor];
+  if (from.axes.size() != t.axes.size() || from.type != t.type || from.constant != t.constant)
+    return -1;
+  for (size_t a = 0; a < t.axes.size(); ++a) {
+    const Axis &x = t.axes[a], &y = from.axes[a];
+    const ExprPtr &index = p.value->args[a];
+    if (p.indices[a].letter < 0 || index->kind != Expr::Kind::Letter ||
+        index->letter != p.indices[a].letter || x.extent != y.extent || x.before || x.after ||
+        y.before || y.after || program.letters[index->letter].extent != x.extent)
+      return -1;
+  }
+  return p.value->tensor;
+}
+
+bool FunctionEmitter::isLocal(int tensor, size_t axis) const {
+  auto found = local.find(tensor);
+  return found != local.end() && found->second.count(static_cast<int>(axis));
+}
+
 void FunctionEmitter::computeWhole(int tensor) {
   const Tensor &t = program.tensors[tensor];
   Location loc = state.location(t.span, t.label);
+  if (int other = sameAs(program, t); other >= 0 && !prepared.checks.count(tensor)) {
+    tensors[tensor] = tensors.at(other);
+    return;
+  }
   Value whole;
   // One piece at every position is the tensor; anything else is put together.
   if (t.pieces.size() == 1) {
     bool plain = true;
     for (size_t a = 0; a < t.axes.size(); ++a) {
       const PieceIndex &i = t.pieces[0].indices[a];
-      plain &= i.letter >= 0 && program.letters[i.letter].extent == t.axes[a].extent &&
-               !t.axes[a].before && !t.axes[a].after;
+      plain &= isLocal(tensor, a) ||
+               (i.letter >= 0 && program.letters[i.letter].extent == t.axes[a].extent &&
+                !t.axes[a].before && !t.axes[a].after);
     }
     if (plain) {
       tensors[tensor] = computePiece(tensor, 0, {});
@@ -50,6 +79,8 @@ Value FunctionEmitter::computePiece(int tensor, int piece, Value into) {
     if (loop != at.end()) { // one position
       if (index.letter >= 0)
         letters[index.letter] = loop->second;
+      if (isLocal(tensor, a))
+        continue;
       offsets.push_back(add(loc, OpFoldResult(loop->second), before));
       sizes.push_back(builder.getIndexAttr(1));
     } else if (index.letter >= 0) {

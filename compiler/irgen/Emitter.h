@@ -111,6 +111,9 @@ public:
   std::unordered_map<int, mlir::Value> steps;     ///< numbers of steps, by region
   LetterValues letters;                           ///< of the loops around
   std::map<std::pair<int, int>, mlir::Value> at;  ///< (tensor, axis) -> position in a loop
+  /// Tensors of a loop that are read at their own position alone: they have no such axis.
+  std::map<int, std::set<int>> local;
+  bool isLocal(int tensor, size_t axis) const;
 
 private:
   mlir::Value sizeTerm(const Size::Monomial &monomial);

@@ -11,20 +11,29 @@ namespace qkv::irgen {
 
 using K = Expr::Kind;
 
-// A read whose indices are letters, each once, or the same everywhere: an operand as it is.
+// A read whose indices are letters (with an offset, inside), each once, or the same everywhere
+// at one position of a recurrence: an operand as it is.
 bool Splitter::plainRead(const ExprPtr &e) {
   if (e->kind != K::Read)
     return false;
+  std::set<int> loops; // letters that loops around give one value
+  for (auto &[loop, axis] : loopsOf(e))
+    loops.insert(program_.tensors[tensor_].pieces[piece_].indices[axis].letter);
   std::set<int> seen;
   for (size_t i = 0; i < e->args.size(); ++i) {
     const ExprPtr &a = e->args[i];
-    if (a->kind == K::Letter) {
-      if (!seen.insert(a->letter).second ||
-          program_.letters[a->letter].extent != program_.tensors[e->tensor].axes[i].extent)
-        return false;
-    } else if (!free_.of(a).empty()) {
+    std::set<int> moving;
+    for (int l : free_.of(a))
+      if (!loops.count(l))
+        moving.insert(l);
+    if (moving.empty())
+      continue;
+    bool offset = a->kind == K::Apply && (a->op == Op::Add || a->op == Op::Sub) &&
+                  (a->args[0]->kind == K::Letter || a->args[1]->kind == K::Letter);
+    if (moving.size() > 1 || !seen.insert(*moving.begin()).second ||
+        (a->kind != K::Letter && !offset) ||
+        !bounds_.inside(a, program_.tensors[e->tensor].axes[i], {}))
       return false;
-    }
   }
   return true;
 }
@@ -151,7 +160,8 @@ ExprPtr Splitter::contract(const std::vector<ExprPtr> &factors, const std::vecto
       }
     }
   }
-  std::set<int> everything = joint(sets - 1);
+  const std::set<int> anywhere = joint(sets - 1);
+  std::set<int> everything = anywhere;
   everything.insert(summed.begin(), summed.end());
   double direct = nominal(everything) * static_cast<double>(count - 1);
   auto sumOver = [&](const std::set<int> &from, const std::set<int> &to, ExprPtr body) {
@@ -184,7 +194,9 @@ ExprPtr Splitter::contract(const std::vector<ExprPtr> &factors, const std::vecto
     }
     bool whole = set == sets - 1;
     if (whole) // letters that no factor has are summed here
-      before.insert(summed.begin(), summed.end());
+      for (int l : summed)
+        if (!anywhere.count(l))
+          before.insert(l);
     ExprPtr result = sumOver(before, whole ? std::set<int>() : left(set), body);
     // (`left` of the whole set is what is free in the sum.)
     if (whole || (result == body && !split[set]))

@@ -19,7 +19,8 @@ namespace qkv::irgen {
 using K = Expr::Kind;
 
 Splitter::Splitter(Program program, bool cautious)
-    : program_(std::move(program)), cautious_(cautious), loops_(program_.tensors.size()) {
+    : program_(std::move(program)), cautious_(cautious), loops_(program_.tensors.size()),
+      bounds_(program_) {
   for (const Tensor &t : program_.tensors)
     names_[t.name] = 1;
 }

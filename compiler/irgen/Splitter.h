@@ -3,6 +3,7 @@
 // reduction, Products.cpp the order of factors.)
 #pragma once
 
+#include "compiler/irgen/Bounds.h"
 #include "compiler/irgen/Expressions.h"
 #include "compiler/irgen/Rewrite.h"
 
@@ -72,6 +73,7 @@ private:
   std::map<int, std::vector<Check>> checks_;
   std::vector<LoopAxes> loops_; // by tensor
   FreeLetters free_;
+  Bounds bounds_;
   std::unordered_map<std::string, int> made_; // tensors by meaning
   std::map<std::string, int> names_;
   std::set<std::string> checked_; // checks that were made, by meaning
