@@ -61,10 +61,11 @@ struct ComputeInPlace : impl::ComputeInPlaceBase<ComputeInPlace> {
         inserts.push_back(insert);
       }
     });
-    for (auto insert : inserts)
-      computeInto(insert, dominance);
+    // Results first: an insertion adds a reader to what it inserts into.
     for (auto result : results)
       computeInto(result);
+    for (auto insert : inserts)
+      computeInto(insert, dominance);
   }
 
 private:

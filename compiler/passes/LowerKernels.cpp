@@ -85,8 +85,8 @@ private:
   LaneBuilder lanes_;
   llvm::DenseSet<Operation *> &taken_;
   SmallVector<Extent> extents_;
-  int parallel_ = -1; ///< the letter whose loop is divided among threads
-  int64_t grain_ = 1; ///< rounds of it that a piece has at least
+  int parallel_ = -1;           ///< the letter whose loop is divided among threads
+  int64_t grain_ = 1;           ///< rounds of it that a piece has at least
   SmallVector<Value> initials_; ///< an output's first value; null: what the buffer holds
 };
 
@@ -130,7 +130,8 @@ void KernelEmitter::chooseParallel() {
     if (!ShapedType::isDynamic(extents_[letter].fixed) && rounds < fewestRounds)
       continue;
     parallel_ = letter;
-    grain_ = std::max<int64_t>(1, pieceWork / std::max<int64_t>(1, work / std::max<int64_t>(rounds, 1)));
+    grain_ =
+        std::max<int64_t>(1, pieceWork / std::max<int64_t>(1, work / std::max<int64_t>(rounds, 1)));
     return;
   }
 }
@@ -226,15 +227,18 @@ void KernelEmitter::outer(unsigned depth, Point point, Letters known) {
     return tile(point, known);
   }
   int letter = plan_.outer[depth];
-  loop(index(0), extents_[letter].value, 1, [&](Value at) {
-    Point inside = point;
-    inside.letters[letter] = Lanes(at);
-    Letters now = known | bit(letter);
-    bool last = depth + 1 == plan_.outer.size() && plan_.vector < 0 && plan_.reductions.empty();
-    if (!last)
-      body_.evaluate(lanes_, inside, now);
-    outer(depth + 1, inside, now);
-  }, letter);
+  loop(
+      index(0), extents_[letter].value, 1,
+      [&](Value at) {
+        Point inside = point;
+        inside.letters[letter] = Lanes(at);
+        Letters now = known | bit(letter);
+        bool last = depth + 1 == plan_.outer.size() && plan_.vector < 0 && plan_.reductions.empty();
+        if (!last)
+          body_.evaluate(lanes_, inside, now);
+        outer(depth + 1, inside, now);
+      },
+      letter);
 }
 
 /// Vectors of outputs. Full groups of them, then one at a time under a mask; a fixed rest is one
@@ -256,8 +260,9 @@ void KernelEmitter::vectorColumns(const Point &point, Letters known) {
     });
     return;
   }
-  loop(index(0), below(plan_.vector, width), width,
-       [&](Value begin) { group(begin, plan_.columns, plan_.columns); }, plan_.vector);
+  loop(
+      index(0), below(plan_.vector, width), width,
+      [&](Value begin) { group(begin, plan_.columns, plan_.columns); }, plan_.vector);
   if (int64_t rest = extent.fixed % width)
     group(index(extent.fixed - rest), (rest + plan_.lanes - 1) / plan_.lanes, rest / plan_.lanes);
 }

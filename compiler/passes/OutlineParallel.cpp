@@ -75,9 +75,9 @@ private:
       return found;
     OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
     Type pointer = LLVM::LLVMPointerType::get(&getContext()), i64 = builder.getI64Type();
-    auto made = func::FuncOp::create(
-        builder, module.getLoc(), runtimeName,
-        builder.getFunctionType({pointer, i64, i64, pointer, pointer}, {}));
+    auto made =
+        func::FuncOp::create(builder, module.getLoc(), runtimeName,
+                             builder.getFunctionType({pointer, i64, i64, pointer, pointer}, {}));
     made.setPrivate();
     return made;
   }
@@ -117,8 +117,8 @@ private:
     // The function: rounds [first, last) of the loop.
     OpBuilder outside(function);
     std::string name = (function.getName() + ".part" + std::to_string(next_++)).str();
-    auto part = func::FuncOp::create(outside, loc, name,
-                                     builder.getFunctionType({pointer, i64, i64}, {}));
+    auto part =
+        func::FuncOp::create(outside, loc, name, builder.getFunctionType({pointer, i64, i64}, {}));
     part.setPrivate();
     Block *body = part.addEntryBlock();
     OpBuilder inside = OpBuilder::atBlockBegin(body);
@@ -133,8 +133,8 @@ private:
     }
     auto toPosition = [&](Value round) -> Value {
       Value index = arith::IndexCastOp::create(inside, loc, inside.getIndexType(), round);
-      Value offset = arith::MulIOp::create(
-          inside, loc, index, arith::ConstantIndexOp::create(inside, loc, *fixedStep));
+      Value offset = arith::MulIOp::create(inside, loc, index,
+                                           arith::ConstantIndexOp::create(inside, loc, *fixedStep));
       return arith::AddIOp::create(inside, loc, offset,
                                    arith::ConstantIndexOp::create(inside, loc, *fixedBegin));
     };
@@ -158,7 +158,8 @@ private:
     Value count = arith::CeilDivSIOp::create(builder, loc, length, step);
     count = arith::IndexCastOp::create(builder, loc, i64, count);
     Value grain = arith::ConstantOp::create(
-        builder, loc, builder.getI64IntegerAttr(loop->getAttrOfType<IntegerAttr>(grainAttribute).getInt()));
+        builder, loc,
+        builder.getI64IntegerAttr(loop->getAttrOfType<IntegerAttr>(grainAttribute).getInt()));
     Value address = func::ConstantOp::create(builder, loc, part.getFunctionType(), name);
     func::CallOp::create(builder, loc, declareRuntime(),
                          ValueRange{function.getArgument(0), count, grain,

@@ -20,7 +20,6 @@
 #include <cstring>
 #include <ctime>
 #include <fstream>
-#include <functional>
 #include <random>
 #include <sstream>
 #include <stdexcept>
@@ -144,6 +143,7 @@ void *Buffer::data() {
 struct Module::Data {
   std::unique_ptr<llvm::orc::LLJIT> jit;
   std::vector<Argument> arguments;
+  std::vector<Buffer> lastInputs;
   int sizes = 0;
   void (*entry)(...) = nullptr;
 
@@ -277,11 +277,12 @@ Module::Module(const std::string &text, Lowering lowering, const std::string &cp
 }
 
 std::vector<Buffer> Module::inputs(const std::vector<int64_t> &sizes, uint64_t seed) const {
-  std::mt19937_64 random(seed);
   std::vector<Buffer> out;
   for (const Argument &argument : data_->arguments) {
     if (argument.result)
       continue;
+    // Each from its own seed: rows come first, so fewer rows are the first of many.
+    std::mt19937_64 random(seed + 7919 * out.size());
     Buffer buffer = data_->make(argument, sizes);
     std::uniform_real_distribution<float> floats(-argument.scale, argument.scale);
     int64_t below = argument.below ? argument.below : sizes.at(0);
@@ -302,9 +303,14 @@ std::vector<Buffer> Module::run(const std::vector<int64_t> &sizes, std::vector<B
     if (argument.result)
       inputs.push_back(data_->make(argument, sizes));
   data_->call(sizes, inputs);
-  inputs.erase(inputs.begin(), inputs.begin() + read);
-  return inputs;
+  std::vector<Buffer> results(std::make_move_iterator(inputs.begin() + read),
+                              std::make_move_iterator(inputs.end()));
+  inputs.resize(read);
+  data_->lastInputs = std::move(inputs);
+  return results;
 }
+
+const std::vector<Buffer> &Module::lastInputs() const { return data_->lastInputs; }
 
 double Module::time(const std::vector<int64_t> &sizes, std::vector<Buffer> inputs, int rounds) {
   for (const Argument &argument : data_->arguments)
@@ -317,6 +323,11 @@ double Module::time(const std::vector<int64_t> &sizes, std::vector<Buffer> input
     best = std::min(best, threadSeconds() - begin);
   }
   return best;
+}
+
+bool hostRuns(const std::string &cpu) {
+  TargetDescription host = describeTarget("native"), target = describeTarget(cpu);
+  return target.lanes <= host.lanes && target.fma <= host.fma;
 }
 
 std::string readFile(const std::string &path) {

@@ -2,8 +2,8 @@
 // plain loops that are the oracle.
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -57,6 +57,8 @@ public:
   std::vector<Buffer> run(const std::vector<int64_t> &sizes, std::vector<Buffer> inputs);
   /// The same, timed: the least seconds of `rounds`.
   double time(const std::vector<int64_t> &sizes, std::vector<Buffer> inputs, int rounds);
+  /// The inputs of the last run as the code left them.
+  const std::vector<Buffer> &lastInputs() const;
   static Counts &counts();
 
 private:
@@ -65,6 +67,9 @@ private:
 };
 
 std::string readFile(const std::string &path);
+
+/// Whether this machine runs code for a processor of this name.
+bool hostRuns(const std::string &cpu);
 
 /// The text of a module through the stages up to `to`.
 std::string stageText(const std::string &text, const std::string &to, const std::string &cpu);

@@ -1,0 +1,53 @@
+// RUN: %opt %s --passes 'func.func(qkv-compute-in-place)' --split-input-file | FileCheck %s
+
+// Into a slice of another tensor, and that into the result.
+// CHECK-LABEL: func.func @slices
+// CHECK-SAME: %[[X:[a-z0-9]*]]: tensor<8xf32> {bufferization.writable = false}
+// CHECK: %[[RESULT:.*]] = bufferization.to_tensor %{{.*}} restrict writable : memref<4x8xf32>
+// CHECK: %[[WHOLE:.*]] = linalg.fill ins(%{{.*}}) outs(%[[RESULT]]
+// CHECK: %[[SLICE:.*]] = tensor.extract_slice %[[WHOLE]][2, 0] [1, 8] [1, 1] : tensor<4x8xf32> to tensor<8xf32>
+// CHECK: linalg.exp ins(%[[X]] : tensor<8xf32>) outs(%[[SLICE]] : tensor<8xf32>)
+// CHECK: materialize_in_destination %{{.*}} in writable
+// CHECK-NEXT: return
+func.func @slices(%ctx: !llvm.ptr, %x: tensor<8xf32>, %y: memref<4x8xf32>) attributes {qkv.entry} {
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<4x8xf32>
+  %whole = linalg.fill ins(%zero : f32) outs(%e : tensor<4x8xf32>) -> tensor<4x8xf32>
+  %r = tensor.empty() : tensor<8xf32>
+  %row = linalg.exp ins(%x : tensor<8xf32>) outs(%r : tensor<8xf32>) -> tensor<8xf32>
+  %all = tensor.insert_slice %row into %whole[2, 0] [1, 8] [1, 1] : tensor<8xf32> into tensor<4x8xf32>
+  bufferization.materialize_in_destination %all in restrict writable %y : (tensor<4x8xf32>, memref<4x8xf32>) -> ()
+  return
+}
+
+// -----
+
+// Something else reads a value on the way: it keeps a place of its own.
+// CHECK-LABEL: func.func @shared
+// CHECK: %[[EMPTY:.*]] = tensor.empty
+// CHECK: linalg.fill ins(%{{.*}}) outs(%[[EMPTY]]
+func.func @shared(%ctx: !llvm.ptr, %x: tensor<8xf32>, %y: memref<8xf32>, %z: memref<8xf32>) attributes {qkv.entry} {
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<8xf32>
+  %start = linalg.fill ins(%zero : f32) outs(%e : tensor<8xf32>) -> tensor<8xf32>
+  %a = linalg.exp ins(%x : tensor<8xf32>) outs(%start : tensor<8xf32>) -> tensor<8xf32>
+  %b = linalg.log ins(%x : tensor<8xf32>) outs(%start : tensor<8xf32>) -> tensor<8xf32>
+  bufferization.materialize_in_destination %a in restrict writable %y : (tensor<8xf32>, memref<8xf32>) -> ()
+  bufferization.materialize_in_destination %b in restrict writable %z : (tensor<8xf32>, memref<8xf32>) -> ()
+  return
+}
+
+// -----
+
+// The other tensor is made later than the value: no slice of it exists yet.
+// CHECK-LABEL: func.func private @later
+// CHECK-NOT: tensor.extract_slice
+func.func private @later(%x: tensor<8xf32>) -> tensor<4x8xf32> {
+  %zero = arith.constant 0.0 : f32
+  %r = tensor.empty() : tensor<8xf32>
+  %row = linalg.exp ins(%x : tensor<8xf32>) outs(%r : tensor<8xf32>) -> tensor<8xf32>
+  %e = tensor.empty() : tensor<4x8xf32>
+  %whole = linalg.fill ins(%zero : f32) outs(%e : tensor<4x8xf32>) -> tensor<4x8xf32>
+  %all = tensor.insert_slice %row into %whole[2, 0] [1, 8] [1, 1] : tensor<8xf32> into tensor<4x8xf32>
+  return %all : tensor<4x8xf32>
+}

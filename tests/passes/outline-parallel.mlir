@@ -1,0 +1,33 @@
+// RUN: %opt %s --passes qkv-outline-parallel | FileCheck %s
+
+// Rounds [begin, end) of the loop; constants are written again, the rest comes from memory.
+// CHECK-LABEL: func.func private @threads.part0(%arg0: !llvm.ptr, %arg1: i64, %arg2: i64)
+// CHECK: %[[VALUE:.*]] = arith.constant 2.000000e+00 : f32
+// CHECK: llvm.load
+// CHECK: scf.for
+// CHECK: memref.store %[[VALUE]]
+
+// CHECK-LABEL: func.func @threads
+// CHECK: llvm.alloca
+// CHECK: %[[COUNT:.*]] = arith.index_cast %{{.*}} : index to i64
+// CHECK: %[[GRAIN:.*]] = arith.constant 5 : i64
+// CHECK: call @qkv_parallel_for(%arg0, %[[COUNT]], %[[GRAIN]], %{{.*}}, %{{.*}})
+func.func @threads(%ctx: !llvm.ptr, %n: index, %a: memref<?xf32>) {
+  %two = arith.constant 2.0 : f32
+  scf.forall (%i) = (0) to (%n) step (4) {
+    memref.store %two, %a[%i] : memref<?xf32>
+  } {qkv.grain = 5 : i64}
+  return
+}
+
+// Without a context there is nobody to ask for threads.
+// CHECK-LABEL: func.func @alone
+// CHECK-NOT: call
+// CHECK: scf.for
+func.func @alone(%n: index, %a: memref<?xf32>) {
+  %two = arith.constant 2.0 : f32
+  scf.forall (%i) = (0) to (%n) step (4) {
+    memref.store %two, %a[%i] : memref<?xf32>
+  } {qkv.grain = 5 : i64}
+  return
+}
