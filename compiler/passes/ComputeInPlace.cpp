@@ -1,5 +1,6 @@
 // In: tensors, computed into tensor.empty and then inserted into another or written to a result.
-// Out: they are computed into the place where they end.
+// Out: they are computed into the place where they end; or, element by element, over an operand
+// that nothing else reads.
 // Must hold: only values that nothing else reads on the way change their buffer. (MLIR's
 // eliminate-empty-tensors does not ask that; a fill that two computations start from then
 // shares a result's memory with both.)
@@ -7,6 +8,7 @@
 
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Dominance.h"
@@ -66,6 +68,7 @@ struct ComputeInPlace : impl::ComputeInPlaceBase<ComputeInPlace> {
       computeInto(result);
     for (auto insert : inserts)
       computeInto(insert, dominance);
+    function.walk([](linalg::GenericOp op) { computeOver(op); });
   }
 
 private:
@@ -94,6 +97,26 @@ private:
     origin->set(tensor::ExtractSliceOp::create(builder, insert.getLoc(), insert.getSourceType(),
                                                insert.getDest(), insert.getMixedOffsets(),
                                                insert.getMixedSizes(), insert.getMixedStrides()));
+  }
+
+  /// y[i] = f(x[i], ...) where nothing else reads x: y takes the place of x.
+  static void computeOver(linalg::GenericOp op) {
+    if (op.getNumReductionLoops() || op.getNumDpsInits() != 1)
+      return;
+    OpOperand *out = op.getDpsInitOperand(0);
+    if (!out->get().getDefiningOp<tensor::EmptyOp>())
+      return;
+    for (OpOperand *in : op.getDpsInputOperands()) {
+      Value x = in->get();
+      // (Of other values the buffer may be somebody else's.)
+      if (x.getType() != out->get().getType() || !x.hasOneUse() ||
+          !isa_and_nonnull<linalg::LinalgOp>(x.getDefiningOp()) ||
+          x.getDefiningOp()->getBlock() != op->getBlock() ||
+          op.getMatchingIndexingMap(in) != op.getMatchingIndexingMap(out))
+        continue;
+      out->set(x);
+      return;
+    }
   }
 
   void computeInto(bufferization::MaterializeInDestinationOp result) {

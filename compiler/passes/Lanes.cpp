@@ -23,13 +23,28 @@ bool lastIndexContiguous(Value buffer) {
 
 VectorType LaneBuilder::vectorOf(Type element) const { return VectorType::get({lanes_}, element); }
 
+LaneBuilder::LaneBuilder(OpBuilder &builder, Location loc, int64_t lanes)
+    : builder_(builder), lanes_(lanes),
+      firstConstant_(arith::ConstantIndexOp::create(builder, loc, 0)) {
+  known_[builder.getIndexAttr(0)] = firstConstant_->getResult(0);
+}
+
+Value LaneBuilder::constant(Location loc, TypedAttr value) {
+  Value &known = known_[value];
+  if (!known) {
+    OpBuilder::InsertionGuard guard(builder_);
+    builder_.setInsertionPoint(firstConstant_);
+    known = arith::ConstantOp::create(builder_, loc, value);
+  }
+  return known;
+}
+
 Value LaneBuilder::constant(Location loc, Type type, int64_t value) {
   if (auto vectorType = dyn_cast<VectorType>(type))
-    return arith::ConstantOp::create(
-        builder_, loc, vectorType,
-        DenseElementsAttr::get(vectorType,
-                               builder_.getIntegerAttr(vectorType.getElementType(), value)));
-  return arith::ConstantOp::create(builder_, loc, builder_.getIntegerAttr(type, value));
+    return constant(loc,
+                    cast<TypedAttr>(DenseElementsAttr::get(
+                        vectorType, builder_.getIntegerAttr(vectorType.getElementType(), value))));
+  return constant(loc, builder_.getIntegerAttr(type, value));
 }
 
 Value LaneBuilder::allTrue(Location loc) {
@@ -48,8 +63,7 @@ Value LaneBuilder::vector(Location loc, const Lanes &value) {
   SmallVector<Attribute> offsets;
   for (int64_t lane = 0; lane < lanes_; ++lane)
     offsets.push_back(builder_.getIntegerAttr(type.getElementType(), lane * value.step));
-  Value offset =
-      arith::ConstantOp::create(builder_, loc, type, DenseElementsAttr::get(type, offsets));
+  Value offset = constant(loc, cast<TypedAttr>(DenseElementsAttr::get(type, offsets)));
   return arith::AddIOp::create(builder_, loc, splat, offset);
 }
 
@@ -175,10 +189,7 @@ Lanes LaneBuilder::load(Location loc, Value buffer, ArrayRef<Lanes> indices, Val
   if (uniform)
     return Lanes(memref::LoadOp::create(builder_, loc, buffer, firsts));
   VectorType type = vectorOf(element);
-  Value none =
-      mask || !contiguous
-          ? Value(arith::ConstantOp::create(builder_, loc, type, builder_.getZeroAttr(type)))
-          : Value();
+  Value none = mask || !contiguous ? constant(loc, builder_.getZeroAttr(type)) : Value();
   if (contiguous && !mask)
     return Lanes::varying(vector::LoadOp::create(builder_, loc, type, buffer, firsts));
   if (contiguous)

@@ -31,12 +31,15 @@ struct Lanes {
 /// part: others are neither loaded nor stored, and hold anything.
 class LaneBuilder {
 public:
-  LaneBuilder(mlir::OpBuilder &builder, int64_t lanes) : builder_(builder), lanes_(lanes) {}
+  /// Constants stand where `builder` is now, and each once.
+  LaneBuilder(mlir::OpBuilder &builder, mlir::Location loc, int64_t lanes);
 
   mlir::OpBuilder &builder() { return builder_; }
   int64_t lanes() const { return lanes_; }
   mlir::VectorType vectorOf(mlir::Type element) const;
 
+  mlir::Value constant(mlir::Location loc, mlir::TypedAttr value);
+  /// An integer, or a vector of equal ones.
   mlir::Value constant(mlir::Location loc, mlir::Type type, int64_t value);
   /// All lanes as a vector (with one lane: the scalar).
   mlir::Value vector(mlir::Location loc, const Lanes &value);
@@ -67,6 +70,8 @@ private:
 
   mlir::OpBuilder &builder_;
   int64_t lanes_;
+  mlir::Operation *firstConstant_; ///< others are put before it
+  llvm::DenseMap<mlir::Attribute, mlir::Value> known_;
 };
 
 /// Whether consecutive values of the last index are consecutive in memory.

@@ -38,7 +38,7 @@ public:
   KernelEmitter(OpBuilder &builder, linalg::GenericOp op, const TargetDescription &target,
                 llvm::DenseSet<Operation *> &taken)
       : builder_(builder), op_(op), loc_(op.getLoc()), body_(op), plan_(planKernel(body_, target)),
-        lanes_(builder, plan_.lanes), taken_(taken) {}
+        lanes_(builder, op.getLoc(), plan_.lanes), taken_(taken) {}
 
   void emit();
 
@@ -53,7 +53,7 @@ private:
     Value begin, mask;
   };
 
-  Value index(int64_t value) { return arith::ConstantIndexOp::create(builder_, loc_, value); }
+  Value index(int64_t value) { return lanes_.constant(loc_, builder_.getIndexType(), value); }
   Letters bit(int letter) const { return letter < 0 ? 0 : Letters(1) << letter; }
   Value plus(Value base, int64_t offset);
   Value below(int letter, int64_t step);
@@ -408,7 +408,7 @@ void KernelEmitter::acrossTile(ArrayRef<Point> points, Letters known, int64_t co
   SmallVector<Value> identities;
   for (unsigned output = 0; output < outputs; ++output) {
     combiners.push_back(combiner(op_, output));
-    Value identity = arith::ConstantOp::create(builder_, loc_, identityOf(combiners.back()));
+    Value identity = lanes_.constant(loc_, identityOf(combiners.back()));
     identities.push_back(lanes_.vector(loc_, Lanes(identity)));
   }
   SmallVector<Value> accumulators;
@@ -416,7 +416,7 @@ void KernelEmitter::acrossTile(ArrayRef<Point> points, Letters known, int64_t co
     accumulators.append(identities);
   accumulators = reduce(0, points, known, accumulators);
 
-  LaneBuilder row(builder_, columns);
+  LaneBuilder row(builder_, loc_, columns);
   for (unsigned output = 0; output < outputs; ++output) {
     SmallVector<Value> partial;
     for (size_t at = 0; at < points.size(); ++at)

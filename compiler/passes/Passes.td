@@ -25,8 +25,9 @@ def ComputeInPlace : Pass<"qkv-compute-in-place", "mlir::func::FuncOp"> {
   let description = [{
     Before: a tensor is computed over `tensor.empty` and then inserted into another, or
     materialised in a result's buffer.
-    After: it is computed over a slice of the other, or over the result's buffer; results are
-    materialised last, and what a caller hands in is marked as not writable.
+    After: it is computed over a slice of the other, or over the result's buffer; else, element
+    by element, over an operand that nothing else reads. Results are materialised last, and what
+    a caller hands in is marked as not writable.
     Why own: MLIR's eliminate-empty-tensors also does so where something else reads a value on
     the way, and then two computations share a result's memory.
     Example: tests/passes/compute-in-place.mlir

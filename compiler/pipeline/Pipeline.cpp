@@ -61,8 +61,9 @@ constexpr Step steps[] = {
      "on scalars: all lanes and all ends of loops then compute the same bits"},
     {Stage::Kernels, "func.func(qkv-lower-kernels{cpu=CPU})",
      "the last step that sees whole equations"},
-    {Stage::Kernels, "canonicalize,cse",
-     "the lowering writes each position of a tile apart; what they share becomes one here"},
+    {Stage::Kernels, "func.func(cse,canonicalize,cse)",
+     "the lowering writes each position of a tile apart; what they share becomes one here, and "
+     "before canonicalize, which takes ten times as long for it"},
     {Stage::Kernels, "func.func(loop-invariant-code-motion)",
      "places and splats that do not change in a loop"},
 
@@ -85,7 +86,7 @@ constexpr Step steps[] = {
      "finalize-memref-to-llvm{use-generic-functions=true},convert-arith-to-llvm,"
      "convert-index-to-llvm,convert-cf-to-llvm,convert-func-to-llvm,reconcile-unrealized-casts",
      "memref before func: descriptors must have their final form when signatures change"},
-    {Stage::Llvm, "canonicalize,cse", "descriptors taken apart again"},
+    {Stage::Llvm, "cse,canonicalize,cse", "descriptors taken apart again"},
     {Stage::Llvm, "ensure-debug-info-scope-on-llvm-func{emission-kind=LineTablesOnly}",
      "locations are still spans of the model file: line tables name its lines"},
     {Stage::Llvm, "qkv-finish-module{cpu=CPU}", "last: it names and marks what the others made"},

@@ -51,3 +51,36 @@ func.func private @later(%x: tensor<8xf32>) -> tensor<4x8xf32> {
   %all = tensor.insert_slice %row into %whole[2, 0] [1, 8] [1, 1] : tensor<8xf32> into tensor<4x8xf32>
   return %all : tensor<4x8xf32>
 }
+
+// -----
+
+// Element by element over an operand that nothing else reads; not over one that is read again,
+// nor over one that lies otherwise.
+// CHECK-LABEL: func.func private @elements
+// CHECK: %[[A:.*]] = linalg.exp
+// CHECK: %[[B:.*]] = linalg.generic {{.*}} ins(%[[A]] : {{.*}}) outs(%[[A]] :
+// CHECK: %[[C:.*]] = linalg.generic {{.*}} ins(%[[B]], %[[X:.*]] : {{.*}}) outs(%{{[0-9]+}} :
+// CHECK: linalg.generic {{.*}} ins(%[[C]], %[[B]] : {{.*}}) outs(%[[C]] :
+func.func private @elements(%x: tensor<8x8xf32>) -> tensor<8x8xf32> {
+  %e = tensor.empty() : tensor<8x8xf32>
+  %a = linalg.exp ins(%x : tensor<8x8xf32>) outs(%e : tensor<8x8xf32>) -> tensor<8x8xf32>
+  %b = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      ins(%a : tensor<8x8xf32>) outs(%e : tensor<8x8xf32>) {
+  ^bb0(%v: f32, %out: f32):
+    %r = arith.negf %v : f32
+    linalg.yield %r : f32
+  } -> tensor<8x8xf32>
+  %c = linalg.generic {indexing_maps = [affine_map<(i, j) -> (j, i)>, affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      ins(%b, %x : tensor<8x8xf32>, tensor<8x8xf32>) outs(%e : tensor<8x8xf32>) {
+  ^bb0(%v: f32, %w: f32, %out: f32):
+    %r = arith.addf %v, %w : f32
+    linalg.yield %r : f32
+  } -> tensor<8x8xf32>
+  %d = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      ins(%c, %b : tensor<8x8xf32>, tensor<8x8xf32>) outs(%e : tensor<8x8xf32>) {
+  ^bb0(%v: f32, %w: f32, %out: f32):
+    %r = arith.mulf %v, %w : f32
+    linalg.yield %r : f32
+  } -> tensor<8x8xf32>
+  return %d : tensor<8x8xf32>
+}
