@@ -79,12 +79,18 @@ bool Bounds::inside(const ExprPtr &index, const Axis &axis, const std::vector<Fa
   if (index->kind == K::Letter && program_.letters[index->letter].extent == axis.extent)
     return true;
   if (index->kind == K::Int && axis.extent.isConstant())
-    return index->integer >= -axis.before &&
-           index->integer < *axis.extent.constant() + axis.after;
-  // A step's number is an argument: what holds for one step may not hold for the next.
-  bool steps = false;
-  forEachNode(index, [&](const Expr &e) { steps |= e.kind == K::Step; });
-  if (steps)
+    return index->integer >= -axis.before && index->integer < *axis.extent.constant() + axis.after;
+  // A step's number is an argument: what holds for one step may not hold for the next. And what
+  // an int tensor's definition says of its values does not hold for an element that is read in
+  // place of one outside.
+  bool knows = true;
+  forEachNode(index, [&](const Expr &e) {
+    knows = knows && e.kind != K::Step;
+    if (e.kind == K::Read)
+      for (size_t i = 0; i < e.args.size(); ++i)
+        knows = knows && inside(e.args[i], program_.tensors[e.tensor].axes[i], facts);
+  });
+  if (!knows)
     return false;
   bool ignored = false;
   Linear at = prover_.linear(index, ignored);

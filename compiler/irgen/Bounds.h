@@ -13,8 +13,8 @@ namespace qkv::irgen {
 /// The positions on one axis at which a piece is computed: those of its letter without those
 /// at either end that have an equation of their own (P3).
 struct PieceRange {
-  Size base;   ///< the first
-  Size extent; ///< how many
+  Size base;               ///< the first
+  Size extent;             ///< how many
   std::vector<Size> holes; ///< positions between that have their own equation
 };
 

@@ -34,14 +34,16 @@ static std::optional<Size> position(const ExprPtr &e) {
 
 namespace {
 struct Drop {
-  int tensor = -1, axis = -1;
+  int axis = -1;
   Size position;
 };
 } // namespace
 
-static std::optional<Drop> findDrop(const Program &program) {
+/// For each tensor that allows it one axis to drop, and who reads those tensors.
+static std::map<int, Drop> findDrops(const Program &program, std::set<int> &readers) {
   std::set<int> live = liveTensors(program);
-  std::map<int, std::vector<const Expr *>> reads;
+  std::unordered_map<int, std::vector<const Expr *>> reads;
+  std::unordered_map<int, std::set<int>> readersOf;
   std::set<int> kept;
   for (const Result &r : program.results)
     kept.insert(r.tensor);
@@ -50,12 +52,14 @@ static std::optional<Drop> findDrop(const Program &program) {
       for (const ExprPtr &e : {p.value, p.guard})
         if (e)
           forEachNode(e, [&](const Expr &n) {
-            if (n.kind != K::Read)
+            if (n.kind != K::Read || program.tensors[n.tensor].pieces.size() != 1)
               return;
             reads[n.tensor].push_back(&n);
+            readersOf[n.tensor].insert(t);
             if (n.tensor == t)
               kept.insert(t);
           });
+  std::map<int, Drop> out;
   for (int t : live) {
     const Tensor &tensor = program.tensors[t];
     if (tensor.kind != Tensor::Kind::Equation || tensor.pieces.size() != 1 || kept.count(t) ||
@@ -70,41 +74,50 @@ static std::optional<Drop> findDrop(const Program &program) {
           wanted = std::nullopt;
           break;
         }
-      if (wanted)
-        return Drop{t, static_cast<int>(a), *wanted};
+      if (!wanted)
+        continue;
+      out[t] = Drop{static_cast<int>(a), *wanted};
+      readers.insert(readersOf[t].begin(), readersOf[t].end());
+      break;
     }
   }
-  return std::nullopt;
+  return out;
 }
 
 void demandPositions(Program &program) {
-  std::vector<ExprPtr> alive;
-  while (auto drop = findDrop(program)) {
-    Tensor &tensor = program.tensors[drop->tensor];
-    size_t axis = drop->axis;
-    Piece &piece = tensor.pieces[0];
-    std::unordered_map<int, ExprPtr> at{{piece.indices[axis].letter, size(drop->position)}};
-    piece.value = substitute(piece.value, at);
-    if (piece.guard)
-      piece.guard = substitute(piece.guard, at);
-    piece.indices.erase(piece.indices.begin() + axis);
-    tensor.axes.erase(tensor.axes.begin() + axis);
-    tensor.lifted -= static_cast<int>(axis) < tensor.lifted;
+  for (;;) {
+    std::set<int> readers;
+    std::map<int, Drop> drops = findDrops(program, readers);
+    if (drops.empty())
+      return;
     Mapper mapper([&](const ExprPtr &e) -> ExprPtr {
-      if (e->kind != K::Read || e->tensor != drop->tensor)
+      auto drop = e->kind == K::Read ? drops.find(e->tensor) : drops.end();
+      if (drop == drops.end())
         return e;
+      int axis = drop->second.axis;
       auto copy = std::make_shared<Expr>(*e);
       copy->args.erase(copy->args.begin() + axis);
-      if (axis < copy->checked.size())
+      if (axis < static_cast<int>(copy->checked.size()))
         copy->checked.erase(copy->checked.begin() + axis);
-      copy->own -= static_cast<int>(axis) < copy->own;
+      copy->own -= axis < copy->own;
       return copy;
     });
-    for (Tensor &t : program.tensors)
-      for (Piece &p : t.pieces) {
+    for (int t : readers)
+      for (Piece &p : program.tensors[t].pieces) {
         p.value = mapper(p.value);
         p.guard = mapper(p.guard);
       }
+    for (auto &[t, drop] : drops) {
+      Tensor &tensor = program.tensors[t];
+      Piece &piece = tensor.pieces[0];
+      std::unordered_map<int, ExprPtr> at{{piece.indices[drop.axis].letter, size(drop.position)}};
+      piece.value = substitute(piece.value, at);
+      if (piece.guard)
+        piece.guard = substitute(piece.guard, at);
+      piece.indices.erase(piece.indices.begin() + drop.axis);
+      tensor.axes.erase(tensor.axes.begin() + drop.axis);
+      tensor.lifted -= drop.axis < tensor.lifted;
+    }
   }
 }
 

@@ -79,8 +79,8 @@ void FunctionEmitter::emitChecks(int tensor, int piece) {
     ScalarEmitter scalar(*this, builder, facts, loc);
     scalar.letters = values;
     Value checked = scalar.emit(check.value);
-    Value bound = builder.createOrFold<arith::IndexCastOp>(loc, builder.getI64Type(),
-                                                           value(check.bound));
+    Value bound =
+        builder.createOrFold<arith::IndexCastOp>(loc, builder.getI64Type(), value(check.bound));
     if (check.before || check.after) { // positions outside that are defined as well (P4)
       auto number = [&](int64_t v) -> Value {
         return arith::ConstantOp::create(builder, loc, builder.getI64IntegerAttr(v));

@@ -63,8 +63,7 @@ public:
     for (auto &[tensor, axis] : carried_)
       carried.push_back(f_.tensors[tensor]);
     auto op = scf::ForOp::create(b_, loc, first, end, f_.constant(1), carried);
-    op->setAttr(equationAttribute,
-                b_.getStringAttr(f_.program.tensors[loop_.axes[0].first].name));
+    op->setAttr(equationAttribute, b_.getStringAttr(f_.program.tensors[loop_.axes[0].first].name));
     {
       OpBuilder::InsertionGuard guard(b_);
       Block *body = op.getBody();
@@ -131,6 +130,34 @@ private:
     return out;
   }
 
+  /// Whether all that `reader` reads of a tensor is at its own position.
+  bool readsHere(int reader, int tensor) {
+    const Tensor &t = f_.program.tensors[reader];
+    bool here = true;
+    auto visit = [&](const ExprPtr &root, const Piece &piece) {
+      if (root)
+        forEachNode(root, [&](const Expr &e) {
+          if (e.kind != Expr::Kind::Read || e.tensor != tensor)
+            return;
+          const ExprPtr &index = e.args[axis_.at(tensor)];
+          here = here && index->kind == Expr::Kind::Letter &&
+                 index->letter == piece.indices[axis_.at(reader)].letter;
+        });
+    };
+    for (const Piece &p : t.pieces) {
+      visit(p.value, p);
+      visit(p.guard, p);
+    }
+    auto checks = f_.prepared.checks.find(reader);
+    if (checks != f_.prepared.checks.end())
+      for (const Check &c : checks->second) {
+        visit(c.value, t.pieces[c.piece]);
+        for (auto &condition : c.conditions)
+          visit(condition, t.pieces[c.piece]);
+      }
+    return here;
+  }
+
   /// Tensors that are read in this loop alone, at the position where they were computed.
   void findLocal() {
     std::map<int, std::pair<Size, Size>> ranges;
@@ -143,36 +170,15 @@ private:
     for (auto &[tensor, axis] : loop_.axes) // those of a loop around are carried by it
       if (f_.tensors.count(tensor))
         local_.erase(tensor);
-    for (const Result &r : f_.program.results)
-      local_.erase(r.tensor);
-    for (int t : liveTensors(f_.program)) {
-      const Tensor &reader = f_.program.tensors[t];
-      auto own = axis_.find(t);
-      auto visit = [&](const ExprPtr &root, const Piece &piece) {
-        if (root)
-          forEachNode(root, [&](const Expr &e) {
-            if (e.kind != Expr::Kind::Read || !local_.count(e.tensor))
-              return;
-            const ExprPtr &index = e.args[axis_.at(e.tensor)];
-            if (own == axis_.end() || !ranges.count(t) || ranges.at(t) != ranges.at(e.tensor) ||
-                index->kind != Expr::Kind::Letter ||
-                index->letter != piece.indices[own->second].letter)
-              local_.erase(e.tensor);
-          });
-      };
-      auto checks = f_.prepared.checks.find(t);
-      for (size_t p = 0; p < reader.pieces.size(); ++p) {
-        visit(reader.pieces[p].value, reader.pieces[p]);
-        visit(reader.pieces[p].guard, reader.pieces[p]);
-        if (checks != f_.prepared.checks.end())
-          for (const Check &c : checks->second)
-            if (c.piece == static_cast<int>(p)) {
-              visit(c.value, reader.pieces[p]);
-              for (auto &condition : c.conditions)
-                visit(condition, reader.pieces[p]);
-            }
-      }
-    }
+    std::set<int> candidates = local_;
+    for (int tensor : candidates)
+      if (f_.plan.isResult[tensor] ||
+          !std::all_of(f_.plan.readers[tensor].begin(), f_.plan.readers[tensor].end(),
+                       [&](int reader) {
+                         return ranges.count(reader) && ranges.at(reader) == ranges.at(tensor) &&
+                                readsHere(reader, tensor);
+                       }))
+        local_.erase(tensor);
     for (int tensor : local_)
       f_.local[tensor].insert(axis_.at(tensor));
   }

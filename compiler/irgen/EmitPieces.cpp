@@ -48,8 +48,8 @@ public:
     if (reduces)
       init = f_.fill(loc_, identity(*e, type), init);
 
-    std::vector<ExprPtr> roots = reduces ? std::vector<ExprPtr>{e->args[0], e->args[1]}
-                                         : std::vector<ExprPtr>{e};
+    std::vector<ExprPtr> roots =
+        reduces ? std::vector<ExprPtr>{e->args[0], e->args[1]} : std::vector<ExprPtr>{e};
     for (auto &r : roots)
       collect(r);
     coverReduced(parallel);
@@ -73,8 +73,8 @@ public:
     for (Value operand : operands_)
       types.push_back(getElementTypeOrSelf(operand.getType()));
     types.push_back(type);
-    Block *body = b_.createBlock(&generic.getRegion(), {}, types,
-                                 SmallVector<Location>(types.size(), loc_));
+    Block *body =
+        b_.createBlock(&generic.getRegion(), {}, types, SmallVector<Location>(types.size(), loc_));
     ScalarEmitter inside(f_, b_, facts_, loc_);
     inside.letters = f_.letters;
     for (auto &[node, operand] : given_)
@@ -93,8 +93,8 @@ public:
       Value value = type.isF64() ? inside.emit(e->args[0]) : inside.data(e->args[0]);
       Value soFar = body->getArguments().back();
       if (e->args[1])
-        value = arith::SelectOp::create(b_, loc_, inside.emit(e->args[1]), value,
-                                        identity(*e, type));
+        value =
+            arith::SelectOp::create(b_, loc_, inside.emit(e->args[1]), value, identity(*e, type));
       result = combine(*e, soFar, value);
     }
     linalg::YieldOp::create(b_, loc_, ValueRange{result});
@@ -216,10 +216,10 @@ private:
       if (!split || (split->letter >= 0 && !letters.insert(split->letter).second))
         return false;
       const Axis &axis = t.axes[i];
-      if (split->letter >= 0 ? !f_.bounds.inside(e->args[i], axis, facts_)
-                             : !f_.bounds.inside(e->args[i], axis, facts_) &&
-                                   !f_.bounds.atLeast(
-                                       axis.extent + Size(axis.before + axis.after), 1))
+      if (split->letter >= 0
+              ? !f_.bounds.inside(e->args[i], axis, facts_)
+              : !f_.bounds.inside(e->args[i], axis, facts_) &&
+                    !f_.bounds.atLeast(axis.extent + Size(axis.before + axis.after), 1))
         return false;
       indices.push_back(*split);
     }
@@ -329,9 +329,9 @@ Value FunctionEmitter::compute(const ExprPtr &e, const std::vector<Dimension> &d
   Value init = tensor::EmptyOp::create(builder, loc, shape, type);
   AffineMap map = AffineMap::getMultiDimIdentityMap(dimensions.size(), builder.getContext());
   SmallVector<utils::IteratorType> iterators(dimensions.size(), utils::IteratorType::parallel);
-  auto generic = linalg::GenericOp::create(builder, loc, TypeRange{init.getType()},
-                                           ValueRange{result}, ValueRange{init},
-                                           ArrayRef<AffineMap>{map, map}, iterators);
+  auto generic =
+      linalg::GenericOp::create(builder, loc, TypeRange{init.getType()}, ValueRange{result},
+                                ValueRange{init}, ArrayRef<AffineMap>{map, map}, iterators);
   OpBuilder::InsertionGuard guard(builder);
   Block *body = builder.createBlock(&generic.getRegion(), {}, {computed, type}, {loc, loc});
   Value narrow = arith::TruncFOp::create(builder, loc, type, body->getArgument(0));

@@ -12,20 +12,20 @@ namespace qkv::irgen {
 
 using namespace mlir;
 
-void FunctionEmitter::emit(const std::vector<Item> &items, const std::vector<ScheduleNode> &nodes) {
+void FunctionEmitter::emit(const std::vector<Item> &items) {
   for (const Item &item : items) {
     if (item.node < 0)
-      callStep(item, nodes);
-    else if (nodes[item.node].tensor >= 0)
-      computeWhole(nodes[item.node].tensor);
+      callStep(item);
+    else if (plan.nodes[item.node].tensor >= 0)
+      computeWhole(plan.nodes[item.node].tensor);
     else
-      computeLoop(nodes[item.node]);
+      computeLoop(plan.nodes[item.node]);
   }
 }
 
-void FunctionEmitter::callStep(const Item &item, const std::vector<ScheduleNode> &nodes) {
+void FunctionEmitter::callStep(const Item &item) {
   const Region &region = program.regions[item.region];
-  StepText step = stepText(prepared, nodes, item);
+  StepText step = stepText(plan, item);
   Location loc = state.location(region.span);
   func::FuncOp &function = state.bodies[step.text];
   if (!function) {
@@ -36,13 +36,11 @@ void FunctionEmitter::callStep(const Item &item, const std::vector<ScheduleNode>
     for (int t : step.results)
       results.push_back(storageType(t));
     OpBuilder atEnd = OpBuilder::atBlockEnd(state.module.getBody());
-    std::string name =
-        state.functionName(state.name + ".repeat" + std::to_string(region.repeat));
-    auto made = func::FuncOp::create(atEnd, loc, name,
-                                     atEnd.getFunctionType(arguments, results));
+    std::string name = state.functionName(state.name + ".repeat" + std::to_string(region.repeat));
+    auto made = func::FuncOp::create(atEnd, loc, name, atEnd.getFunctionType(arguments, results));
     made.setPrivate();
     made->setAttr(repeatAttribute, atEnd.getStringAttr(region.letter));
-    FunctionEmitter inside(state, prepared, bounds);
+    FunctionEmitter inside(state, plan, bounds);
     inside.begin(made);
     auto argument = made.getArguments().begin();
     inside.context = *argument++;
@@ -52,7 +50,7 @@ void FunctionEmitter::callStep(const Item &item, const std::vector<ScheduleNode>
       inside.steps[r] = *argument++;
     for (int t : step.outside)
       inside.tensors[t] = *argument++;
-    inside.emit(item.items, nodes);
+    inside.emit(item.items);
     SmallVector<Value> values;
     for (int t : step.results)
       values.push_back(inside.tensors.at(t));
@@ -63,8 +61,7 @@ void FunctionEmitter::callStep(const Item &item, const std::vector<ScheduleNode>
   operands.append(dynamicSizes.begin(), dynamicSizes.end());
   for (int r : step.steps) {
     auto known = steps.find(r);
-    operands.push_back(known != steps.end() ? known->second
-                                            : constant(program.regions[r].step));
+    operands.push_back(known != steps.end() ? known->second : constant(program.regions[r].step));
   }
   for (int t : step.outside) {
     auto found = tensors.find(t);

@@ -118,8 +118,7 @@ Value ScalarEmitter::applyBool(const ExprPtr &e) {
   }
   static constexpr Predicate predicates[] = {Predicate::eq,  Predicate::ne,  Predicate::slt,
                                              Predicate::sle, Predicate::sgt, Predicate::sge};
-  return b.createOrFold<arith::CmpIOp>(loc, predicates[which], emit(e->args[0]),
-                                       emit(e->args[1]));
+  return b.createOrFold<arith::CmpIOp>(loc, predicates[which], emit(e->args[0]), emit(e->args[1]));
 }
 
 // floor(a / b). A divisor that may be 0 or -1 is replaced where it is: by 0 nothing that counts
@@ -129,9 +128,7 @@ Value ScalarEmitter::division(const ExprPtr &e, Value a, Value b) {
   if (function_.bounds.positive(e->args[1], facts_))
     return builder_.createOrFold<arith::FloorDivSIOp>(loc, a, b);
   bool isIndex = b.getType().isIndex();
-  auto c = [&](int64_t v) -> Value {
-    return isIndex ? function_.constant(v) : integer(v);
-  };
+  auto c = [&](int64_t v) -> Value { return isIndex ? function_.constant(v) : integer(v); };
   Value zero = c(0), one = c(1);
   Value isZero = arith::CmpIOp::create(builder_, loc, Predicate::eq, b, zero);
   Value isMinus = arith::CmpIOp::create(builder_, loc, Predicate::eq, b, c(-1));
@@ -158,10 +155,9 @@ Value ScalarEmitter::rounding(const ExprPtr &e) {
   Value outside = arith::OrIOp::create(b, loc, arith::OrIOp::create(b, loc, high, low), none);
   Value safe = arith::SelectOp::create(b, loc, outside, number(0, exact), whole);
   Value result = arith::FPToSIOp::create(b, loc, b.getI64Type(), safe);
-  result = arith::SelectOp::create(b, loc, high, integer(std::numeric_limits<int64_t>::max()),
-                                   result);
-  return arith::SelectOp::create(b, loc, low, integer(std::numeric_limits<int64_t>::min()),
-                                 result);
+  result =
+      arith::SelectOp::create(b, loc, high, integer(std::numeric_limits<int64_t>::max()), result);
+  return arith::SelectOp::create(b, loc, low, integer(std::numeric_limits<int64_t>::min()), result);
 }
 
 Value ScalarEmitter::applyInt(const ExprPtr &e) {
@@ -374,9 +370,9 @@ Value ScalarEmitter::read(const ExprPtr &e) {
       if (function_.isLocal(e->tensor, i))
         continue;
       indices.push_back(storageIndex(e->args[i], t.axes[i]));
-      mayBeEmpty |= !function_.bounds.inside(e->args[i], t.axes[i], facts_) &&
-                    !function_.bounds.atLeast(
-                        t.axes[i].extent + Size(t.axes[i].before + t.axes[i].after), 1);
+      mayBeEmpty |=
+          !function_.bounds.inside(e->args[i], t.axes[i], facts_) &&
+          !function_.bounds.atLeast(t.axes[i].extent + Size(t.axes[i].before + t.axes[i].after), 1);
     }
     mlir::Type type = function_.elementType(e->tensor);
     if (!mayBeEmpty) {
@@ -388,8 +384,8 @@ Value ScalarEmitter::read(const ExprPtr &e) {
         if (function_.isLocal(e->tensor, i))
           continue;
         Value count = function_.asValue(function_.storageExtent(t.axes[i]));
-        Value has = arith::CmpIOp::create(builder_, loc, Predicate::sgt, count,
-                                          function_.constant(0));
+        Value has =
+            arith::CmpIOp::create(builder_, loc, Predicate::sgt, count, function_.constant(0));
         any = any ? Value(arith::AndIOp::create(builder_, loc, any, has)) : has;
       }
       auto branch = scf::IfOp::create(builder_, loc, TypeRange{type}, any, /*withElse=*/true);

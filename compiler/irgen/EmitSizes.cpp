@@ -119,8 +119,8 @@ OpFoldResult FunctionEmitter::storageExtent(const Axis &axis) {
   if (int64_t margin = axis.before + axis.after) {
     if (auto known = getConstantIntValue(out))
       return builder.getIndexAttr(*known + margin);
-    return OpFoldResult(entry_.createOrFold<arith::AddIOp>(entry_.getUnknownLoc(), asValue(out),
-                                                           constant(margin)));
+    return OpFoldResult(
+        entry_.createOrFold<arith::AddIOp>(entry_.getUnknownLoc(), asValue(out), constant(margin)));
   }
   return out;
 }

@@ -61,13 +61,13 @@ using LetterValues = std::unordered_map<int, mlir::Value>;
 
 class FunctionEmitter {
 public:
-  FunctionEmitter(ModuleState &state, const Prepared &prepared, Bounds &bounds)
-      : state(state), prepared(prepared), program(prepared.program), bounds(bounds),
-        builder(state.builder.getContext()), entry_(state.builder.getContext()) {}
+  FunctionEmitter(ModuleState &state, const Plan &plan, Bounds &bounds)
+      : state(state), plan(plan), prepared(plan.prepared), program(plan.prepared.program),
+        bounds(bounds), builder(state.builder.getContext()), entry_(state.builder.getContext()) {}
 
   /// Begins the function's body; then the members below are set by the caller.
   void begin(mlir::func::FuncOp function);
-  void emit(const std::vector<Item> &items, const std::vector<ScheduleNode> &nodes);
+  void emit(const std::vector<Item> &items);
 
   // EmitSizes.cpp
   /// A size as an index, computed at the function's entry.
@@ -98,19 +98,20 @@ public:
   void emitChecks(int tensor, int piece);
 
   // EmitRepeats.cpp
-  void callStep(const Item &item, const std::vector<ScheduleNode> &nodes);
+  void callStep(const Item &item);
 
   ModuleState &state;
+  const Plan &plan;
   const Prepared &prepared;
   const Program &program;
   Bounds &bounds;
   mlir::OpBuilder builder;
   mlir::Value context;
-  std::vector<mlir::Value> dynamicSizes;          ///< in order of program.dynamicSizes
-  std::unordered_map<int, mlir::Value> tensors;   ///< whole, as they are stored
-  std::unordered_map<int, mlir::Value> steps;     ///< numbers of steps, by region
-  LetterValues letters;                           ///< of the loops around
-  std::map<std::pair<int, int>, mlir::Value> at;  ///< (tensor, axis) -> position in a loop
+  std::vector<mlir::Value> dynamicSizes;         ///< in order of program.dynamicSizes
+  std::unordered_map<int, mlir::Value> tensors;  ///< whole, as they are stored
+  std::unordered_map<int, mlir::Value> steps;    ///< numbers of steps, by region
+  LetterValues letters;                          ///< of the loops around
+  std::map<std::pair<int, int>, mlir::Value> at; ///< (tensor, axis) -> position in a loop
   /// Tensors of a loop that are read at their own position alone: they have no such axis.
   std::map<int, std::set<int>> local;
   bool isLocal(int tensor, size_t axis) const;
@@ -129,12 +130,12 @@ private:
 /// they depend on letters, sizes and constants alone (T3), else f32.
 class ScalarEmitter {
 public:
-  ScalarEmitter(FunctionEmitter &function, mlir::OpBuilder &builder, const std::vector<Facts> &facts,
-                mlir::Location loc)
+  ScalarEmitter(FunctionEmitter &function, mlir::OpBuilder &builder,
+                const std::vector<Facts> &facts, mlir::Location loc)
       : function_(function), builder_(builder), facts_(facts), loc_(loc) {}
 
-  LetterValues letters;                                 ///< index values
-  std::unordered_map<const Expr *, mlir::Value> given;  ///< reads that are operands already
+  LetterValues letters;                                ///< index values
+  std::unordered_map<const Expr *, mlir::Value> given; ///< reads that are operands already
 
   mlir::Value emit(const ExprPtr &e);
   /// The same, floats as f32.

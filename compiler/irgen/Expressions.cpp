@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <unordered_set>
 
 namespace qkv::irgen {
 
@@ -155,7 +156,7 @@ const std::set<int> &FreeLetters::of(const ExprPtr &e) {
 }
 
 void forEachNode(const ExprPtr &root, const std::function<void(const Expr &)> &visit) {
-  std::set<const Expr *> seen;
+  std::unordered_set<const Expr *> seen;
   std::vector<const Expr *> work{root.get()};
   while (!work.empty()) {
     const Expr *e = work.back();

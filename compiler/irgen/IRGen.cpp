@@ -48,8 +48,7 @@ static Value asResult(FunctionEmitter &f, int tensor, Location loc) {
       linalg::GenericOp::create(b, loc, TypeRange{init.getType()}, ValueRange{value},
                                 ValueRange{init}, ArrayRef<AffineMap>{map, map}, iterators);
   OpBuilder::InsertionGuard guard(b);
-  Block *body =
-      b.createBlock(&generic.getRegion(), {}, {element, b.getF32Type()}, {loc, loc});
+  Block *body = b.createBlock(&generic.getRegion(), {}, {element, b.getF32Type()}, {loc, loc});
   Value narrow = arith::TruncFOp::create(b, loc, b.getF32Type(), body->getArgument(0));
   linalg::YieldOp::create(b, loc, ValueRange{narrow});
   return generic.getResult(0);
@@ -63,7 +62,8 @@ static void emitEntry(ModuleState &state, const Prepared &prepared, const std::s
   if (!nodes)
     throw Defect("irgen: the rewritten equations of " + name + " have no order");
   Bounds bounds(program);
-  FunctionEmitter f(state, prepared, bounds);
+  Plan plan = irgen::plan(prepared, std::move(*nodes));
+  FunctionEmitter f(state, plan, bounds);
 
   OpBuilder &b = state.builder;
   SmallVector<mlir::Type> arguments{LLVM::LLVMPointerType::get(b.getContext())};
@@ -84,8 +84,7 @@ static void emitEntry(ModuleState &state, const Prepared &prepared, const std::s
   }
   OpBuilder atStart = OpBuilder::atBlockEnd(state.module.getBody());
   auto function = func::FuncOp::create(atStart, state.location(program.span),
-                                       state.functionName(name),
-                                       b.getFunctionType(arguments, {}));
+                                       state.functionName(name), b.getFunctionType(arguments, {}));
   function->setAttr(entryAttribute, b.getUnitAttr());
   f.begin(function);
   auto argument = function.getArguments().begin();
@@ -96,7 +95,7 @@ static void emitEntry(ModuleState &state, const Prepared &prepared, const std::s
     f.tensors[t] = *argument++;
   for (int t : params)
     f.tensors[t] = *argument++;
-  f.emit(outline(prepared, *nodes), *nodes);
+  f.emit(plan.items);
   for (const Result &r : program.results) {
     Location loc = state.location(program.tensors[r.tensor].span, r.name);
     Value value = asResult(f, r.tensor, loc);

@@ -23,8 +23,7 @@ static bool inlined(const Tensor &t) {
     if (i.letter < 0)
       return false;
   bool reduces = false;
-  forEachNode(t.pieces[0].value,
-              [&](const Expr &e) { reduces |= e.kind == Expr::Kind::Reduce; });
+  forEachNode(t.pieces[0].value, [&](const Expr &e) { reduces |= e.kind == Expr::Kind::Reduce; });
   return !reduces;
 }
 

@@ -129,8 +129,8 @@ private:
     while (moved) {
       moved = false;
       for (size_t g = 0; g < groups.size(); ++g) {
-        if (done[g] || !std::all_of(needs[g].begin(), needs[g].end(),
-                                    [&](int n) { return done[n]; }))
+        if (done[g] ||
+            !std::all_of(needs[g].begin(), needs[g].end(), [&](int n) { return done[n]; }))
           continue;
         done[g] = moved = true;
         order.push_back(static_cast<int>(g));
@@ -146,19 +146,31 @@ private:
 
 } // namespace
 
-std::vector<Item> outline(const Prepared &prepared, const std::vector<ScheduleNode> &nodes) {
+Plan plan(const Prepared &prepared, std::vector<ScheduleNode> nodes) {
+  const Program &program = prepared.program;
+  Plan out{prepared, std::move(nodes), {}, {}, {}};
   std::vector<int> all;
-  for (size_t n = 0; n < nodes.size(); ++n)
+  for (size_t n = 0; n < out.nodes.size(); ++n)
     all.push_back(static_cast<int>(n));
-  return Outliner(prepared, nodes).run(all, -1);
+  out.items = Outliner(prepared, out.nodes).run(all, -1);
+  out.readers.resize(program.tensors.size());
+  for (int t : liveTensors(program))
+    forEachUse(prepared, t, [&](const Expr &e) {
+      if (e.kind == K::Read && (out.readers[e.tensor].empty() || out.readers[e.tensor].back() != t))
+        out.readers[e.tensor].push_back(t);
+    });
+  out.isResult.resize(program.tensors.size());
+  for (const Result &r : program.results)
+    out.isResult[r.tensor] = true;
+  return out;
 }
 
 namespace {
 
 class StepWriter {
 public:
-  StepWriter(const Prepared &prepared, const std::vector<ScheduleNode> &nodes)
-      : prepared_(prepared), program_(prepared.program), nodes_(nodes),
+  explicit StepWriter(const Plan &plan)
+      : plan_(plan), prepared_(plan.prepared), program_(plan.prepared.program), nodes_(plan.nodes),
         text_(
             program_, [this](int l) { return letter(l); }, [this](int t) { return tensor(t); },
             [this](const Expr &e) { return step(e.region); }) {}
@@ -170,18 +182,9 @@ public:
     for (int t : inside)
       own_.try_emplace(t, static_cast<int>(own_.size()));
     write(item);
-    // What others read of it.
-    std::set<int> wanted;
-    for (const Result &r : program_.results)
-      wanted.insert(r.tensor);
-    for (int t : liveTensors(program_))
-      if (!own_.count(t))
-        forEachUse(prepared_, t, [&](const Expr &e) {
-          if (e.kind == K::Read)
-            wanted.insert(e.tensor);
-        });
-    for (int t : inside)
-      if (wanted.count(t)) {
+    for (int t : inside) // what others read of it
+      if (plan_.isResult[t] || std::any_of(plan_.readers[t].begin(), plan_.readers[t].end(),
+                                           [&](int reader) { return !own_.count(reader); })) {
         out_.results.push_back(t);
         out_.text += "^" + std::to_string(own_[t]);
       }
@@ -284,6 +287,7 @@ private:
     return "s" + std::to_string(at->second);
   }
 
+  const Plan &plan_;
   const Prepared &prepared_;
   const Program &program_;
   const std::vector<ScheduleNode> &nodes_;
@@ -295,9 +299,6 @@ private:
 
 } // namespace
 
-StepText stepText(const Prepared &prepared, const std::vector<ScheduleNode> &nodes,
-                  const Item &item) {
-  return StepWriter(prepared, nodes).run(item);
-}
+StepText stepText(const Plan &plan, const Item &item) { return StepWriter(plan).run(item); }
 
 } // namespace qkv::irgen

@@ -14,9 +14,18 @@ struct Item {
   std::vector<Item> items;
 };
 
+/// Everything that is to be emitted for one entry, in order.
+struct Plan {
+  const Prepared &prepared;
+  std::vector<ScheduleNode> nodes;
+  std::vector<Item> items;
+  std::vector<std::vector<int>> readers; ///< of each tensor: those live that read it
+  std::vector<bool> isResult;            ///< by tensor
+};
+
 /// Groups the nodes by the steps they belong to, keeping every read behind its computation. A
 /// step that is entangled with what is outside stays apart as single nodes.
-std::vector<Item> outline(const Prepared &prepared, const std::vector<ScheduleNode> &nodes);
+Plan plan(const Prepared &prepared, std::vector<ScheduleNode> nodes);
 
 /// What a step computes, as a text equal for steps that one function can compute.
 struct StepText {
@@ -25,7 +34,6 @@ struct StepText {
   std::vector<int> steps;   ///< regions whose numbers it uses, likewise
   std::vector<int> results; ///< tensors of it that are read elsewhere
 };
-StepText stepText(const Prepared &prepared, const std::vector<ScheduleNode> &nodes,
-                  const Item &item);
+StepText stepText(const Plan &plan, const Item &item);
 
 } // namespace qkv::irgen

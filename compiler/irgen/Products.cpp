@@ -39,9 +39,8 @@ bool Splitter::plainRead(const ExprPtr &e) {
 }
 
 // The factors of a float; constants stay whole (T3: they are doubles among themselves).
-static void flatten(const ExprPtr &e, std::vector<ExprPtr> &factors,
-                    std::vector<ExprPtr> &divisors, bool &negative,
-                    const std::function<bool(const ExprPtr &)> &outer) {
+static void flatten(const ExprPtr &e, std::vector<ExprPtr> &factors, std::vector<ExprPtr> &divisors,
+                    bool &negative, const std::function<bool(const ExprPtr &)> &outer) {
   if (!e->constant && e->kind == K::Apply) {
     if (e->op == Op::Mul) {
       flatten(e->args[0], factors, divisors, negative, outer);

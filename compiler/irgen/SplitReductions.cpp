@@ -247,9 +247,9 @@ ExprPtr Splitter::rewriteRead(const ExprPtr &e) {
     check.span = e->args[i]->span ? e->args[i]->span : e->span;
     check.what = "index of " + target.label + " along " + axis.name;
     ExprPtr last = size(axis.extent + Size(check.after - 1));
-    out->args[i] = apply(Op::Max,
-                         {apply(Op::Min, {check.value, last}, check.span), integer(-check.before)},
-                         check.span);
+    out->args[i] =
+        apply(Op::Max, {apply(Op::Min, {check.value, last}, check.span), integer(-check.before)},
+              check.span);
     addCheck(std::move(check));
     out->checked[i] = false;
   }

@@ -57,8 +57,7 @@ private:
 
   // Products.cpp
   ExprPtr sum(const ExprPtr &e, const ExprPtr &body, const ExprPtr &guard, bool root);
-  ExprPtr contract(const std::vector<ExprPtr> &factors, const std::vector<int> &letters,
-                   Span span);
+  ExprPtr contract(const std::vector<ExprPtr> &factors, const std::vector<int> &letters, Span span);
   bool plainRead(const ExprPtr &e);
 
   /// Whether evaluating it takes more than a few additions and products.
@@ -87,9 +86,9 @@ private:
   std::vector<ExprPtr> conditions_; // that hold here
   int context_ = 0;                 // a number for each distinct `conditions_`
   std::map<std::pair<int, const Expr *>, int> contexts_;
-  bool inConstant_ = false;         // inside a larger constant (T3: a chain of doubles)
-  bool inTable_ = false;            // inside one that becomes a table
-  bool settled_ = false;            // inside what becomes a tensor of its own
+  bool inConstant_ = false; // inside a larger constant (T3: a chain of doubles)
+  bool inTable_ = false;    // inside one that becomes a table
+  bool settled_ = false;    // inside what becomes a tensor of its own
   std::map<std::pair<const Expr *, int>, ExprPtr> done_;
 };
 
