@@ -27,13 +27,14 @@ mlir::LogicalResult QkvDialect::verifyOperationAttribute(mlir::Operation *op,
     return mlir::success();
   }
   bool unit = name == entryAttribute;
-  if (!unit && name != descriptionAttribute && name != repeatAttribute && name != equationAttribute)
+  bool ofModule = name == descriptionAttribute || name == stageAttribute;
+  if (!unit && !ofModule && name != repeatAttribute && name != equationAttribute)
     return op->emitOpError("has an attribute that the qkv dialect does not know: ") << name;
   if (unit && !llvm::isa<mlir::UnitAttr>(attribute.getValue()))
     return op->emitOpError() << name << " must be a unit attribute";
   if (!unit && !llvm::isa<mlir::StringAttr>(attribute.getValue()))
     return op->emitOpError() << name << " must be a string";
-  if (name == descriptionAttribute && !llvm::isa<mlir::ModuleOp>(op))
+  if (ofModule && !llvm::isa<mlir::ModuleOp>(op))
     return op->emitOpError() << name << " stands on the module alone";
   return mlir::success();
 }

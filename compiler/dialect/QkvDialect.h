@@ -19,6 +19,8 @@ constexpr const char *descriptionAttribute = "qkv.description";
 constexpr const char *entryAttribute = "qkv.entry";
 constexpr const char *repeatAttribute = "qkv.repeat";
 constexpr const char *equationAttribute = "qkv.equation";
+/// The module: which stage it is, where its text was printed.
+constexpr const char *stageAttribute = "qkv.stage";
 constexpr const char *grainAttribute = "qkv.grain";
 
 } // namespace qkv

@@ -1,5 +1,6 @@
 // A model's module, its stage, its text.
 #include "compiler/native/Compilation.h"
+#include "compiler/dialect/QkvDialect.h"
 #include "compiler/irgen/IRGen.h"
 
 #include "mlir/IR/AsmState.h"
@@ -14,9 +15,6 @@
 #include <set>
 
 namespace qkv {
-
-static constexpr const char stageAttribute[] = "qkv.stage";
-static constexpr const char descriptionAttribute[] = "qkv.description";
 
 struct Compilation::Data {
   std::string cpu;
