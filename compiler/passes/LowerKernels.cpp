@@ -177,6 +177,9 @@ Value KernelEmitter::maskFrom(Value begin) {
 
 /// The value that a fill just before gives an output. Null where there is none.
 Value KernelEmitter::initial(int output) {
+  // (A fill is only gone if every element is written.)
+  if (!op_.getMatchingIndexingMap(op_.getDpsInitOperand(output)).isProjectedPermutation())
+    return {};
   Value buffer = op_.getDpsInitOperand(output)->get();
   for (Operation *before = op_->getPrevNode(); before; before = before->getPrevNode()) {
     auto fill = dyn_cast<linalg::GenericOp>(before);

@@ -23,7 +23,6 @@ void describeX86(const llvm::StringSet<> &has, TargetDescription &target) {
       has.contains("avx512dq")) {
     target.lanes = 16;
     target.registers = 32;
-    target.masks = target.gathers = true;
   } else if (has.contains("avx2")) {
     target.lanes = 8;
   }

@@ -13,8 +13,6 @@ struct TargetDescription {
   int lanes = 4;        ///< f32 in a vector register
   int registers = 16;   ///< vector registers
   bool fma = false;     ///< fused multiply-add; without it an fma is a call, never emitted
-  bool masks = false;   ///< masked loads and stores are single instructions
-  bool gathers = false; ///< a gather is worth one instruction
   long l1 = 32 << 10;   ///< data cache, bytes
   long l2 = 256 << 10;  ///< bytes, of one core
 
