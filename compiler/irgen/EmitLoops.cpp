@@ -130,30 +130,35 @@ private:
     return out;
   }
 
-  /// Whether all that `reader` reads of a tensor is at its own position.
-  bool readsHere(int reader, int tensor) {
+  /// Whether all that `reader` reads of a tensor is at its own position, within its range.
+  bool readsHere(int reader, int tensor, const std::pair<Size, Size> &range) {
     const Tensor &t = f_.program.tensors[reader];
+    int axis = axis_.at(reader);
     bool here = true;
-    auto visit = [&](const ExprPtr &root, const Piece &piece) {
+    auto visit = [&](const ExprPtr &root, int piece) {
       if (root)
         forEachNode(root, [&](const Expr &e) {
           if (e.kind != Expr::Kind::Read || e.tensor != tensor)
             return;
           const ExprPtr &index = e.args[axis_.at(tensor)];
           here = here && index->kind == Expr::Kind::Letter &&
-                 index->letter == piece.indices[axis_.at(reader)].letter;
+                 index->letter == t.pieces[piece].indices[axis].letter;
+          if (here) {
+            PieceRange own = f_.bounds.range(reader, piece, axis);
+            here = own.base == range.first && own.extent == range.second;
+          }
         });
     };
-    for (const Piece &p : t.pieces) {
-      visit(p.value, p);
-      visit(p.guard, p);
+    for (size_t p = 0; p < t.pieces.size(); ++p) {
+      visit(t.pieces[p].value, static_cast<int>(p));
+      visit(t.pieces[p].guard, static_cast<int>(p));
     }
     auto checks = f_.prepared.checks.find(reader);
     if (checks != f_.prepared.checks.end())
       for (const Check &c : checks->second) {
-        visit(c.value, t.pieces[c.piece]);
+        visit(c.value, c.piece);
         for (auto &condition : c.conditions)
-          visit(condition, t.pieces[c.piece]);
+          visit(condition, c.piece);
       }
     return here;
   }
@@ -161,23 +166,25 @@ private:
   /// Tensors that are read in this loop alone, at the position where they were computed.
   void findLocal() {
     std::map<int, std::pair<Size, Size>> ranges;
+    std::set<int> leaves;
     for (const ScheduleNode &child : loop_.children)
-      if (child.tensor >= 0)
+      if (child.tensor >= 0) {
+        leaves.insert(child.tensor);
         if (auto range = onlyRange(child.tensor, axis_.at(child.tensor))) {
           ranges.emplace(child.tensor, *range);
           local_.insert(child.tensor);
         }
+      }
     for (auto &[tensor, axis] : loop_.axes) // those of a loop around are carried by it
       if (f_.tensors.count(tensor))
         local_.erase(tensor);
     std::set<int> candidates = local_;
     for (int tensor : candidates)
       if (f_.plan.isResult[tensor] ||
-          !std::all_of(f_.plan.readers[tensor].begin(), f_.plan.readers[tensor].end(),
-                       [&](int reader) {
-                         return ranges.count(reader) && ranges.at(reader) == ranges.at(tensor) &&
-                                readsHere(reader, tensor);
-                       }))
+          !std::all_of(
+              f_.plan.readers[tensor].begin(), f_.plan.readers[tensor].end(), [&](int reader) {
+                return leaves.count(reader) && readsHere(reader, tensor, ranges.at(tensor));
+              }))
         local_.erase(tensor);
     for (int tensor : local_)
       f_.local[tensor].insert(axis_.at(tensor));

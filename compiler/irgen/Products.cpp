@@ -98,11 +98,11 @@ ExprPtr Splitter::sum(const ExprPtr &e, const ExprPtr &body, const ExprPtr &guar
       if (!plainRead(f) && !f->constant && nominal(scope) >= 4 * nominal(free_.of(f)))
         f = under(guard, [&] { return extract(f, "factor"); });
   if (!guard && factors.size() > 1 && factors.size() <= 8) {
-    result = contract(factors, e->letters, e->span);
+    result = contract(factors, e->letters, e->span, body->span);
   } else {
     ExprPtr product = factors[0];
     for (size_t i = 1; i < factors.size(); ++i)
-      product = apply(Op::Mul, {product, factors[i]}, e->span);
+      product = apply(Op::Mul, {product, factors[i]}, body->span);
     result = reduce(Reduction::Sum, e->letters, product, guard, e->span);
   }
   bool bare = front.empty() && divisors.empty() && !negative;
@@ -118,7 +118,7 @@ ExprPtr Splitter::sum(const ExprPtr &e, const ExprPtr &body, const ExprPtr &guar
 // factor outside of S has: min over S = A + B of cost(A) + cost(B) + the joint range of what is
 // left of A and B. Against it: one loop over everything.
 ExprPtr Splitter::contract(const std::vector<ExprPtr> &factors, const std::vector<int> &letters,
-                           Span span) {
+                           Span span, Span bodySpan) {
   size_t count = factors.size(), sets = size_t(1) << count;
   std::set<int> summed(letters.begin(), letters.end());
   auto joint = [&](size_t set) {
@@ -173,7 +173,7 @@ ExprPtr Splitter::contract(const std::vector<ExprPtr> &factors, const std::vecto
   if (cost[sets - 1] * 1.25 >= direct) {
     ExprPtr product = factors[0];
     for (size_t i = 1; i < count; ++i)
-      product = apply(Op::Mul, {product, factors[i]}, span);
+      product = apply(Op::Mul, {product, factors[i]}, bodySpan);
     return reduce(Reduction::Sum, letters, product, nullptr, span);
   }
   std::function<ExprPtr(size_t)> make = [&](size_t set) -> ExprPtr {
@@ -186,7 +186,7 @@ ExprPtr Splitter::contract(const std::vector<ExprPtr> &factors, const std::vecto
       before = joint(set);
     } else {
       size_t a = split[set], b = set & ~a;
-      body = apply(Op::Mul, {make(a), make(b)}, span);
+      body = apply(Op::Mul, {make(b), make(a)}, bodySpan); // (a has the last of them)
       before = left(a);
       std::set<int> more = left(b);
       before.insert(more.begin(), more.end());

@@ -1,0 +1,14 @@
+# Models whose graph stage is looked at (%dump prints it), and modules for the dialect (%opt).
+import os
+
+import lit.formats
+
+config.name = "qkv-irgen"
+config.test_format = lit.formats.ShTest(True)
+config.suffixes = [".mlir", ".qkv"]
+config.excludes = ["models"]
+config.test_source_root = os.path.dirname(__file__)
+config.environment["PATH"] = os.pathsep.join(
+    [config.qkv_tools, config.llvm_tools, os.environ["PATH"]])
+config.substitutions.append(("%opt", "qkv-opt"))
+config.substitutions.append(("%dump", "irgen-dump"))
