@@ -57,7 +57,8 @@ private:
 
   // Products.cpp
   ExprPtr sum(const ExprPtr &e, const ExprPtr &body, const ExprPtr &guard, bool root);
-  ExprPtr contract(const std::vector<ExprPtr> &factors, const std::vector<int> &letters, Span span);
+  ExprPtr contract(const std::vector<ExprPtr> &factors, const std::vector<int> &letters, Span span,
+                   Span bodySpan);
   bool plainRead(const ExprPtr &e);
 
   /// Whether evaluating it takes more than a few additions and products.
