@@ -65,7 +65,13 @@ std::unique_ptr<ModelFile> openModel(const ModelOptions &options, bool dumps, in
     fail(options.command, error);
     return nullptr;
   }
-  if (dumps && isDump(options, file->source->text())) {
+  bool dump = isDump(options, file->source->text());
+  if (dump && !dumps) {
+    fail(options.command,
+         options.file + ": this is a dump of a stage; a model file is needed here");
+    return nullptr;
+  }
+  if (dump) {
     file->dump = file->source->text();
     code = 0;
     return file;
