@@ -13,7 +13,7 @@ const std::string root = QKV_SOURCE;
 
 std::vector<std::string> models() {
   std::vector<std::string> files;
-  for (const char *folder : {"/examples", "/tests/run/models", "/tests/reference/nn"})
+  for (const char *folder : {"/examples", "/tests/sema/idioms", "/tests/reference/nn"})
     for (const std::string &file : filesIn(root + folder, ".qkv"))
       files.push_back(file.substr(root.size() + 1));
   return files;
