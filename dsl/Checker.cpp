@@ -9,6 +9,8 @@
 #include "dsl/Schedule.h"
 
 #include <algorithm>
+#include <functional>
+#include <set>
 
 namespace qkv {
 namespace sema {
@@ -352,6 +354,49 @@ bool Elaborator::model(FileScope &file, const ast::Definition &definition, Progr
   return true;
 }
 
+/// C1: a size of the file that this model uses nowhere is bound by nothing, and is none of its own.
+static void dropUnusedSizes(Program &program) {
+  std::set<int> used;
+  std::function<void(const Size &)> use = [&](const Size &size) {
+    for (auto &[monomial, coefficient] : size.terms())
+      for (int atom : monomial)
+        if (used.insert(atom).second && program.atoms[atom].lhs) {
+          use(*program.atoms[atom].lhs);
+          use(*program.atoms[atom].rhs);
+        }
+  };
+  std::set<const Expr *> seen;
+  // Long sums are deep trees: no recursion.
+  auto visit = [&](const Expr *root) {
+    std::vector<const Expr *> open{root};
+    while (!open.empty()) {
+      const Expr *e = open.back();
+      open.pop_back();
+      if (!e || !seen.insert(e).second)
+        continue;
+      if (e->kind == Expr::Kind::Size)
+        use(e->size);
+      for (auto &argument : e->args)
+        open.push_back(argument.get());
+    }
+  };
+  for (auto &letter : program.letters)
+    use(letter.extent);
+  for (auto &tensor : program.tensors) {
+    for (auto &axis : tensor.axes)
+      use(axis.extent);
+    for (auto &piece : tensor.pieces) {
+      for (auto &index : piece.indices)
+        use(index.position);
+      visit(piece.value.get());
+      visit(piece.guard.get());
+    }
+  }
+  std::erase_if(program.dynamicSizes, [&](int atom) { return !used.count(atom); });
+  if (program.stream >= 0 && !used.count(program.stream))
+    program.stream = -1;
+}
+
 } // namespace sema
 
 std::vector<std::string> modelNames(const Source &source) {
@@ -458,6 +503,10 @@ std::unique_ptr<Program> check(const Source &source, Sources &sources, const Che
   sema::trimLifted(*program);
   if (!sema::inferTypes(*program, diagnostics))
     return nullptr;
+  if (program->generatorInput >= 0 &&
+      program->tensors[program->results[0].tensor].type != Type::Float)
+    program->generatorInput = program->generatorSource = -1;
+  sema::dropUnusedSizes(*program);
   sema::checkRanges(*program, diagnostics);
   std::vector<int> all;
   for (size_t i = 0; i < program->tensors.size(); ++i)
