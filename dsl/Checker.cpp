@@ -409,6 +409,39 @@ std::vector<std::string> modelNames(const Source &source) {
   return out;
 }
 
+// A piece whose every position has an equation of its own (P1) says nothing.
+static void dropEmptyPieces(Program &program) {
+  auto empty = [&](const Tensor &t, const Piece &p) {
+    for (size_t axis = 0; axis < p.indices.size(); ++axis) {
+      if (p.indices[axis].letter < 0)
+        continue;
+      auto extent = program.letters[p.indices[axis].letter].extent.constant();
+      if (!extent)
+        continue;
+      std::set<int64_t> taken;
+      for (const Piece &o : t.pieces) {
+        if (&o == &p || o.indices[axis].letter >= 0)
+          continue;
+        bool covers = true;
+        for (size_t i = 0; i < p.indices.size(); ++i)
+          if (i != axis && o.indices[i].letter < 0 &&
+              !(p.indices[i].letter < 0 && o.indices[i].position == p.indices[i].position))
+            covers = false;
+        auto at = o.indices[axis].position.constant();
+        if (covers && at && *at >= 0 && *at < *extent)
+          taken.insert(*at);
+      }
+      if (!taken.empty() && static_cast<int64_t>(taken.size()) >= *extent)
+        return true;
+    }
+    return false;
+  };
+  for (Tensor &t : program.tensors)
+    for (size_t i = t.pieces.size(); i-- > 0;)
+      if (empty(t, t.pieces[i]))
+        t.pieces.erase(t.pieces.begin() + i);
+}
+
 std::unique_ptr<Program> check(const Source &source, Sources &sources, const CheckOptions &options,
                                Diagnostics &diagnostics) {
   sema::Elaborator elaborator(sources, options, diagnostics);
@@ -507,6 +540,7 @@ std::unique_ptr<Program> check(const Source &source, Sources &sources, const Che
       program->tensors[program->results[0].tensor].type != Type::Float)
     program->generatorInput = program->generatorSource = -1;
   sema::dropUnusedSizes(*program);
+  dropEmptyPieces(*program);
   sema::checkRanges(*program, diagnostics);
   std::vector<int> all;
   for (size_t i = 0; i < program->tensors.size(); ++i)

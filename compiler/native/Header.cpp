@@ -60,7 +60,8 @@ private:
 std::string extentInC(const std::string &text, const Description &d) {
   static const char *const operators[] = {" + ", " - ", "*", "/", "%"};
   std::vector<std::string> stack;
-  for (const Extent::Step &step : Extent::parse(text, d.sizes.size())->steps()) {
+  const auto extent = Extent::parse(text, d.sizes.size());
+  for (const Extent::Step &step : extent->steps()) {
     using Kind = Extent::Step::Kind;
     if (step.kind == Kind::Number) {
       stack.push_back(std::to_string(step.number));

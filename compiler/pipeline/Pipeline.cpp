@@ -80,8 +80,10 @@ constexpr Step steps[] = {
     {Stage::Llvm, "convert-scf-to-cf,expand-strided-metadata,lower-affine",
      "views become sizes and strides, the affine maps among them arithmetic"},
     {Stage::Llvm,
-     "convert-vector-to-llvm,convert-math-to-llvm,convert-math-to-libm,convert-ub-to-llvm",
-     "what LLVM has an intrinsic for takes it; libm has the rest"},
+     "convert-vector-to-llvm,convert-math-to-llvm,convert-math-to-libm,convert-vector-to-llvm,"
+     "convert-ub-to-llvm",
+     "what LLVM has an intrinsic for takes it; libm has the rest, lane by lane, which takes "
+     "vectors apart once more"},
     {Stage::Llvm,
      "finalize-memref-to-llvm{use-generic-functions=true},convert-arith-to-llvm,"
      "convert-index-to-llvm,convert-cf-to-llvm,convert-func-to-llvm,reconcile-unrealized-casts",
