@@ -80,6 +80,10 @@ std::unique_ptr<Compilation> Compilation::begin(const Program &program, const st
     error = "the graph stage cannot be made of the equations\n" + said;
     return nullptr;
   }
+  // The file that debug information is of.
+  if (llvm::isa<mlir::UnknownLoc>(data->module->getLoc()) && program.span)
+    data->module->getOperation()->setLoc(
+        mlir::FileLineColLoc::get(data->context.get(), program.span.source->path(), 1, 1));
   return std::unique_ptr<Compilation>(new Compilation(std::move(data)));
 }
 

@@ -35,7 +35,7 @@ inline const char *const counterModel = R"(size T = stream(max: 12), V = 128
 index i < T, v < V
 
 model counter(tokens[i] : token) -> logits[i,v] {
-  logits[i,v] = if v == (tokens[i] + 1) % V then 1 else 0
+  logits[i,v] = if v == (tokens[i] + 1) % V then 1.0 else 0.0
 }
 )";
 

@@ -72,7 +72,7 @@ std::string assembly(NativeModule &native, const Options &options, std::string &
   if (!machine || !addEntries(native, error))
     return "";
   aimAt(*native.module, *machine);
-  addModel(native, neededFeatures(*machine));
+  addMain(native, addModel(native, neededFeatures(*machine)));
   aimAt(*native.module, *machine);
   optimize(*native.module, *machine, Effort::Full);
   return generateCode(*native.module, *machine, CodeFile::Assembly, error);
