@@ -99,12 +99,13 @@ TEST(Description, listsWhatIsRead) {
   ASSERT_TRUE(checked->program) << checked->diagnostics;
   Description d = describe(*checked->program, usedParams(*checked->program));
   ASSERT_EQ(d.params.size(), 2u);
-  EXPECT_EQ(d.params[0].name, "b");
-  EXPECT_EQ(d.params[0].fallback, 1);
-  EXPECT_EQ(d.params[0].fallbackParam, 1);
-  EXPECT_EQ(d.params[1].name, "c");
-  EXPECT_EQ(d.params[0].line, 4);
-  EXPECT_EQ(d.params[0].column, 24);
+  // A fallback stands before what falls back on it.
+  EXPECT_EQ(d.params[0].name, "c");
+  EXPECT_EQ(d.params[1].name, "b");
+  EXPECT_EQ(d.params[1].fallback, 1);
+  EXPECT_EQ(d.params[1].fallbackParam, 0);
+  EXPECT_EQ(d.params[1].line, 4);
+  EXPECT_EQ(d.params[1].column, 24);
 }
 
 TEST(ModelInMemory, isTheDescription) {
