@@ -61,11 +61,11 @@ struct Expr {
   int64_t integer = 0;
   double number = 0;
   bool boolean = false;
-  Name name;                       ///< Name, Access, Call, Extent; String and Config: the text
-  std::string op;                  ///< Unary, Reduction
-  Span opSpan;                     ///< Unary, Reduction: where `op` stands
-  std::vector<std::string> ops;    ///< Binary, Compare: ops[i] stands before children[i + 1]
-  std::vector<Span> opSpans;       ///< Binary, Compare: where each of `ops` stands
+  Name name;                    ///< Name, Access, Call, Extent; String and Config: the text
+  std::string op;               ///< Unary, Reduction
+  Span opSpan;                  ///< Unary, Reduction: where `op` stands
+  std::vector<std::string> ops; ///< Binary, Compare: ops[i] stands before children[i + 1]
+  std::vector<Span> opSpans;    ///< Binary, Compare: where each of `ops` stands
   std::vector<ExprPtr> children;
   std::vector<Name> letters;       ///< Reduction
   std::vector<Argument> arguments; ///< Call
@@ -124,8 +124,8 @@ struct Formal {
   Name name;
   std::vector<Name> letters; ///< Tensor
   bool indexed = false;
-  std::optional<Name> type;  ///< Tensor of a model: float int bool token
-  ExprPtr fallback;          ///< Size, Const: the default, or null
+  std::optional<Name> type; ///< Tensor of a model: float int bool token
+  ExprPtr fallback;         ///< Size, Const: the default, or null
   Span span;
 };
 

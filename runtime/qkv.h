@@ -66,11 +66,11 @@ typedef struct qkv_param {
   const char *name; /* of the program, unique: "layer.3.attn.Wq" */
   int32_t rank;
   int32_t name_count;
-  const int64_t *shape;       /* an extent for each letter */
-  const char *const *names;   /* in the checkpoint: one for each setting of the stacked letters */
-  const int32_t *stacked;     /* axes that are inside the name */
+  const int64_t *shape;     /* an extent for each letter */
+  const char *const *names; /* in the checkpoint: one for each setting of the stacked letters */
+  const int32_t *stacked;   /* axes that are inside the name */
   int32_t stacked_count;
-  int32_t fallback;           /* 0 none, 1 another parameter, 2 a number */
+  int32_t fallback; /* 0 none, 1 another parameter, 2 a number */
   int32_t fallback_param;
   int32_t line, column, length; /* of its declaration */
   double fallback_number;

@@ -154,6 +154,11 @@ std::string lastEntryName(const Description &description) {
 }
 
 bool addEntries(NativeModule &native, std::string &error) {
+  // The entries have no place in the model, and what is inlined into such a function loses
+  // its lines. Functions are coarse: a call costs nothing beside a body.
+  for (llvm::Function &function : *native.module)
+    if (function.getSubprogram())
+      function.addFnAttr(llvm::Attribute::NoInline);
   const Description &description = native.description;
   auto find = [&](const std::string &name, size_t results) -> llvm::Function * {
     llvm::Function *function = native.module->getFunction("_mlir_ciface_" + name);

@@ -71,9 +71,9 @@ bool agrees(const std::string &file, const std::string &model, Sources &sources,
       Comparison c = compare(oracle.values[r], got.results[r]);
       if (!c.same)
         ok = fail("sizes" + sizes + ": " + program->results[r].name +
-                  indexText(oracle.values[r].exact.shape, c.at) + " is " +
-                  std::to_string(c.got) + ", expected " + std::to_string(c.expected) +
-                  ", error " + std::to_string(c.error) + " bound " + std::to_string(c.bound));
+                  indexText(oracle.values[r].exact.shape, c.at) + " is " + std::to_string(c.got) +
+                  ", expected " + std::to_string(c.expected) + ", error " +
+                  std::to_string(c.error) + " bound " + std::to_string(c.bound));
     }
     if (program->generatorInput >= 0) {
       Computed last = computeLast(jit->model(), *program, trial);

@@ -30,9 +30,8 @@ TEST_F(Debug, addr2lineNamesModelLines) {
   if (shell("command -v addr2line && command -v objdump").code != 0)
     GTEST_SKIP() << "no addr2line here";
   // Every address of the model's code; the lines it comes from.
-  Ran ran =
-      shell("objdump -d --no-show-raw-insn attn | sed -n 's/^ *\\([0-9a-f]*\\):.*/\\1/p' | "
-            "addr2line -e attn | sort -u");
+  Ran ran = shell("objdump -d --no-show-raw-insn attn | sed -n 's/^ *\\([0-9a-f]*\\):.*/\\1/p' | "
+                  "addr2line -e attn | sort -u");
   ASSERT_EQ(ran.code, 0) << ran.err;
   for (int line : {5, 6, 7, 12, 13})
     EXPECT_NE(ran.out.find("attention.qkv:" + std::to_string(line)), std::string::npos)

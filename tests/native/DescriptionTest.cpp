@@ -105,7 +105,7 @@ TEST(Description, listsWhatIsRead) {
   EXPECT_EQ(d.params[1].fallback, 1);
   EXPECT_EQ(d.params[1].fallbackParam, 0);
   EXPECT_EQ(d.params[1].line, 4);
-  EXPECT_EQ(d.params[1].column, 24);
+  EXPECT_EQ(d.params[1].column, 21);
 }
 
 TEST(ModelInMemory, isTheDescription) {

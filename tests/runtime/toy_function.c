@@ -50,9 +50,29 @@ static void entry(qkv_context *context, const int64_t *s, void *const *in, void 
   qkv_parallel_for(context, s[0], 1, rows, &r);
 }
 
-const qkv_model toy_function = {
-    sizeof(qkv_model), QKV_ABI, 0,      "toy",   "toy.qkv", TOY_CPU, 1, 2, 1, 2, 1, -1, -1, 0,
-    sizes,             inputs,  results, params, sites,     shapes,  entry, 0, 0};
+const qkv_model toy_function = {sizeof(qkv_model),
+                                QKV_ABI,
+                                0,
+                                "toy",
+                                "toy.qkv",
+                                TOY_CPU,
+                                1,
+                                2,
+                                1,
+                                2,
+                                1,
+                                -1,
+                                -1,
+                                0,
+                                sizes,
+                                inputs,
+                                results,
+                                params,
+                                sites,
+                                shapes,
+                                entry,
+                                0,
+                                0};
 
 #ifdef TOY_MAIN
 int main(int argc, char **argv) { return qkv_main(&toy_function, argc, argv); }

@@ -73,10 +73,32 @@ const qkv_model toy_generator = {sizeof(qkv_model),
                                  "echo.qkv",
                                  "",
 #ifdef TOY_DECODER
-                                 1, 1, 1, 0, 1, 0, -1, 0,
+                                 1,
+                                 1,
+                                 1,
+                                 0,
+                                 1,
+                                 0,
+                                 -1,
+                                 0,
 #else
-                                 2, 2, 1, 0, 1, 0, 1, 0,
+                                 2,
+                                 2,
+                                 1,
+                                 0,
+                                 1,
+                                 0,
+                                 1,
+                                 0,
 #endif
-                                 sizes, inputs, results, 0, sites, shapes, entry, entryLast, 0};
+                                 sizes,
+                                 inputs,
+                                 results,
+                                 0,
+                                 sites,
+                                 shapes,
+                                 entry,
+                                 entryLast,
+                                 0};
 
 int main(int argc, char **argv) { return qkv_main(&toy_generator, argc, argv); }
