@@ -44,13 +44,13 @@ TEST_F(Debug, gdbStopsAtModelLines) {
     GTEST_SKIP() << "no gdb here";
   // (Inside a container a debugger may not be allowed to switch address randomisation off.)
   Ran ran = shell("gdb -q -nx -batch -ex 'set startup-with-shell off' -ex 'set "
-                  "disable-randomization off' -ex 'break attention.qkv:5' -ex run -ex 'info line' "
+                  "disable-randomization off' -ex 'break attention.qkv:6' -ex run -ex 'info line' "
                   "-ex 'info source' -ex backtrace --args ./attn --weights w.safetensors --input "
                   "in.safetensors --output out.safetensors --threads 1");
   if (ran.err.find("ptrace") != std::string::npos)
     GTEST_SKIP() << "gdb may not trace here: " << ran.err;
-  EXPECT_NE(ran.out.find("attention.qkv:5"), std::string::npos) << ran.out << ran.err;
-  EXPECT_NE(ran.out.find("score[i,j] = sum[d]"), std::string::npos) << ran.out << ran.err;
+  EXPECT_NE(ran.out.find("attention.qkv:6"), std::string::npos) << ran.out << ran.err;
+  EXPECT_NE(ran.out.find("alpha[i,j] = softmax[j]"), std::string::npos) << ran.out << ran.err;
 }
 
 TEST_F(Debug, stripLeavesNoLines) {
