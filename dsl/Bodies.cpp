@@ -5,6 +5,7 @@
 #include "dsl/Elaborator.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace qkv::sema {
 namespace {
@@ -234,11 +235,18 @@ void Elaborator::declareScope(Scope &scope) {
     if (!count)
       continue;
     auto number = count->constant();
-    if (!number || *number < 0 || *number > 100000) {
+    if (!number || *number < 0) {
       error(s.repeat->count->span,
             "the count of a repeat is an integer known at compile time, "
             "at least 0",
             "F5");
+      continue;
+    }
+    if (*number > static_cast<int64_t>(maxSteps) || program_->regions.size() + *number > maxSteps) {
+      if (!std::exchange(tooDeep_, true))
+        error(s.repeat->count->span,
+              "the repeats of this model have more than " + std::to_string(maxSteps) + " steps",
+              "F5");
       continue;
     }
     // Names that the steps hand on: whole targets that exist where the repeat stands.
@@ -317,6 +325,8 @@ Variable *Elaborator::find(Scope *scope, const std::string &name, int order) {
 
 std::vector<std::string> Elaborator::namesIn(Scope *scope) {
   std::vector<std::string> out;
+  if (diagnostics_.errorCount() > maxErrors)
+    return out;
   for (Scope *s = scope; s; s = s->parent) {
     for (auto &[n, v] : s->variables)
       out.push_back(n);
@@ -341,6 +351,26 @@ std::vector<std::string> Elaborator::namesIn(Scope *scope) {
   return out;
 }
 
+// Whole tensors in the order of the text, so that a long chain of rebindings is no deep one.
+void Elaborator::resolveInOrder(Scope &scope) {
+  std::vector<Variable *> whole;
+  for (auto &[name, versions] : scope.variables)
+    for (Variable *v : versions)
+      if (v->kind == Variable::Kind::Whole)
+        whole.push_back(v);
+  std::stable_sort(whole.begin(), whole.end(),
+                   [](Variable *a, Variable *b) { return a->order < b->order; });
+  size_t next = 0;
+  for (size_t i = 0; i < scope.statements->size(); ++i) {
+    auto steps = scope.steps.find(&(*scope.statements)[i]);
+    if (steps != scope.steps.end())
+      for (Scope *step : steps->second)
+        resolveInOrder(*step);
+    for (; next < whole.size() && whole[next]->order == static_cast<int>(i); ++next)
+      resolve(*whole[next]);
+  }
+}
+
 void Elaborator::elaborateScope(Scope &scope) {
   using K = ast::Statement::Kind;
   // Declarations that nothing uses are checked as well.
@@ -359,6 +389,8 @@ void Elaborator::elaborateScope(Scope &scope) {
   std::stable_sort(all.begin(), all.end(),
                    [](Variable *a, Variable *b) { return a->order < b->order; });
   for (Variable *v : all) {
+    if (diagnostics_.errorCount() > maxErrors || tooDeep_)
+      return;
     if (v->kind == Variable::Kind::Param)
       continue; // a parameter nothing reads is not looked for
     const View *view = resolve(*v);

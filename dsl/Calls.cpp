@@ -6,6 +6,7 @@
 #include "dsl/Elaborator.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace qkv::sema {
 
@@ -39,26 +40,6 @@ bool Elaborator::elementwise(const ast::Definition &d) {
       return false;
   return std::any_of(d.formals.begin(), d.formals.end(),
                      [](auto &f) { return f.kind == ast::Formal::Kind::Tensor; });
-}
-
-void Elaborator::freeLetters(const ExprPtr &root, std::set<int> &out) {
-  std::set<const Expr *> seen;
-  std::set<int> used, bound;
-  std::vector<const Expr *> work{root.get()};
-  while (!work.empty()) {
-    const Expr *e = work.back();
-    work.pop_back();
-    if (!e || !seen.insert(e).second)
-      continue;
-    if (e->kind == Expr::Kind::Letter)
-      used.insert(e->letter);
-    bound.insert(e->letters.begin(), e->letters.end());
-    for (auto &a : e->args)
-      work.push_back(a.get());
-  }
-  for (int l : used)
-    if (!bound.count(l))
-      out.insert(l);
 }
 
 std::optional<View> Elaborator::argumentView(const ast::Expr &e, Env &env,
@@ -365,10 +346,14 @@ std::optional<std::vector<View>> Elaborator::instantiate(const ast::Expr &e, Fun
                                                          const std::vector<View> &tensors,
                                                          Env &env) {
   Body &caller = *env.scope->body;
-  if (bodies_.size() > 2000000) {
-    error(e.span, "this model makes more than two million calls");
+  if (bodies_.size() > maxCalls) {
+    if (!std::exchange(tooDeep_, true))
+      error(e.span, "this model makes more than " + std::to_string(maxCalls) + " calls", "F1");
     return std::nullopt;
   }
+  Level level(*this, e.span);
+  if (!level)
+    return std::nullopt;
   Body *body = makeBody(*f.file, *f.definition, &caller);
   body->prefix = caller.prefix;
   body->path = caller.path + f.definition->name.text + ".";
@@ -385,9 +370,9 @@ std::optional<std::vector<View>> Elaborator::instantiate(const ast::Expr &e, Fun
   std::set<int> letters;
   for (auto &v : tensors) {
     if (v.scalar)
-      freeLetters(v.scalar, letters);
+      letters.merge(std::set<int>(*freeLetters(v.scalar)));
     for (auto &i : v.leading)
-      freeLetters(i, letters);
+      letters.merge(std::set<int>(*freeLetters(i)));
   }
   for (int l : env.bound)
     if (letters.count(l) &&
@@ -396,9 +381,8 @@ std::optional<std::vector<View>> Elaborator::instantiate(const ast::Expr &e, Fun
   // Only elements for which the guards around the call hold are needed. A guard that needs
   // another letter too cannot be said here.
   for (auto &g : env.guards) {
-    std::set<int> need;
-    freeLetters(g, need);
-    if (std::all_of(need.begin(), need.end(), [&](int l) { return letters.count(l) > 0; }))
+    auto need = freeLetters(g);
+    if (std::includes(letters.begin(), letters.end(), need->begin(), need->end()))
       body->guards.push_back(g);
   }
   bool ok = true;
@@ -424,6 +408,7 @@ std::optional<std::vector<View>> Elaborator::instantiate(const ast::Expr &e, Fun
 std::optional<std::vector<View>> Elaborator::results(Body &body, Span at) {
   std::vector<View> out;
   bool ok = true;
+  resolveInOrder(*body.root);
   for (auto &r : body.definition->results) {
     Variable *v = find(body.root, r.name.text, 1 << 30);
     if (!v) {
@@ -538,7 +523,7 @@ bool Elaborator::checkWholeReads() {
 }
 
 void Elaborator::drain() {
-  while (!work_.empty()) {
+  while (!work_.empty() && diagnostics_.errorCount() <= maxErrors && !tooDeep_) {
     Scope *s = work_.front();
     work_.pop_front();
     elaborateScope(*s);

@@ -72,8 +72,10 @@ FileScope *Elaborator::load(const Source &source) {
         used = sources_.add(name, text);
       }
     if (!used) {
-      error(u.span, "there is no " + u.name.text + ".qkv beside this file, and no " + u.name.text +
-                        " in the standard library");
+      error(u.span, path == source.path()
+                        ? "a file does not use itself"
+                        : "there is no " + u.name.text + ".qkv beside this file, and no " +
+                              u.name.text + " in the standard library");
       continue;
     }
     f->uses.push_back(load(*used));

@@ -201,6 +201,36 @@ std::optional<Size> Elaborator::sizeOf(const ast::Expr &e, Scope *scope, FileSco
 }
 
 std::optional<Constant> Elaborator::constant(const ast::Expr &e, Scope *scope, FileScope &file) {
+  Level level(*this, e.span);
+  return level ? constantOf(e, scope, file) : std::nullopt;
+}
+
+// x op y for op of + - *, if it fits into 64 bits whatever the sizes are.
+std::optional<Constant> Elaborator::combined(char op, const Size &x, const Size &y, Span at) {
+  auto cx = x.constant(), cy = y.constant();
+  bool fits;
+  if (cx && cy) {
+    int64_t r;
+    fits = !(op == '+'   ? __builtin_add_overflow(*cx, *cy, &r)
+             : op == '-' ? __builtin_sub_overflow(*cx, *cy, &r)
+                         : __builtin_mul_overflow(*cx, *cy, &r));
+  } else {
+    double mx = x.magnitude(program_->atoms), my = y.magnitude(program_->atoms);
+    fits = (op == '*' ? mx * my : mx + my) < 9e18;
+  }
+  if (!fits) {
+    error(at, "this size may be more than 64 bits hold");
+    return std::nullopt;
+  }
+  if (op == '*' ? x.terms().size() * y.terms().size() > 1000 || x.degree() + y.degree() > 16
+                : x.terms().size() + y.terms().size() > 1000) {
+    error(at, "this size is a sum of too many products of sizes");
+    return std::nullopt;
+  }
+  return ofSize(op == '+' ? x + y : op == '-' ? x - y : x * y);
+}
+
+std::optional<Constant> Elaborator::constantOf(const ast::Expr &e, Scope *scope, FileScope &file) {
   using K = ast::Expr::Kind;
   auto child = [&](size_t i) { return constant(*e.children[i], scope, file); };
   auto notKnown = [&](const std::string &what) -> std::optional<Constant> {
@@ -269,7 +299,7 @@ std::optional<Constant> Elaborator::constant(const ast::Expr &e, Scope *scope, F
       return ofBool(!a->boolean);
     }
     if (a->kind == Constant::Kind::Int)
-      return ofSize(-a->size);
+      return combined('-', Size(0), a->size, e.span);
     if (a->kind == Constant::Kind::Float)
       return ofNumber(-a->number);
     error(e.span, "bools are no numbers", "T1");
@@ -299,12 +329,8 @@ std::optional<Constant> Elaborator::constant(const ast::Expr &e, Scope *scope, F
       bool ints = acc->kind == Constant::Kind::Int && b->kind == Constant::Kind::Int;
       if (ints && op != "^") {
         const Size &x = acc->size, &y = b->size;
-        if (op == "+")
-          acc = ofSize(x + y);
-        else if (op == "-")
-          acc = ofSize(x - y);
-        else if (op == "*")
-          acc = ofSize(x * y);
+        if (op.size() == 1 && (op[0] == '+' || op[0] == '-' || op[0] == '*'))
+          acc = combined(op[0], Size(x), Size(y), e.span);
         else if (y == Size(0)) {
           error(e.span, "a division by zero", "T2");
           return std::nullopt;
@@ -416,8 +442,9 @@ std::optional<Constant> Elaborator::constant(const ast::Expr &e, Scope *scope, F
     if (args.size() == 1) {
       if (f == "abs" && args[0].kind == Constant::Kind::Int) {
         auto v = args[0].size.constant();
-        return v ? std::optional(ofSize(Size(*v < 0 ? -*v : *v)))
-                 : notKnown("abs of a dynamic size");
+        if (!v)
+          return notKnown("abs of a dynamic size");
+        return *v < 0 ? combined('-', Size(0), args[0].size, e.span) : ofSize(args[0].size);
       }
       bool rounding = f == "floor" || f == "ceil" || f == "round";
       if (rounding && args[0].kind == Constant::Kind::Int)

@@ -20,9 +20,19 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace qkv::sema {
+
+/// G9: how many operations may stand below one, in an expression with its calls written out.
+constexpr size_t maxHeight = 2000;
+/// How deep definitions and calls may follow from one another.
+constexpr int maxLevels = 1000;
+/// How many steps the repeats of a model have, and how many calls it makes.
+constexpr size_t maxSteps = 10000, maxCalls = 50000;
+/// Errors after which the rest is not looked at.
+constexpr size_t maxErrors = 100;
 
 /// A number known at compile time.
 struct Constant {
@@ -142,6 +152,8 @@ public:
 private:
   // CompileTime.cpp
   std::optional<Constant> constant(const ast::Expr &e, Scope *scope, FileScope &file);
+  std::optional<Constant> constantOf(const ast::Expr &e, Scope *scope, FileScope &file);
+  std::optional<Constant> combined(char op, const Size &x, const Size &y, Span at);
   std::optional<Size> sizeOf(const ast::Expr &e, Scope *scope, FileScope &file, const char *what);
   std::optional<Constant> namedConstant(const std::string &name, Scope *scope, FileScope &file,
                                         bool &found);
@@ -168,6 +180,7 @@ private:
 
   // Equations.cpp
   const View *resolve(Variable &v);
+  void resolveInOrder(Scope &scope);
   bool resolveIndexed(Variable &v);
   bool resolveWhole(Variable &v);
   bool resolveParam(Variable &v);
@@ -188,6 +201,7 @@ private:
 
   // Expressions.cpp
   ExprPtr expr(const ast::Expr &e, Env &env);
+  ExprPtr exprOf(const ast::Expr &e, Env &env);
   ExprPtr binary(const ast::Expr &e, Env &env);
   ExprPtr compare(const ast::Expr &e, Env &env);
   ExprPtr name(const ast::Expr &e, Env &env);
@@ -211,15 +225,29 @@ private:
   bool bindFormal(Body &body, const ast::Formal &formal, const View &view, Span at);
   bool bindNamed(const ast::Expr &e, Body &body, Env &env);
   std::optional<std::vector<View>> results(Body &body, Span at);
-  void freeLetters(const ExprPtr &e, std::set<int> &out);
+  std::shared_ptr<const std::set<int>> freeLetters(const ExprPtr &e);
 
   void drain();
-  static std::shared_ptr<Expr> make(Expr::Kind kind, Span span);
-  static ExprPtr apply(Op op, std::vector<ExprPtr> args, Span span);
+  std::shared_ptr<Expr> make(Expr::Kind kind, Span span);
+  ExprPtr apply(Op op, std::vector<ExprPtr> args, Span span);
+  /// A node whose operands are there. One that is too deep is said (G9) and cut off.
+  ExprPtr bounded(std::shared_ptr<Expr> e);
+  bool fewOperands(size_t count, Span at);
   ExprPtr integer(int64_t v, Span span);
   ExprPtr sizeExpr(const Size &s, Span span);
   ExprPtr letterExpr(int letter, Span span);
   std::string shapeText(const std::vector<Size> &extents);
+  /// G9: while one is alive, elaboration is a level deeper; false, said once, beyond the limit.
+  class Level {
+  public:
+    Level(Elaborator &elaborator, Span at);
+    ~Level() { --elaborator_.level_; }
+    explicit operator bool() const { return ok_; }
+
+  private:
+    Elaborator &elaborator_;
+    bool ok_;
+  };
   Diagnostic &error(Span at, std::string message, std::string rule = "") {
     failed_ = true;
     return diagnostics_.error(at, std::move(message), std::move(rule));
@@ -250,7 +278,14 @@ private:
   std::set<const ast::Statement *> reshaped_; ///< said already (F5)
   int defining_ = -1;                         ///< the tensor whose equation is being elaborated
   int repeats_ = 0;
-  int depth_ = 0;
+  int level_ = 0;        ///< of Level
+  bool tooDeep_ = false; ///< said already (G9)
+  /// Of an expression: operations that follow from one another, letters that it depends on.
+  struct Extent {
+    size_t height = 0;
+    std::shared_ptr<const std::set<int>> letters;
+  };
+  std::unordered_map<const Expr *, Extent> made_; ///< those with operands
 };
 
 // What is done to the whole program when all equations are there.

@@ -59,7 +59,7 @@ const View *Elaborator::resolve(Variable &v) {
   }
   v.state = S::Busy;
   bool ok = false;
-  if (++depth_ < 20000) {
+  if (Level level(*this, v.span); level) {
     switch (v.kind) {
     case Variable::Kind::Given:
       ok = false;
@@ -82,7 +82,6 @@ const View *Elaborator::resolve(Variable &v) {
       break;
     }
   }
-  --depth_;
   v.state = ok && v.state != S::Failed ? S::Done : S::Failed;
   return v.state == S::Done ? &v.view : nullptr;
 }

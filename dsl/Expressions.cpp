@@ -5,11 +5,13 @@
 #include "dsl/Elaborator.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace qkv::sema {
 
 std::shared_ptr<Expr> Elaborator::make(Expr::Kind kind, Span span) {
   auto e = std::make_shared<Expr>();
+  made_.erase(e.get()); // one that is gone
   e->kind = kind;
   e->span = span;
   return e;
@@ -19,7 +21,69 @@ ExprPtr Elaborator::apply(Op op, std::vector<ExprPtr> args, Span span) {
   auto e = make(Expr::Kind::Apply, span);
   e->op = op;
   e->args = std::move(args);
-  return e;
+  return bounded(std::move(e));
+}
+
+ExprPtr Elaborator::bounded(std::shared_ptr<Expr> e) {
+  Extent extent;
+  for (auto &a : e->args) {
+    if (!a)
+      continue;
+    if (auto it = made_.find(a.get()); it != made_.end())
+      extent.height = std::max(extent.height, it->second.height);
+    auto letters = freeLetters(a);
+    if (!extent.letters || extent.letters->empty()) {
+      extent.letters = letters;
+    } else if (!std::includes(extent.letters->begin(), extent.letters->end(), letters->begin(),
+                              letters->end())) {
+      auto both = std::make_shared<std::set<int>>(*extent.letters);
+      both->insert(letters->begin(), letters->end());
+      extent.letters = both;
+    }
+  }
+  if (!e->letters.empty() && extent.letters) {
+    auto free = std::make_shared<std::set<int>>(*extent.letters);
+    for (int l : e->letters)
+      free->erase(l);
+    extent.letters = free;
+  }
+  if (++extent.height <= maxHeight) {
+    made_[e.get()] = extent;
+    return e;
+  }
+  fewOperands(maxHeight + 1, e->span);
+  return integer(0, e->span);
+}
+
+std::shared_ptr<const std::set<int>> Elaborator::freeLetters(const ExprPtr &e) {
+  static const auto none = std::make_shared<const std::set<int>>();
+  if (e->kind == Expr::Kind::Letter)
+    return std::make_shared<const std::set<int>>(std::set<int>{e->letter});
+  auto it = made_.find(e.get());
+  return it == made_.end() || !it->second.letters ? none : it->second.letters;
+}
+
+bool Elaborator::fewOperands(size_t count, Span at) {
+  if (count <= maxHeight)
+    return true;
+  error(at,
+        "more than " + std::to_string(maxHeight) +
+            " operations follow from one another in this expression",
+        "G9")
+      .hint("give parts of it equations of their own");
+  return false;
+}
+
+Elaborator::Level::Level(Elaborator &elaborator, Span at)
+    : elaborator_(elaborator), ok_(++elaborator.level_ <= maxLevels) {
+  if (ok_)
+    return;
+  elaborator.failed_ = true;
+  if (!std::exchange(elaborator.tooDeep_, true))
+    elaborator.error(at,
+                     "definitions and calls follow from one another more than " +
+                         std::to_string(maxLevels) + " levels deep here",
+                     "G9");
 }
 
 ExprPtr Elaborator::integer(int64_t v, Span span) {
@@ -68,7 +132,7 @@ ExprPtr Elaborator::readView(const View &view, std::vector<ExprPtr> indices, Spa
     e->args.push_back(i);
   e->checked.assign(e->args.size(), false);
   e->own = static_cast<int>(own ? e->args.size() : view.own);
-  return e;
+  return bounded(std::move(e));
 }
 
 // A condition that only sizes and constants decide. An `if` over the step number l as a
@@ -223,6 +287,8 @@ ExprPtr Elaborator::binary(const ast::Expr &e, Env &env) {
   const std::map<std::string, Op> ops = {{"+", Op::Add}, {"-", Op::Sub},   {"*", Op::Mul},
                                          {"/", Op::Div}, {"%", Op::Mod},   {"//", Op::FloorDiv},
                                          {"^", Op::Pow}, {"and", Op::And}, {"or", Op::Or}};
+  if (!fewOperands(e.children.size(), e.span))
+    return nullptr;
   ExprPtr acc = expr(*e.children[0], env);
   bool ok = acc != nullptr;
   Env inner = env;
@@ -244,6 +310,8 @@ ExprPtr Elaborator::compare(const ast::Expr &e, Env &env) {
   const std::map<std::string, Op> ops = {{"==", Op::Equal},  {"!=", Op::NotEqual},
                                          {"<", Op::Less},    {"<=", Op::LessEqual},
                                          {">", Op::Greater}, {">=", Op::GreaterEqual}};
+  if (!fewOperands(e.children.size(), e.span))
+    return nullptr;
   std::vector<ExprPtr> operands;
   bool ok = true;
   for (auto &c : e.children) {
@@ -336,7 +404,7 @@ ExprPtr Elaborator::reduction(const ast::Expr &e, Env &env) {
   out->args = {body, guard};
   for (auto &a : at)
     out->args.push_back(a);
-  return out;
+  return bounded(std::move(out));
 }
 
 ExprPtr Elaborator::builtin(const ast::Expr &e, const std::string &name, Env &env) {
@@ -347,6 +415,8 @@ ExprPtr Elaborator::builtin(const ast::Expr &e, const std::string &name, Env &en
       {"round", Op::Round}, {"min", Op::Min},         {"max", Op::Max}};
   Op op = ops.at(name);
   bool several = op == Op::Min || op == Op::Max;
+  if (!fewOperands(e.arguments.size(), e.span))
+    return nullptr;
   std::vector<ExprPtr> args;
   bool ok = true;
   for (auto &a : e.arguments) {
@@ -447,6 +517,11 @@ ExprPtr Elaborator::callExpr(const ast::Expr &e, Env &env) {
 }
 
 ExprPtr Elaborator::expr(const ast::Expr &e, Env &env) {
+  Level level(*this, e.span);
+  return level ? exprOf(e, env) : nullptr;
+}
+
+ExprPtr Elaborator::exprOf(const ast::Expr &e, Env &env) {
   using K = ast::Expr::Kind;
   switch (e.kind) {
   case K::Integer:
@@ -493,7 +568,7 @@ ExprPtr Elaborator::expr(const ast::Expr &e, Env &env) {
       return nullptr;
     auto n = make(Expr::Kind::If, e.span);
     n->args = {c, a, b};
-    return n;
+    return bounded(std::move(n));
   }
   case K::Call:
     return callExpr(e, env);

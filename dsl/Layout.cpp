@@ -176,7 +176,7 @@ public:
     for (size_t i = 0; i < tokens_.size(); ++i) {
       step(static_cast<int32_t>(i));
       if (depth_ <= maxNesting) {
-        said_ = false;
+        said_ = said_ && cut_; // one error a statement, however often the depth goes up and down
         continue;
       }
       if (!said_)
@@ -301,7 +301,7 @@ private:
   std::vector<Level> levels_;
   int depth_ = 0;
   bool cut_ = false;  // a token of this statement is Bad already
-  bool said_ = false; // since the depth was last within the limit
+  bool said_ = false; // of this statement, or since the depth was last within the limit
 };
 
 } // namespace

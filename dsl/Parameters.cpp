@@ -8,6 +8,9 @@
 
 namespace qkv::sema {
 
+// Characters of all names of one stacked parameter.
+constexpr size_t maxNames = size_t(1) << 24;
+
 bool Elaborator::resolveParam(Variable &v) {
   const ast::Param &p = *v.param;
   FileScope &file = *v.scope->body->file;
@@ -56,12 +59,12 @@ bool Elaborator::resolveParam(Variable &v) {
     if (std::find(inside.begin(), inside.end(), p.letters[i].text) != inside.end()) {
       source.stacked.push_back(static_cast<int>(i));
       counts.push_back(shape[i]);
-      total *= shape[i];
-      if (total > 100000) {
+      if (__builtin_mul_overflow(total, shape[i], &total) || total > 100000) {
         error(p.text.span, "the letters inside this name make more than 100000 tensors");
         return false;
       }
     }
+  size_t bytes = 0;
   for (int64_t n = 0; n < total; ++n) {
     std::map<std::string, int64_t> values;
     int64_t rest = n;
@@ -73,6 +76,11 @@ bool Elaborator::resolveParam(Variable &v) {
     if (!name)
       return false;
     source.names.push_back(v.scope->body->prefix + *name);
+    bytes += source.names.back().size();
+    if (bytes > maxNames && total > 1) {
+      error(p.text.span, "the letters inside this name make too many long names");
+      return false;
+    }
   }
   if (p.fallback) {
     const ast::Expr &f = *p.fallback;

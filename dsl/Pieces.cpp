@@ -3,8 +3,30 @@
 #include "dsl/Elaborator.h"
 
 #include <algorithm>
+#include <map>
 
 namespace qkv::sema {
+namespace {
+
+/// The number in a position such as T - 1.
+int64_t numberIn(const Size &s) {
+  auto it = s.terms().find({});
+  return it == s.terms().end() ? 0 : it->second;
+}
+
+/// At least 1 whatever the sizes are, each of them at least 1 (A4).
+bool positive(const Size &s, const SizeAtoms &atoms) {
+  int64_t least = 0;
+  for (auto &[monomial, coefficient] : s.terms()) {
+    least += coefficient;
+    for (int a : monomial)
+      if (coefficient < 0 || atoms[a].lhs)
+        return false;
+  }
+  return least >= 1;
+}
+
+} // namespace
 
 // P1: of two pieces that overlap one is inside the other, and all positions are covered.
 bool Elaborator::checkPieces(Variable &v) {
@@ -26,34 +48,97 @@ bool Elaborator::checkPieces(Variable &v) {
     p.at.resize(rank);
     pieces.push_back(std::move(p));
   }
-  for (size_t i = 0; i < pieces.size(); ++i)
-    for (size_t j = 0; j < i; ++j) {
-      bool apart = false, inI = true, inJ = true;
-      for (size_t a = 0; a < rank; ++a) {
-        auto &x = pieces[i].at[a], &y = pieces[j].at[a];
-        if (x && y && *x != *y) {
-          if (!(*x - *y).isConstant() && !symbolic_) {
-            error(pieces[i].span,
-                  "whether position " + x->text(program_->atoms) + " is position " +
-                      y->text(program_->atoms) + " depends on the sizes",
-                  "E2")
-                .note(pieces[j].span, "the other one");
-            return false;
-          }
-          apart = true;
-        }
-        inI &= !x || (y && *x == *y); // j inside i
-        inJ &= !y || (x && *x == *y); // i inside j
-      }
-      if (apart || inI != inJ)
+  // E2: two positions of one axis are equal or different whatever the sizes are. Those of one
+  // part in the sizes differ by a number; of others the nearest two decide.
+  for (size_t a = 0; a < rank && !symbolic_; ++a) {
+    struct Part {
+      const P *least, *most;
+      int64_t low, high;
+    };
+    std::map<Size, Part> parts;
+    for (auto &p : pieces) {
+      if (!p.at[a])
         continue;
-      error(pieces[i].span,
-            inI ? v.name + " is defined here and at another place for the same positions"
-                : "these positions overlap with those of another equation of " + v.name +
-                      ", and neither are inside the other",
-            inI ? "E1" : "P1")
-          .note(pieces[j].span, "the other one");
-      return false;
+      int64_t number = numberIn(*p.at[a]);
+      auto [it, fresh] = parts.try_emplace(*p.at[a] - Size(number), Part{&p, &p, number, number});
+      Part &part = it->second;
+      if (number < part.low)
+        part.least = &p, part.low = number;
+      if (number > part.high)
+        part.most = &p, part.high = number;
+    }
+    for (auto &[x, px] : parts)
+      for (auto &[y, py] : parts) {
+        if (&px == &py || positive(*px.least->at[a] - *py.most->at[a], program_->atoms) ||
+            positive(*py.least->at[a] - *px.most->at[a], program_->atoms))
+          continue;
+        error(px.least->span,
+              "whether position " + px.least->at[a]->text(program_->atoms) + " is position " +
+                  py.most->at[a]->text(program_->atoms) + " depends on the sizes",
+              "E2")
+            .note(py.most->span, "the other one");
+        return false;
+      }
+  }
+  auto outside = [&](const Size &position, size_t axis) {
+    auto past = (position - t.axes[lifted + axis].extent).constant();
+    return (position.constant() && *position.constant() < 0) || (past && *past >= 0);
+  };
+  // Pieces with numbers on the same axes overlap where all of them are the same; others where
+  // they are on the axes that both have numbers for. A letter takes no position outside (P4).
+  std::map<std::vector<bool>, std::vector<const P *>> patterns;
+  for (auto &p : pieces) {
+    std::vector<bool> pattern;
+    for (auto &x : p.at)
+      pattern.push_back(x.has_value());
+    patterns[pattern].push_back(&p);
+  }
+  for (auto &[one, some] : patterns)
+    for (auto &[two, others] : patterns) {
+      bool inside = &one != &two, contains = inside; // all numbers of one, or two, are the other's
+      for (size_t a = 0; a < rank; ++a) {
+        inside &= !two[a] || one[a];
+        contains &= !one[a] || two[a];
+      }
+      if (inside || contains)
+        continue;
+      std::map<std::vector<Size>, const P *> at; // by the numbers that both have
+      auto meet = [&](const P *p, bool first) -> const P * {
+        std::vector<Size> numbers;
+        for (size_t a = 0; a < rank; ++a)
+          if (one[a] && two[a])
+            numbers.push_back(*p->at[a]);
+          else if (p->at[a] && outside(*p->at[a], a))
+            return nullptr;
+        auto it = at.find(numbers);
+        if (it != at.end())
+          return it->second;
+        if (first)
+          at[numbers] = p;
+        return nullptr;
+      };
+      bool same = &one == &two;
+      for (auto *p : some) {
+        const P *before = meet(p, true);
+        if (!before || !same)
+          continue;
+        error(p->span, v.name + " is defined here and at another place for the same positions",
+              "E1")
+            .note(before->span, "the other one");
+        return false;
+      }
+      for (auto *p : others) {
+        const P *before = same ? nullptr : meet(p, false);
+        if (!before)
+          continue;
+        const P *later = before->span.begin > p->span.begin ? before : p;
+        error(later->span,
+              "these positions overlap with those of another equation of " + v.name +
+                  ", and neither are inside the other",
+              "P1")
+            .note((later == p ? before : p)->span, "the other one");
+        return false;
+      }
     }
   // Coverage, axis by axis: general pieces take what numbers leave.
   std::function<bool(const std::vector<const P *> &, size_t, std::string)> cover =
@@ -61,32 +146,26 @@ bool Elaborator::checkPieces(Variable &v) {
     if (axis == rank)
       return !some.empty();
     std::vector<const P *> general;
-    std::vector<Size> numbers;
+    std::map<Size, std::vector<const P *>> numbers;
     for (auto *p : some)
       if (!p->at[axis])
         general.push_back(p);
-      else if (std::find(numbers.begin(), numbers.end(), *p->at[axis]) == numbers.end())
-        numbers.push_back(*p->at[axis]);
+      else
+        numbers[*p->at[axis]].push_back(p);
     const Axis &ax = t.axes[lifted + axis];
     // Positions that a number names, inside or outside.
-    for (auto &n : numbers) {
+    for (auto &[n, own] : numbers) {
       std::vector<const P *> here = general;
-      bool outside = (n.constant() && *n.constant() < 0) ||
-                     ((n - ax.extent).constant() && *(n - ax.extent).constant() >= 0);
-      if (outside)
+      if (outside(n, axis))
         here.clear();
-      for (auto *p : some)
-        if (p->at[axis] && *p->at[axis] == n)
-          here.push_back(p);
+      here.insert(here.end(), own.begin(), own.end());
       if (!cover(here, axis + 1, where + (where.empty() ? "" : ", ") + n.text(program_->atoms)))
         return false;
     }
     // Between a start and the tensor nothing is left out (P4).
-    auto named = [&](const Size &n) {
-      return std::find(numbers.begin(), numbers.end(), n) != numbers.end();
-    };
+    auto named = [&](const Size &n) { return numbers.count(n) > 0; };
     bool anyBefore = false, anyAfter = false;
-    for (auto &n : numbers) {
+    for (auto &[n, own] : numbers) {
       anyBefore |= n.constant() && *n.constant() < 0;
       auto past = (n - ax.extent).constant();
       anyAfter |= past && *past >= 0;

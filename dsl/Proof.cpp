@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 #include <tuple>
+#include <utility>
 
 namespace qkv {
 
@@ -103,8 +104,12 @@ Linear Prover::linear(const Size &size) {
 std::string Prover::key(const ExprPtr &e, int &budget) {
   if (!e)
     return "-";
-  if (--budget < 0)
+  auto address = [&] {
+    named_.insert(e); // nothing else gets this address
     return "@" + std::to_string(reinterpret_cast<uintptr_t>(e.get()));
+  };
+  if (--budget < 0)
+    return address();
   std::string k = std::to_string(static_cast<int>(e->kind)) + ":" + std::to_string(e->integer) +
                   ":" + std::to_string(e->letter) + ":" + std::to_string(e->tensor) + ":" +
                   std::to_string(static_cast<int>(e->op)) + ":" +
@@ -112,7 +117,7 @@ std::string Prover::key(const ExprPtr &e, int &budget) {
                   (e->kind == Expr::Kind::Float ? std::to_string(e->number) : std::string()) +
                   (e->kind == Expr::Kind::Size ? e->size.text(program_.atoms) : std::string());
   if (e->kind == Expr::Kind::Reduce || e->kind == Expr::Kind::Float)
-    k += "@" + std::to_string(reinterpret_cast<uintptr_t>(e.get()));
+    k += address();
   k += "(";
   for (auto &a : e->args)
     k += key(a, budget) + ",";
@@ -126,8 +131,12 @@ int Prover::opaque(const ExprPtr &e) {
 
 ExprPtr Prover::lookThrough(const ExprPtr &read) {
   const Tensor &t = program_.tensors[read->tensor];
-  if (t.kind != Tensor::Kind::Equation || t.pieces.size() != 1 || depth_ > 24)
+  if (t.kind != Tensor::Kind::Equation || t.pieces.size() != 1)
     return nullptr;
+  if (depth_ > 24) {
+    cut_ = true;
+    return nullptr;
+  }
   const Piece &p = t.pieces[0];
   std::unordered_map<int, ExprPtr> letters;
   for (size_t i = 0; i < p.indices.size(); ++i) {
@@ -138,7 +147,41 @@ ExprPtr Prover::lookThrough(const ExprPtr &read) {
   return substitute(p.value, letters);
 }
 
+// A node, or a read of equal indices, that was met before: doubled again and again (x = x + x), a
+// value would be looked through exponentially often. What was found where the search was cut off
+// holds as deep or deeper.
+template <class Table, class Key, class Find>
+auto Prover::remembered(Table &table, const Key &key, const ExprPtr &e, Find find) {
+  auto it = table.find(key);
+  if (it != table.end() && (!it->second.cut || depth_ >= it->second.depth)) {
+    cut_ |= it->second.cut;
+    return it->second.found;
+  }
+  bool outer = std::exchange(cut_, false);
+  auto found = find();
+  table[key] = {e, found, depth_, cut_};
+  cut_ |= outer;
+  return found;
+}
+
 Linear Prover::linear(const ExprPtr &e, bool &value) {
+  auto find = [&] {
+    bool inside = false;
+    Linear l = linearOf(e, inside);
+    return std::make_pair(l, inside);
+  };
+  std::pair<Linear, bool> found;
+  if (e->kind == Expr::Kind::Read) {
+    int budget = 60;
+    found = remembered(linearReads_, key(e, budget), e, find);
+  } else {
+    found = e->args.empty() ? find() : remembered(linears_, e.get(), e, find);
+  }
+  value |= found.second;
+  return found.first;
+}
+
+Linear Prover::linearOf(const ExprPtr &e, bool &value) {
   using K = Expr::Kind;
   struct Depth {
     int &d;
@@ -155,8 +198,10 @@ Linear Prover::linear(const ExprPtr &e, bool &value) {
     value = true;
     return Linear::variable(opaque(e));
   };
-  if (depth_ > 200)
+  if (depth_ > 200) {
+    cut_ = true;
     return unknown();
+  }
   switch (e->kind) {
   case K::Int:
   case K::Step:
@@ -274,13 +319,41 @@ Linear Prover::linear(const ExprPtr &e, bool &value) {
   }
 }
 
+namespace {
+size_t weight(const Facts &f) {
+  size_t sum = f.all.size();
+  for (auto &alternatives : f.any)
+    for (auto &a : alternatives)
+      sum += 1 + weight(a);
+  return sum;
+}
+} // namespace
+
 Facts Prover::facts(const ExprPtr &e, bool truth) {
+  auto find = [&] {
+    Facts f = factsOf(e, truth);
+    if (weight(f) > maxFacts) { // knowing less is sound
+      f.any.clear();
+      f.all.resize(std::min(f.all.size(), maxFacts));
+    }
+    return f;
+  };
+  if (!e || e->args.empty())
+    return find();
+  if (e->kind != Expr::Kind::Read)
+    return remembered(facts_[truth], e.get(), e, find);
+  int budget = 60;
+  return remembered(factsOfReads_[truth], key(e, budget), e, find);
+}
+
+Facts Prover::factsOf(const ExprPtr &e, bool truth) {
   using K = Expr::Kind;
   struct Depth {
     int &d;
     ~Depth() { --d; }
   } guard{++depth_};
   Facts out;
+  cut_ |= depth_ > 200;
   if (!e || depth_ > 200)
     return out;
   auto merge = [&](Facts f) {
@@ -328,6 +401,8 @@ Facts Prover::facts(const ExprPtr &e, bool truth) {
   if (op < Op::Equal)
     return out;
   std::function<bool(const ExprPtr &)> integral = [&](const ExprPtr &x) -> bool {
+    if (x->type != Type::Unknown)
+      return x->type == Type::Int;
     switch (x->kind) {
     case K::Int:
     case K::Letter:
@@ -403,7 +478,8 @@ Facts Prover::facts(const Tensor &tensor, const Piece &piece) {
     letter->letter = piece.indices[axis].letter;
     bool ignored = false;
     Linear x = linear(ExprPtr(letter), ignored);
-    std::vector<Size> taken;
+    const Size &extent = program_.letters[piece.indices[axis].letter].extent;
+    std::set<Size> taken;
     for (const Piece &p : tensor.pieces) {
       if (&p == &piece || p.indices[axis].letter >= 0)
         continue;
@@ -412,23 +488,23 @@ Facts Prover::facts(const Tensor &tensor, const Piece &piece) {
         if (i != axis && p.indices[i].letter < 0 &&
             !(piece.indices[i].letter < 0 && piece.indices[i].position == p.indices[i].position))
           covers = false;
-      if (covers)
-        taken.push_back(p.indices[axis].position);
+      const Size &at = p.indices[axis].position;
+      auto past = (at - extent).constant();
+      if (covers && !(at.constant() && *at.constant() < 0) && !(past && *past >= 0)) // P4
+        taken.insert(at);
     }
-    const Size &extent = program_.letters[piece.indices[axis].letter].extent;
     Size low(0), high = extent - Size(1);
-    auto has = [&](const Size &s) {
-      return std::find(taken.begin(), taken.end(), s) != taken.end();
-    };
-    while (has(low))
+    while (taken.erase(low))
       low = low + Size(1);
-    while (has(high))
+    while (taken.erase(high))
       high = high - Size(1);
+    if (taken.size() > maxTaken)
+      taken.clear(); // knowing less is sound
     if (low != Size(0))
       out.all.push_back(x - linear(low));
     if (high != extent - Size(1))
       out.all.push_back(linear(high) - x);
-    for (const Size &s : taken) { // inside: x != s
+    for (const Size &s : taken) { // between: x != s
       Facts less, more;
       less.all = {linear(s) - Linear(1) - x};
       more.all = {x - Linear(1) - linear(s)};
@@ -550,8 +626,12 @@ void forEachRead(
     int context = 0;
     std::map<std::tuple<int, const Expr *, bool>, int> contexts;
     std::set<std::pair<const Expr *, int>> visited;
+    constexpr size_t maxContexts = 1000; // beyond, guards are not used
     auto enter = [&](const ExprPtr &condition, bool truth) {
-      known.push_back(prover.facts(condition, truth));
+      bool more = contexts.size() < maxContexts;
+      known.push_back(more ? prover.facts(condition, truth) : Facts());
+      if (!more)
+        return context;
       int outer = context;
       context = contexts.try_emplace({context, condition.get(), truth}, contexts.size() + 1)
                     .first->second;

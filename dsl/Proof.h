@@ -10,6 +10,8 @@
 #include <functional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace qkv {
@@ -39,6 +41,17 @@ public:
   bool provable(const Linear &difference, const std::vector<Facts> &known);
 
 private:
+  /// What was found of an expression, and how deep in others; `cut`: with the search cut off.
+  template <class T> struct Found {
+    ExprPtr expr; ///< so that its address stays its own
+    T found;
+    int depth = 0;
+    bool cut = false;
+  };
+  template <class Table, class Key, class Find>
+  auto remembered(Table &table, const Key &key, const ExprPtr &e, Find find);
+  Linear linearOf(const ExprPtr &index, bool &value);
+  Facts factsOf(const ExprPtr &condition, bool truth);
   int variable(const std::string &key);
   int opaque(const ExprPtr &e);
   std::string key(const ExprPtr &e, int &budget);
@@ -52,7 +65,14 @@ private:
   std::vector<std::function<Facts()>> makers_;
   std::vector<std::unique_ptr<Facts>> definitions_;
   std::unordered_map<std::string, bool> proved_;
+  std::unordered_map<const Expr *, Found<std::pair<Linear, bool>>> linears_;
+  std::unordered_map<std::string, Found<std::pair<Linear, bool>>> linearReads_;
+  std::unordered_map<const Expr *, Found<Facts>> facts_[2];       // by truth
+  std::unordered_map<std::string, Found<Facts>> factsOfReads_[2]; // by truth
+  std::unordered_set<ExprPtr> named_;                             // by address, in a key
   int depth_ = 0;
+  bool cut_ = false; // since `remembered` last looked
+  static constexpr size_t maxFacts = 1000, maxTaken = 30;
 };
 
 /// Replaces letters by expressions. Nodes without them stay shared.

@@ -3,6 +3,7 @@
 #include "dsl/Size.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace qkv {
 
@@ -105,6 +106,28 @@ int64_t Size::evaluate(const SizeAtoms &atoms, const std::vector<int64_t> &value
     total = wrapAdd(total, product);
   }
   return total;
+}
+
+double Size::magnitude(const SizeAtoms &atoms) const {
+  double total = 0;
+  for (auto &[monomial, coefficient] : terms_) {
+    double product = std::fabs(static_cast<double>(coefficient));
+    for (int a : monomial) {
+      const SizeAtom &atom = atoms[a];
+      product *= !atom.lhs                          ? static_cast<double>(atom.max)
+                 : atom.kind == SizeAtom::Kind::Mod ? atom.rhs->magnitude(atoms)
+                                                    : atom.lhs->magnitude(atoms);
+    }
+    total += product;
+  }
+  return total;
+}
+
+size_t Size::degree() const {
+  size_t degree = 0;
+  for (auto &[monomial, coefficient] : terms_)
+    degree = std::max(degree, monomial.size());
+  return degree;
 }
 
 std::string Size::text(const SizeAtoms &atoms) const {

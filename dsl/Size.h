@@ -60,6 +60,10 @@ public:
   /// The value for given atoms (indexed by atom number; FloorDiv and Mod entries are ignored
   /// and computed). A division by zero gives 0.
   int64_t evaluate(const SizeAtoms &atoms, const std::vector<int64_t> &values) const;
+  /// No less than the absolute value for any sizes within their bounds (A4).
+  double magnitude(const SizeAtoms &atoms) const;
+  /// How many atoms are multiplied at most.
+  size_t degree() const;
   /// As a person writes it: "2*T + 1".
   std::string text(const SizeAtoms &atoms) const;
 

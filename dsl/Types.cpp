@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
+#include <utility>
 
 namespace qkv {
 
@@ -59,6 +61,7 @@ public:
       : program_(program), diagnostics_(diagnostics) {}
 
   bool run() {
+    findReaders();
     findTypes();
     findConstants();
     for (Tensor &t : program_.tensors) {
@@ -91,19 +94,47 @@ private:
     return static_cast<int>(program_.letters.size()) - 1;
   }
 
+  // Which tensors read a tensor.
+  void findReaders() {
+    readers_.resize(program_.tensors.size());
+    for (size_t t = 0; t < program_.tensors.size(); ++t) {
+      std::unordered_set<const Expr *> seen;
+      std::unordered_set<int> read;
+      std::vector<const Expr *> work;
+      for (Piece &p : program_.tensors[t].pieces) {
+        work.push_back(p.value.get());
+        work.push_back(p.guard.get());
+      }
+      while (!work.empty()) {
+        const Expr *e = work.back();
+        work.pop_back();
+        if (!e || !seen.insert(e).second)
+          continue;
+        if (e->kind == K::Read && read.insert(e->tensor).second)
+          readers_[e->tensor].push_back(static_cast<int>(t));
+        for (auto &a : e->args)
+          work.push_back(a.get());
+      }
+    }
+  }
+
+  // Least fixpoint: a tensor is looked at again when one that it reads has changed.
   void findTypes() {
-    bool changed = true;
-    while (changed) {
-      changed = false;
+    std::vector<int> work;
+    for (size_t t = program_.tensors.size(); t-- > 0;)
+      work.push_back(static_cast<int>(t));
+    while (!work.empty()) {
+      int number = work.back();
+      work.pop_back();
+      Tensor &t = program_.tensors[number];
+      Type joined = t.type;
       types_.clear();
-      for (Tensor &t : program_.tensors)
-        for (Piece &p : t.pieces) {
-          Type joined = joinTypes(t.type, typeOf(p.value));
-          if (joined != t.type) {
-            t.type = joined;
-            changed = true;
-          }
-        }
+      for (Piece &p : t.pieces)
+        joined = joinTypes(joined, typeOf(p.value));
+      if (joined == t.type)
+        continue;
+      t.type = joined;
+      work.insert(work.end(), readers_[number].begin(), readers_[number].end());
     }
     for (Tensor &t : program_.tensors)
       if (t.type == Type::Unknown)
@@ -166,36 +197,17 @@ private:
   void findConstants() {
     for (Tensor &t : program_.tensors)
       t.constant = t.kind == Tensor::Kind::Equation;
-    bool changed = true;
-    while (changed) {
-      changed = false;
-      for (Tensor &t : program_.tensors) {
-        if (!t.constant)
-          continue;
-        for (Piece &p : t.pieces)
-          if (readsData(p.value) || (p.guard && readsData(p.guard))) {
-            t.constant = false;
-            changed = true;
-            break;
-          }
-      }
-    }
-  }
-
-  bool readsData(const ExprPtr &root) {
-    std::set<const Expr *> seen;
-    std::vector<const Expr *> work{root.get()};
+    std::vector<int> work;
+    for (size_t t = 0; t < program_.tensors.size(); ++t)
+      if (!program_.tensors[t].constant)
+        work.push_back(static_cast<int>(t));
     while (!work.empty()) {
-      const Expr *e = work.back();
+      int data = work.back();
       work.pop_back();
-      if (!e || !seen.insert(e).second)
-        continue;
-      if (e->kind == K::Read && !program_.tensors[e->tensor].constant)
-        return true;
-      for (auto &a : e->args)
-        work.push_back(a.get());
+      for (int reader : readers_[data])
+        if (std::exchange(program_.tensors[reader].constant, false))
+          work.push_back(reader);
     }
-    return false;
   }
 
   void error(Span at, std::string message, const char *rule, const char *hint = nullptr) {
@@ -368,6 +380,7 @@ private:
 
   Program &program_;
   Diagnostics &diagnostics_;
+  std::vector<std::vector<int>> readers_;
   std::unordered_map<const Expr *, Type> types_;
   std::unordered_map<const Expr *, ExprPtr> done_;
   std::unordered_map<int, int> letters_;

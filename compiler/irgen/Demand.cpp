@@ -147,12 +147,4 @@ Program lastPosition(const Program &program) {
   return out;
 }
 
-Prepared prepare(Program program) {
-  inlineTables(program);
-  demandPositions(program);
-  Prepared prepared = splitReductions(std::move(program));
-  hoistInvariants(prepared);
-  return prepared;
-}
-
 } // namespace qkv::irgen

@@ -12,8 +12,10 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "llvm/Support/thread.h"
 
 #include <algorithm>
+#include <exception>
 
 namespace qkv {
 
@@ -106,8 +108,18 @@ static void emitEntry(ModuleState &state, const Prepared &prepared, const std::s
   func::ReturnOp::create(f.builder, function.getLoc());
 }
 
-OwningOpRef<ModuleOp> generate(MLIRContext &context, const Program &program,
-                               const GenerateOptions &options) {
+/// The rewritings, in order.
+static Prepared prepare(Program program) {
+  inlineTables(program);    // first: what is inlined is demanded and split where it is read
+  demandPositions(program); // before reductions hide who reads which position
+  Prepared prepared = splitReductions(std::move(program));
+  hoistInvariants(prepared); // tables and sums that were split off are among them
+  narrowTables(prepared);    // last: it asks who reads a table in the end
+  return prepared;
+}
+
+static OwningOpRef<ModuleOp> make(MLIRContext &context, const Program &program,
+                                  const GenerateOptions &options) {
   context.loadDialect<QkvDialect, arith::ArithDialect, bufferization::BufferizationDialect,
                       func::FuncDialect, linalg::LinalgDialect, LLVM::LLVMDialect,
                       math::MathDialect, scf::SCFDialect, tensor::TensorDialect>();
@@ -131,6 +143,25 @@ OwningOpRef<ModuleOp> generate(MLIRContext &context, const Program &program,
   description.sites = state.sites;
   description.hasLast = hasLast;
   state.module->setAttr(descriptionAttribute, state.builder.getStringAttr(description.json()));
+  return module;
+}
+
+OwningOpRef<ModuleOp> generate(MLIRContext &context, const Program &program,
+                               const GenerateOptions &options) {
+  // A sum of ten thousand terms is a tree as deep, and what walks it recurses.
+  const std::optional<unsigned> stackSize = 512u << 20;
+  OwningOpRef<ModuleOp> module;
+  std::exception_ptr failure;
+  llvm::thread thread(stackSize, [&] {
+    try {
+      module = make(context, program, options);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  });
+  thread.join();
+  if (failure)
+    std::rethrow_exception(failure);
   return module;
 }
 

@@ -49,7 +49,7 @@ Prepared splitReductions(Program program);
 /// HoistInvariants.cpp. What every step of a repeat computes alike is computed once.
 void hoistInvariants(Prepared &prepared);
 
-/// All of them, in order.
-Prepared prepare(Program program);
+/// NarrowTables.cpp. Tables that are only read where they meet data are stored rounded.
+void narrowTables(Prepared &prepared);
 
 } // namespace qkv::irgen

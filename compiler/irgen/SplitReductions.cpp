@@ -184,6 +184,11 @@ ExprPtr Splitter::rewrite(const ExprPtr &e) {
     else if (!settled_ && nominal(scope_) >= 8 * nominal(letters))
       lift = "part";
   }
+  bool overDifference = e->constant && !lift && !inTable_ && e->type == Type::Float &&
+                        e->kind != K::Read && expensive(e) && !program_.tensors[tensor_].constant;
+  if (overDifference)
+    if (ExprPtr table = differenceTable(e))
+      return done_[key] = table;
   bool outerConstant = inConstant_, outerTable = inTable_, outerSettled = settled_;
   inConstant_ |= e->constant;
   inTable_ |= lift && e->constant;
@@ -196,6 +201,52 @@ ExprPtr Splitter::rewrite(const ExprPtr &e) {
     result = extract(result, lift);
   done_[key] = result;
   return result;
+}
+
+// f(i - j) becomes t[i - j + J - 1] with t[u] = f(u - (J - 1)).
+ExprPtr Splitter::differenceTable(const ExprPtr &e) {
+  std::vector<int> dynamic;
+  for (int l : free_.of(e))
+    if (isDynamic(l))
+      dynamic.push_back(l);
+  if (dynamic.size() != 2)
+    return nullptr;
+  int first = -1, second = -1;
+  bool alone = true, simple = true;
+  std::set<const Expr *> differences;
+  forEachNode(e, [&](const Expr &n) {
+    simple = simple && n.kind != K::Reduce &&
+             std::find(n.checked.begin(), n.checked.end(), true) == n.checked.end();
+    bool isDifference = n.kind == K::Apply && n.op == Op::Sub && n.args[0]->kind == K::Letter &&
+                        n.args[1]->kind == K::Letter && isDynamic(n.args[0]->letter) &&
+                        isDynamic(n.args[1]->letter);
+    if (isDifference) {
+      alone = alone && (first < 0 || first == n.args[0]->letter);
+      first = n.args[0]->letter;
+      second = n.args[1]->letter;
+      differences.insert(&n);
+      return;
+    }
+    for (auto &a : n.args)
+      alone = alone && !(a && a->kind == K::Letter && isDynamic(a->letter));
+  });
+  if (!simple || !alone || first < 0 || first == second || e->kind == K::Letter)
+    return nullptr;
+  Size last = program_.letters[second].extent - Size(1);
+  program_.letters.push_back({program_.letters[first].name + program_.letters[second].name,
+                              program_.letters[first].extent + last});
+  int both = static_cast<int>(program_.letters.size()) - 1;
+  Mapper mapper([&](const ExprPtr &n) -> ExprPtr {
+    return differences.count(n.get()) ? apply(Op::Sub, {letter(both), size(last)}, n->span) : n;
+  });
+  order_.push_back(both);
+  bool outerConstant = inConstant_;
+  ExprPtr table = extract(mapper(e), "table");
+  inConstant_ = outerConstant;
+  order_.pop_back();
+  ExprPtr at = apply(
+      Op::Add, {apply(Op::Sub, {letter(first), letter(second)}, e->span), size(last)}, e->span);
+  return substitute(table, {{both, at}});
 }
 
 ExprPtr Splitter::rewriteNode(const ExprPtr &e) {

@@ -34,6 +34,8 @@ private:
   ExprPtr rewriteDivision(const ExprPtr &e);
   void addCheck(Check check);
   bool interesting(const ExprPtr &e);
+  /// A table over the difference of two letters (T3), if `e` depends on them in no other way.
+  ExprPtr differenceTable(const ExprPtr &e);
   /// Calls fn where a condition (or null) holds as well.
   ExprPtr under(const ExprPtr &condition, const std::function<ExprPtr()> &fn);
 

@@ -64,7 +64,7 @@ struct Description {
 /// arguments: those that something reads (a fallback's tensor included).
 Description describe(const Program &program, const std::vector<int> &params);
 
-/// The parameter tensors that the results need, in order of declaration.
+/// The parameter tensors that the results need, in the order of the program's tensors.
 std::vector<int> usedParams(const Program &program);
 
 /// A qkv_model in memory that lives as long as this.

@@ -107,9 +107,8 @@ std::string inComment(std::string text) {
 } // namespace
 
 std::string cPrefix(const Description &description) {
-  const std::string &name = description.name;
-  bool runtimes = name == "qkv" || name.rfind("qkv_", 0) == 0;
-  return runtimes ? "model_" + name : name;
+  // qkv_open and its like are the runtime's. (Names that begin with qkv_ no model has.)
+  return description.name == "qkv" ? "model_qkv" : description.name;
 }
 
 std::vector<std::string> cFunctions(const Description &description) {

@@ -196,15 +196,14 @@ model MODEL(auto[i,double], x[double], new[i] : int) -> (x[double], while[i], T)
   T = 1.5
 }
 )";
-  for (const char *name :
-       {"main", "malloc", "qkv", "qkv_weights", "int", "été", "expf", "memcpy"}) {
+  for (const char *name : {"main", "malloc", "qkv", "free", "int", "été", "expf", "memcpy"}) {
     SCOPED_TRACE(name);
     std::string model = text;
     model.replace(model.find("MODEL"), 5, name);
     writeFile(folder / "m.qkv", model);
     Ran built = qkv("build m.qkv --object -o m.o --header m.h");
     ASSERT_EQ(built.code, 0) << built.err << model;
-    std::string prefix = name[0] == 'q' ? std::string("model_") + name : name;
+    std::string prefix = std::string(name) == "qkv" ? std::string("model_") + name : name;
     std::string source =
         "#include \"m.h\"\n#include <stdio.h>\nint main(void) {\n  " + prefix +
         "_error e = {0};\n  e.size = sizeof e;\n  " + prefix + "_model *m = " + prefix +

@@ -88,6 +88,13 @@ std::unique_ptr<ModelFile> openModel(const ModelOptions &options, bool dumps, in
     fail(options.command, options.file + ": the file defines no model");
     return nullptr;
   }
+  if (file->program->name.rfind("qkv_", 0) == 0) {
+    Diagnostics named;
+    named.error(file->program->span, "names that begin with qkv_ belong to the runtime")
+        .hint("another name for the model");
+    report(named);
+    return nullptr;
+  }
   code = 0;
   return file;
 }
