@@ -28,7 +28,8 @@ mlir::LogicalResult QkvDialect::verifyOperationAttribute(mlir::Operation *op,
   }
   bool unit = name == entryAttribute;
   bool ofModule = name == descriptionAttribute || name == stageAttribute;
-  if (!unit && !ofModule && name != repeatAttribute && name != equationAttribute)
+  if (!unit && !ofModule && name != repeatAttribute && name != equationAttribute &&
+      name != equationsAttribute && name != whyAttribute)
     return op->emitOpError("has an attribute that the qkv dialect does not know: ") << name;
   if (unit && !llvm::isa<mlir::UnitAttr>(attribute.getValue()))
     return op->emitOpError() << name << " must be a unit attribute";
@@ -47,32 +48,62 @@ mlir::LogicalResult CheckOp::verify() {
   return mlir::success();
 }
 
+void AttentionOp::getEffects(
+    llvm::SmallVectorImpl<mlir::SideEffects::EffectInstance<mlir::MemoryEffects::Effect>>
+        &effects) {
+  for (mlir::OpOperand &operand : getValuesMutable())
+    if (llvm::isa<mlir::MemRefType>(operand.get().getType()))
+      effects.emplace_back(mlir::MemoryEffects::Read::get(), &operand);
+  for (mlir::OpOperand &operand : getOutputsMutable())
+    if (llvm::isa<mlir::MemRefType>(operand.get().getType())) {
+      effects.emplace_back(mlir::MemoryEffects::Read::get(), &operand); // sums so far
+      effects.emplace_back(mlir::MemoryEffects::Write::get(), &operand);
+    }
+}
+
+ScoreOp AttentionOp::score() { return llvm::cast<ScoreOp>(getBody().front().back()); }
+
+/// Indices alone, `count` of them.
+static bool takesIndices(mlir::Block &block, size_t count) {
+  return block.getNumArguments() == count &&
+         llvm::all_of(block.getArgumentTypes(), [](mlir::Type t) { return t.isIndex(); });
+}
+
 mlir::LogicalResult AttentionOp::verifyRegions() {
-  auto shape = [](mlir::Value v) { return llvm::cast<mlir::MemRefType>(v.getType()).getShape(); };
-  auto differ = [](int64_t a, int64_t b) {
-    return !mlir::ShapedType::isDynamic(a) && !mlir::ShapedType::isDynamic(b) && a != b;
-  };
-  auto queries = shape(getQueries()), keys = shape(getKeys()), values = shape(getValues()),
-       results = shape(getResults());
-  if (differ(queries[1], keys[1]))
-    return emitOpError("queries have ") << queries[1] << " values, keys " << keys[1];
-  if (differ(keys[2], blockSize) || differ(values[1], blockSize))
-    return emitOpError("keys and values stand in blocks of ") << blockSize << " positions";
-  if (differ(keys[0], values[0]))
-    return emitOpError("there are ") << keys[0] << " blocks of keys, " << values[0] << " of values";
-  if (differ(results[1], values[2]))
-    return emitOpError("results have ") << results[1] << " values, values " << values[2];
-  if (differ(results[0], queries[0]))
-    return emitOpError("there are ")
-           << queries[0] << " rows of queries, " << results[0] << " of results";
+  size_t outer = getOuter().size();
   mlir::Block &block = getBody().front();
-  mlir::Builder builder(getContext());
-  if (llvm::to_vector(block.getArgumentTypes()) !=
-      llvm::SmallVector<mlir::Type>{builder.getF32Type(), builder.getIndexType(),
-                                    builder.getIndexType()})
-    return emitOpError("the body takes a dot product (f32), the query's and the key's position");
+  if (!takesIndices(block, outer + 6))
+    return emitOpError("the body takes an index for each outer letter, the row's, the key's, and "
+                       "the bounds of a tile");
   if (block.empty() || !llvm::isa<ScoreOp>(block.back()))
     return emitOpError("the body ends with qkv.score");
+  if (getValues().empty() || getValues().size() != getOutputs().size() ||
+      getValueMaps().size() != getValues().size() || getOutputMaps().size() != getOutputs().size())
+    return emitOpError("as many outputs as values, with a map each");
+  for (auto [number, value] : llvm::enumerate(getValues())) {
+    mlir::AffineMap from = valueMap(number), to = outputMap(number);
+    auto rank = [](mlir::Value v) { return llvm::cast<mlir::ShapedType>(v.getType()).getRank(); };
+    if (from.getNumDims() != to.getNumDims() || from.getNumDims() < outer + 2 ||
+        from.getNumResults() != rank(value) || to.getNumResults() != rank(getOutputs()[number]) ||
+        !from.isProjectedPermutation() || !to.isProjectedPermutation())
+      return emitOpError("the maps of value ")
+             << number << " are projected permutations of (outer..., key or row, value...)";
+    mlir::AffineExpr last = mlir::getAffineDimExpr(from.getNumDims() - 1, getContext());
+    if (from.getResults().back() != last || to.getResults().back() != last)
+      return emitOpError("the last index of value ")
+             << number << " and its output is its last letter";
+  }
+  return mlir::success();
+}
+
+mlir::LogicalResult ReduceOp::verifyRegions() {
+  if (!llvm::is_contained({"sum", "max", "min", "prod"}, getKind()))
+    return emitOpError("expects sum, max, min or prod, found ") << getKind();
+  mlir::Block &block = getBody().front();
+  if (!takesIndices(block, getExtents().size()))
+    return emitOpError("the body takes an index for each extent");
+  if (block.empty() || !llvm::isa<YieldOp>(block.back()))
+    return emitOpError("the body ends with qkv.yield");
   return mlir::success();
 }
 

@@ -5,6 +5,7 @@
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/Dialect.h"
 #include "mlir/IR/OpImplementation.h"
+#include "mlir/Interfaces/DestinationStyleOpInterface.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
 #include "compiler/dialect/QkvDialect.h.inc"
@@ -19,6 +20,8 @@ constexpr const char *descriptionAttribute = "qkv.description";
 constexpr const char *entryAttribute = "qkv.entry";
 constexpr const char *repeatAttribute = "qkv.repeat";
 constexpr const char *equationAttribute = "qkv.equation";
+constexpr const char *equationsAttribute = "qkv.equations";
+constexpr const char *whyAttribute = "qkv.why";
 /// The module: which stage it is, where its text was printed.
 constexpr const char *stageAttribute = "qkv.stage";
 constexpr const char *grainAttribute = "qkv.grain";

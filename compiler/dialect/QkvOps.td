@@ -8,6 +8,7 @@
 include "mlir/IR/OpBase.td"
 include "mlir/IR/AttrTypeBase.td"
 include "mlir/Dialect/LLVMIR/LLVMOpBase.td"
+include "mlir/Interfaces/DestinationStyleOpInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 
 def QkvDialect : Dialect {
@@ -22,6 +23,8 @@ def QkvDialect : Dialect {
     - `qkv.entry` (unit, on a function): an entry point, with the arguments of irgen/IRGen.h;
     - `qkv.repeat` (string, on a function): the body of a repeat, called once a step;
     - `qkv.equation` (string, on any operation): the equation that it computes;
+    - `qkv.equations` (string, likewise): the names of all that it computes, with commas;
+    - `qkv.why` (string, likewise): why it is computed as it is;
     - `qkv.grain` (integer, on scf.forall): the rounds that a piece of work for a thread has at
       least (--qkv-outline-parallel).
   }];
@@ -52,62 +55,101 @@ def CheckOp : QkvOp<"check", [MemoryEffects<[MemWrite]>]> {
   let hasVerifier = 1;
 }
 
-def AttentionOp : QkvOp<"attention", [MemoryEffects<[MemRead, MemWrite]>]> {
-  let summary = "softmax-weighted sums over blocks of remembered keys and values";
+def AttentionOp
+    : QkvOp<"attention", [AttrSizedOperandSegments, DestinationStyleOpInterface,
+                          RecursiveMemoryEffects,
+                          DeclareOpInterfaceMethods<MemoryEffectsOpInterface, ["getEffects"]>]> {
+  let summary = "softmax-weighted sums of values, for any score";
   let description = [{
-    The interface of the attention kernel; nothing produces it yet. For every sequence s and
-    every query row i of its range, with n = positions[s] + i - offsets[s] the position of the
-    row in its sequence, j over the key range low[s] <= j < high[s]:
+    For every setting of the outer letters, every row i < rows, and with j < keys:
 
-        score[j]  = body(sum[d](query[i,d] * key[j,d]), n, j)      (its second result: takes part)
-        result[i] = sum[j](softmax[j](score[j]) * value[j])
+        weight[i,j] = softmax[j](score(i, j) where part(i, j))
+        output[i,e] = sum[j](weight[i,j] * factor(i, j) * value[j,e])
 
-    Rows of all sequences stand one after the other: `offsets` has one more entry than there
-    are sequences, the rows of s are offsets[s] <= i < offsets[s+1]. Position j of sequence s is
-    lane j % 64 of block tables[s, j / 64]; keys are stored [block, d, 64], values
-    [block, 64, e], as f32 or 16-bit floats. The parallel form is one block after the other; a
-    cache, a ring, a batch and a shared prefix are other tables of the same blocks.
+    on tensors, or on buffers without results. The body is the score: any scalar code over the
+    outer letters, i and j, with reads of tensors (or buffers) around it and `qkv.reduce`.
+    Its arguments are the outer letters, i, j, and the bounds of a tile, first and last row,
+    first and last key. It ends with the score; `part`; whether, by the bounds alone, any
+    element of the tile takes part, and whether all do; and, if there is one, the factor.
 
-    A score of -inf takes no part; a row of which nothing takes part is 0.
+    `value_maps` say where value[outer, j, e] stands in each value: from (outer..., j, e...)
+    to its indices, the last of which is the last e. `output_maps` likewise from (outer..., i,
+    e...). A score of -inf takes no part; a row of which nothing takes part is 0.
 
     ```mlir
-    qkv.attention queries(%q : memref<?x64xf32>) rows(%offsets, %positions)
-        range(%low, %high) tables(%tables) keys(%k : memref<?x64x64xf32>)
-        values(%v : memref<?x64x80xf32>) results(%o : memref<?x80xf32>) {
-      ^bb0(%dot: f32, %i: index, %j: index):
-        %scaled = arith.mulf %dot, %scale : f32
-        %causal = arith.cmpi sle, %j, %i : index
-        qkv.score %scaled, %causal
-    }
+    %o = qkv.attention outer(%heads) rows(%T) keys(%T) values(%v : tensor<4x?x64xf32>)
+        outs(%empty : tensor<4x?x64xf32>)
+        {value_maps = [affine_map<(h, j, e) -> (h, j, e)>],
+         output_maps = [affine_map<(h, i, e) -> (h, i, e)>]} {
+      ^bb0(%h: index, %i: index, %j: index, %i0: index, %i1: index, %j0: index, %j1: index):
+        %dot = qkv.reduce "sum"(%c64) {
+          ^bb0(%d: index):
+            %a = tensor.extract %q[%h, %i, %d] : tensor<4x?x64xf32>
+            %b = tensor.extract %k[%h, %j, %d] : tensor<4x?x64xf32>
+            %c = arith.mulf %a, %b : f32
+            qkv.yield %c : f32
+        }
+        %part = arith.cmpi sle, %j, %i : index
+        %any = arith.cmpi sle, %j0, %i1 : index
+        %all = arith.cmpi sle, %j1, %i0 : index
+        qkv.score %dot, %part, %any, %all
+    } -> tensor<4x?x64xf32>
     ```
   }];
-  let arguments = (ins
-    MemRefRankOf<[F32], [2]>:$queries,
-    MemRefRankOf<[Index], [1]>:$offsets, MemRefRankOf<[Index], [1]>:$positions,
-    MemRefRankOf<[Index], [1]>:$low, MemRefRankOf<[Index], [1]>:$high,
-    MemRefRankOf<[Index], [2]>:$tables,
-    MemRefRankOf<[F32, F16, BF16], [3]>:$keys, MemRefRankOf<[F32, F16, BF16], [3]>:$values,
-    MemRefRankOf<[F32], [2]>:$results);
+  let arguments = (ins Variadic<Index>:$outer, Index:$rows, Index:$keys,
+                       Variadic<AnyShaped>:$values, Variadic<AnyShaped>:$outputs,
+                       AffineMapArrayAttr:$value_maps, AffineMapArrayAttr:$output_maps);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
-    `queries` `(` $queries `:` type($queries) `)`
-    `rows` `(` $offsets `:` type($offsets) `,` $positions `:` type($positions) `)`
-    `range` `(` $low `:` type($low) `,` $high `:` type($high) `)`
-    `tables` `(` $tables `:` type($tables) `)`
-    `keys` `(` $keys `:` type($keys) `)` `values` `(` $values `:` type($values) `)`
-    `results` `(` $results `:` type($results) `)` $body attr-dict
+    (`outer` `(` $outer^ `)`)? `rows` `(` $rows `)` `keys` `(` $keys `)`
+    `values` `(` $values `:` type($values) `)` `outs` `(` $outputs `:` type($outputs) `)`
+    attr-dict-with-keyword $body (`->` type($results)^)?
   }];
   let extraClassDeclaration = [{
-    /// Positions of a block.
+    /// Keys of a tile.
     static constexpr int64_t blockSize = 64;
+    mlir::MutableOperandRange getDpsInitsMutable() { return getOutputsMutable(); }
+    mlir::Value row() { return getBody().getArgument(getOuter().size()); }
+    mlir::Value key() { return getBody().getArgument(getOuter().size() + 1); }
+    /// Of a tile: first and last row, first and last key.
+    mlir::ValueRange bounds() { return getBody().getArguments().drop_front(getOuter().size() + 2); }
+    ScoreOp score();
+    mlir::AffineMap valueMap(unsigned n) {
+      return llvm::cast<mlir::AffineMapAttr>(getValueMaps()[n]).getValue();
+    }
+    mlir::AffineMap outputMap(unsigned n) {
+      return llvm::cast<mlir::AffineMapAttr>(getOutputMaps()[n]).getValue();
+    }
   }];
   let hasRegionVerifier = 1;
 }
 
 def ScoreOp : QkvOp<"score", [Pure, Terminator, HasParent<"AttentionOp">]> {
-  let summary = "ends the body of qkv.attention: a score, and whether it takes part";
-  let arguments = (ins F32:$score, I1:$part);
-  let assemblyFormat = "$score `,` $part attr-dict";
+  let summary = "ends the body of qkv.attention";
+  let arguments = (ins F32:$score, I1:$part, I1:$any, I1:$all, Optional<F32>:$factor);
+  let assemblyFormat = "$score `,` $part `,` $any `,` $all (`,` $factor^)? attr-dict";
+}
+
+def ReduceOp : QkvOp<"reduce", [RecursiveMemoryEffects]> {
+  let summary = "a scalar: the sum, maximum, minimum or product over letters of a body";
+  let description = [{
+    ```mlir
+    %dot = qkv.reduce "sum"(%c64) { ^bb0(%d: index): ... qkv.yield %x : f32 }
+    ```
+    The order of summation is that of the letters, the last running fastest.
+  }];
+  let arguments = (ins StrAttr:$kind, Variadic<Index>:$extents);
+  let results = (outs F32:$result);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$kind `(` $extents `)` $body attr-dict";
+  let hasRegionVerifier = 1;
+}
+
+def YieldOp : QkvOp<"yield", [Pure, Terminator, HasParent<"ReduceOp">]> {
+  let summary = "ends the body of qkv.reduce";
+  let arguments = (ins F32:$value);
+  let assemblyFormat = "$value attr-dict `:` type($value)";
 }
 
 #endif

@@ -27,6 +27,9 @@ public:
   /// What is known of the piece's letters beside 0 <= letter < extent.
   const std::vector<Facts> &facts(int tensor, int piece);
 
+  /// What a condition says where it holds.
+  Facts assume(const ExprPtr &condition) { return prover_.facts(condition, true); }
+
   /// Whether -before <= index < extent + after follows.
   bool inside(const ExprPtr &index, const Axis &axis, const std::vector<Facts> &facts);
   /// Whether a divisor is never 0 (nor -1: the least int has no negative).

@@ -3,6 +3,7 @@
 // In: equations. Out: the same results from tensors with fewer axes: the last position's
 // logits need the head, and of the last layer all but keys and values, at that position alone.
 // A recurrence along the axis reads other positions itself, so it keeps it.
+#include "compiler/irgen/Attention.h"
 #include "compiler/irgen/Expressions.h"
 #include "compiler/irgen/Rewrite.h"
 
@@ -66,7 +67,12 @@ static std::map<int, Drop> findDrops(const Program &program, std::set<int> &read
         reads[t].empty())
       continue;
     for (size_t a = 0; a < tensor.axes.size(); ++a) {
-      if (tensor.pieces[0].indices[a].letter < 0 || tensor.axes[a].before || tensor.axes[a].after)
+      int own = tensor.pieces[0].indices[a].letter;
+      if (own < 0 || tensor.axes[a].before || tensor.axes[a].after)
+        continue;
+      // (The kernel of a weighted sum computes all of a value.)
+      auto sum = asWeightedSum(program, tensor.pieces[0].value);
+      if (sum && std::count(sum->values.begin(), sum->values.end(), own))
         continue;
       auto wanted = position(reads[t][0]->args[a]);
       for (const Expr *r : reads[t])

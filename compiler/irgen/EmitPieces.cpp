@@ -4,6 +4,7 @@
 // tensor over the dimensions. Reads whose indices are letters (with an offset, the same
 // everywhere) are operands with projected permutations; all others are tensor.extract in the
 // body, kept inside their tensors.
+#include "compiler/irgen/Attention.h"
 #include "compiler/irgen/Emitter.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -316,6 +317,8 @@ private:
 Value FunctionEmitter::compute(const ExprPtr &e, const std::vector<Dimension> &dimensions,
                                mlir::Type type, const std::vector<Facts> &facts, Span span,
                                const std::string &label) {
+  if (asWeightedSum(program, e))
+    return attention(e, dimensions, facts, span, label);
   Location loc = state.location(span, label);
   // A reduction of doubles in a tensor of floats is rounded behind.
   bool exact = e->kind == K::Reduce && e->type == Type::Float && e->constant;

@@ -92,9 +92,17 @@ Value ScalarEmitter::node(const ExprPtr &e) {
            : e->type == Type::Int ? applyInt(e)
                                   : applyFloat(e);
   case K::Reduce:
-    break;
+    return reduction(e);
   }
-  throw Defect("irgen: a reduction inside of an expression");
+  throw Defect("irgen: an expression of no kind");
+}
+
+const std::vector<Facts> &ScalarEmitter::factsFor(const ExprPtr &index) {
+  bool moves = false;
+  if (assumed_)
+    forEachNode(index,
+                [&](const Expr &n) { moves |= n.kind == K::Letter && n.letter == assumedFor_; });
+  return moves ? *assumed_ : facts_;
 }
 
 Value ScalarEmitter::applyBool(const ExprPtr &e) {
@@ -125,7 +133,7 @@ Value ScalarEmitter::applyBool(const ExprPtr &e) {
 // is divided, by -1 the least int has no quotient.
 Value ScalarEmitter::division(const ExprPtr &e, Value a, Value b) {
   Location loc = at(e);
-  if (function_.bounds.positive(e->args[1], facts_))
+  if (function_.bounds.positive(e->args[1], factsFor(e->args[1])))
     return builder_.createOrFold<arith::FloorDivSIOp>(loc, a, b);
   bool isIndex = b.getType().isIndex();
   auto c = [&](int64_t v) -> Value { return isIndex ? function_.constant(v) : integer(v); };
@@ -345,7 +353,7 @@ Value ScalarEmitter::storageIndex(const ExprPtr &e, const Axis &axis) {
   Value v = index(e);
   if (axis.before)
     v = builder_.createOrFold<arith::AddIOp>(loc, v, function_.constant(axis.before));
-  if (function_.bounds.inside(e, axis, facts_))
+  if (function_.bounds.inside(e, axis, factsFor(e)))
     return v;
   Value count = function_.asValue(function_.storageExtent(axis));
   Value last = builder_.createOrFold<arith::SubIOp>(loc, count, function_.constant(1));
@@ -371,7 +379,7 @@ Value ScalarEmitter::read(const ExprPtr &e) {
         continue;
       indices.push_back(storageIndex(e->args[i], t.axes[i]));
       mayBeEmpty |=
-          !function_.bounds.inside(e->args[i], t.axes[i], facts_) &&
+          !function_.bounds.inside(e->args[i], t.axes[i], factsFor(e->args[i])) &&
           !function_.bounds.atLeast(t.axes[i].extent + Size(t.axes[i].before + t.axes[i].after), 1);
     }
     mlir::Type type = function_.elementType(e->tensor);

@@ -88,6 +88,11 @@ public:
   mlir::Value compute(const ExprPtr &e, const std::vector<Dimension> &dimensions, mlir::Type type,
                       const std::vector<Facts> &facts, Span span, const std::string &label);
 
+  // EmitAttention.cpp
+  /// The same for a weighted sum (Attention.h), f32.
+  mlir::Value attention(const ExprPtr &e, const std::vector<Dimension> &dimensions,
+                        const std::vector<Facts> &facts, Span span, const std::string &label);
+
   // EmitTensors.cpp, EmitLoops.cpp
   void computeWhole(int tensor);
   void computeLoop(const ScheduleNode &loop);
@@ -143,9 +148,16 @@ public:
   mlir::Value index(const ExprPtr &e);
   /// The index plus the axis' positions before 0, forced inside where it is not provably.
   mlir::Value storageIndex(const ExprPtr &e, const Axis &axis);
+  /// From here on `facts` are known of indices that `letter` is in.
+  void assumeFor(int letter, const std::vector<Facts> &facts) {
+    assumedFor_ = letter;
+    assumed_ = &facts;
+  }
 
 private:
+  const std::vector<Facts> &factsFor(const ExprPtr &index);
   mlir::Value node(const ExprPtr &e);
+  mlir::Value reduction(const ExprPtr &e); // EmitAttention.cpp
   mlir::Value applyInt(const ExprPtr &e);
   mlir::Value applyFloat(const ExprPtr &e);
   mlir::Value applyBool(const ExprPtr &e);
@@ -161,6 +173,8 @@ private:
   FunctionEmitter &function_;
   mlir::OpBuilder &builder_;
   const std::vector<Facts> &facts_;
+  int assumedFor_ = -1;
+  const std::vector<Facts> *assumed_ = nullptr;
   mlir::Location loc_;
   std::unordered_map<const Expr *, mlir::Value> done_, doneData_, doneIndex_;
 };

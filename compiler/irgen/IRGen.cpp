@@ -111,6 +111,7 @@ static void emitEntry(ModuleState &state, const Prepared &prepared, const std::s
 /// The rewritings, in order.
 static Prepared prepare(Program program) {
   inlineTables(program);    // first: what is inlined is demanded and split where it is read
+  fuseAttention(program);   // before positions are dropped: all entries have the same kernels
   demandPositions(program); // before reductions hide who reads which position
   Prepared prepared = splitReductions(std::move(program));
   hoistInvariants(prepared); // tables and sums that were split off are among them

@@ -36,6 +36,9 @@ struct Prepared {
 /// InlineTables.cpp. Tables over two sequence letters are written in place (T3: never stored).
 void inlineTables(Program &program);
 
+/// FuseAttention.cpp. Softmax-weighted sums become one equation each (Attention.h).
+void fuseAttention(Program &program);
+
 /// Demand.cpp. An axis along which all readers want one and the same position is dropped.
 void demandPositions(Program &program);
 /// The program whose only result is the first one at the last position of the stream.

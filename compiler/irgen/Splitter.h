@@ -3,6 +3,7 @@
 // reduction, Products.cpp the order of factors.)
 #pragma once
 
+#include "compiler/irgen/Attention.h"
 #include "compiler/irgen/Bounds.h"
 #include "compiler/irgen/Expressions.h"
 #include "compiler/irgen/Rewrite.h"
@@ -56,6 +57,13 @@ private:
   ExprPtr score(const ExprPtr &body, bool exact);
   /// Row maximum, and the same with 0 for that of an empty row.
   std::pair<ExprPtr, ExprPtr> rowMax(const ExprPtr &e, const ExprPtr &score, const ExprPtr &guard);
+
+  // WeightedSums.cpp
+  /// A weighted sum stays one: checks and tables are taken out of it, tiles are looked at.
+  ExprPtr weighted(const ExprPtr &e);
+  ExprPtr keep(const ExprPtr &e);
+  /// Between what an int tensor's values are on the block of 64 positions around `first`.
+  std::optional<TileLogic::Interval> blockInterval(const ExprPtr &read, int letter, int first);
 
   // Products.cpp
   ExprPtr sum(const ExprPtr &e, const ExprPtr &body, const ExprPtr &guard, bool root);

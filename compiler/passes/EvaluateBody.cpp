@@ -242,6 +242,10 @@ void Evaluator::evaluate(Operation &op, Value mask) {
 
 } // namespace
 
+void evaluateOperation(LaneBuilder &lanes, Point &point, Operation &op, Value mask) {
+  Evaluator(lanes, point).evaluate(op, mask);
+}
+
 void KernelBody::evaluate(LaneBuilder &lanes, Point &point, Letters known,
                           ArrayRef<Lanes> accumulators) const {
   linalg::GenericOp op = op_;

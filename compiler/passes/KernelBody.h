@@ -18,6 +18,10 @@ struct Point {
   mlir::Value mask; ///< lanes inside the extent; null: all
 };
 
+/// Writes one operation of a body at a point, under `mask`; what it needs is in the point or stands
+/// as it is. Its results are in the point afterwards.
+void evaluateOperation(LaneBuilder &lanes, Point &point, mlir::Operation &op, mlir::Value mask);
+
 /// What a body reads and needs, found once a kernel.
 class KernelBody {
 public:

@@ -10,6 +10,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Transforms/RegionUtils.h"
@@ -50,11 +51,16 @@ private:
     return getValueOrCreateConstantIndexOp(builder, loc, size);
   }
 
-  /// The loop's body, for induction variable `iv`, at the builder's place.
-  static void inlineBody(OpBuilder &builder, scf::ForallOp loop, IRMapping &mapping, Value iv) {
+  /// The loop's body, for induction variable `iv`, at the builder's place; its scratch at
+  /// `scratch`: once, not once a round.
+  static void inlineBody(OpBuilder &builder, OpBuilder &scratch, scf::ForallOp loop,
+                         IRMapping &mapping, Value iv) {
     mapping.map(loop.getInductionVar(0), iv);
     for (Operation &op : loop.getBody()->without_terminator())
-      builder.clone(op, mapping);
+      if (isa<memref::AllocaOp>(op) && op.getNumOperands() == 0)
+        scratch.clone(op, mapping);
+      else
+        builder.clone(op, mapping);
   }
 
   void makeSerial(scf::ForallOp loop) {
@@ -65,7 +71,10 @@ private:
                                    bound(builder, loc, loop.getMixedStep()[0]));
     builder.setInsertionPointToStart(made.getBody());
     IRMapping mapping;
-    inlineBody(builder, loop, mapping, made.getInductionVar());
+    OpBuilder scratch(loop);
+    if (auto function = loop->getParentOfType<func::FuncOp>())
+      scratch.setInsertionPointToStart(&function.getBody().front());
+    inlineBody(builder, scratch, loop, mapping, made.getInductionVar());
     loop.erase();
   }
 
@@ -143,7 +152,8 @@ private:
                                      arith::ConstantIndexOp::create(inside, loc, *fixedStep));
     func::ReturnOp::create(inside, loc);
     inside.setInsertionPointToStart(rounds.getBody());
-    inlineBody(inside, loop, mapping, rounds.getInductionVar());
+    OpBuilder scratch = OpBuilder::atBlockBegin(body);
+    inlineBody(inside, scratch, loop, mapping, rounds.getInductionVar());
 
     // The call. Its record is allocated once a function, not once a round of loops around.
     OpBuilder entry = OpBuilder::atBlockBegin(&function.getBody().front());

@@ -2,6 +2,7 @@
 // (Most of these headers declare one function each.)
 #include "compiler/pipeline/Interfaces.h"
 
+#include "compiler/dialect/Bufferize.h"
 #include "compiler/dialect/QkvDialect.h"
 
 #include "mlir/Dialect/Arith/Transforms/BufferDeallocationOpInterfaceImpl.h"
@@ -30,6 +31,7 @@ void registerInterfaces(mlir::DialectRegistry &registry) {
   mlir::linalg::registerBufferizableOpInterfaceExternalModels(registry);
   mlir::scf::registerBufferizableOpInterfaceExternalModels(registry);
   mlir::tensor::registerBufferizableOpInterfaceExternalModels(registry);
+  registerBufferization(registry);
 
   mlir::linalg::registerSubsetOpInterfaceExternalModels(registry);
   mlir::tensor::registerSubsetOpInterfaceExternalModels(registry);

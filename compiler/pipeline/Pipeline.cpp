@@ -59,6 +59,8 @@ constexpr Step steps[] = {
     {Stage::Kernels, "qkv-widen-bools", "no vector of bools is in memory when vectors are made"},
     {Stage::Kernels, "func.func(qkv-expand-math{cpu=CPU})",
      "on scalars: all lanes and all ends of loops then compute the same bits"},
+    {Stage::Kernels, "func.func(qkv-lower-attention{cpu=CPU})",
+     "behind the expansion of functions, which its body holds as scalars"},
     {Stage::Kernels, "func.func(qkv-lower-kernels{cpu=CPU})",
      "the last step that sees whole equations"},
     {Stage::Kernels, "func.func(cse,canonicalize,cse)",

@@ -38,7 +38,7 @@ bool agrees(const std::string &file, const std::string &model, Sources &sources,
   if (!jit)
     return fail(error);
   bool ok = true;
-  for (int64_t size : {0, 1, 2, 7, 19}) {
+  for (int64_t size : {0, 1, 2, 7, 19, 63, 64, 65, 130}) {
     TrialOptions trialOptions;
     trialOptions.seed = seed + static_cast<uint64_t>(size);
     trialOptions.sizes = given;

@@ -9,22 +9,29 @@ func.func @check(%context: !llvm.ptr, %value: i64, %bound: i64) {
 }
 
 // CHECK-LABEL: func.func @attention
-// CHECK: qkv.attention queries(%{{.*}} : memref<?x64xf32>)
-// CHECK-SAME: keys(%{{.*}} : memref<?x64x64xbf16>)
+// CHECK: qkv.attention outer(%{{.*}}) rows(%{{.*}}) keys(%{{.*}}) values(%{{.*}} : memref<4x?x80xf32>)
+// CHECK-SAME: outs(%{{.*}} : memref<?x4x80xf32>)
+// CHECK: qkv.reduce "sum"(%{{.*}}) {
+// CHECK: qkv.yield
 // CHECK: qkv.score
-func.func @attention(%q: memref<?x64xf32>, %offsets: memref<?xindex>, %positions: memref<?xindex>,
-                     %low: memref<?xindex>, %high: memref<?xindex>, %tables: memref<?x?xindex>,
-                     %k: memref<?x64x64xbf16>, %v: memref<?x64x80xbf16>, %o: memref<?x80xf32>,
-                     %scale: f32) {
-  qkv.attention queries(%q : memref<?x64xf32>)
-      rows(%offsets : memref<?xindex>, %positions : memref<?xindex>)
-      range(%low : memref<?xindex>, %high : memref<?xindex>) tables(%tables : memref<?x?xindex>)
-      keys(%k : memref<?x64x64xbf16>) values(%v : memref<?x64x80xbf16>)
-      results(%o : memref<?x80xf32>) {
-  ^bb0(%dot: f32, %i: index, %j: index):
-    %scaled = arith.mulf %dot, %scale : f32
-    %causal = arith.cmpi sle, %j, %i : index
-    qkv.score %scaled, %causal
+func.func @attention(%q: memref<4x?x64xf32>, %k: memref<4x?x64xf32>, %v: memref<4x?x80xf32>,
+                     %o: memref<?x4x80xf32>, %heads: index, %n: index, %c64: index) {
+  qkv.attention outer(%heads) rows(%n) keys(%n) values(%v : memref<4x?x80xf32>)
+      outs(%o : memref<?x4x80xf32>)
+      attributes {value_maps = [affine_map<(h, j, e) -> (h, j, e)>],
+                  output_maps = [affine_map<(h, i, e) -> (i, h, e)>]} {
+  ^bb0(%h: index, %i: index, %j: index, %i0: index, %i1: index, %j0: index, %j1: index):
+    %dot = qkv.reduce "sum"(%c64) {
+    ^bb0(%d: index):
+      %a = memref.load %q[%h, %i, %d] : memref<4x?x64xf32>
+      %b = memref.load %k[%h, %j, %d] : memref<4x?x64xf32>
+      %ab = arith.mulf %a, %b : f32
+      qkv.yield %ab : f32
+    }
+    %part = arith.cmpi sle, %j, %i : index
+    %any = arith.cmpi sle, %j0, %i1 : index
+    %all = arith.cmpi sle, %j1, %i0 : index
+    qkv.score %dot, %part, %any, %all
   }
   return
 }

@@ -1,6 +1,7 @@
 // RUN: split-file %s %t
 // RUN: not %opt %t/kind.mlir 2>&1 | FileCheck %s --check-prefix=KIND
-// RUN: not %opt %t/blocks.mlir 2>&1 | FileCheck %s --check-prefix=BLOCKS
+// RUN: not %opt %t/maps.mlir 2>&1 | FileCheck %s --check-prefix=MAPS
+// RUN: not %opt %t/reduce.mlir 2>&1 | FileCheck %s --check-prefix=REDUCE
 // RUN: not %opt %t/body.mlir 2>&1 | FileCheck %s --check-prefix=BODY
 // RUN: not %opt %t/attribute.mlir 2>&1 | FileCheck %s --check-prefix=ATTRIBUTE
 
@@ -11,36 +12,42 @@ func.func @check(%context: !llvm.ptr, %value: i64) {
   return
 }
 
-//--- blocks.mlir
-// BLOCKS: error: 'qkv.attention' op keys and values stand in blocks of 64 positions
-func.func @attention(%q: memref<?x8xf32>, %n: memref<?xindex>, %t: memref<?x?xindex>,
-                     %k: memref<?x8x32xf32>, %v: memref<?x64x8xf32>) {
-  qkv.attention queries(%q : memref<?x8xf32>) rows(%n : memref<?xindex>, %n : memref<?xindex>)
-      range(%n : memref<?xindex>, %n : memref<?xindex>) tables(%t : memref<?x?xindex>)
-      keys(%k : memref<?x8x32xf32>) values(%v : memref<?x64x8xf32>) results(%q : memref<?x8xf32>) {
-  ^bb0(%dot: f32, %i: index, %j: index):
-    %true = arith.constant true
-    qkv.score %dot, %true
+//--- maps.mlir
+// MAPS: error: 'qkv.attention' op the last index of value 0 and its output is its last letter
+func.func @attention(%v: memref<?x8xf32>, %n: index, %s: f32, %p: i1) {
+  qkv.attention rows(%n) keys(%n) values(%v : memref<?x8xf32>) outs(%v : memref<?x8xf32>)
+      attributes {value_maps = [affine_map<(j, e) -> (e, j)>],
+                  output_maps = [affine_map<(i, e) -> (i, e)>]} {
+  ^bb0(%i: index, %j: index, %i0: index, %i1: index, %j0: index, %j1: index):
+    qkv.score %s, %p, %p, %p
   }
   return
 }
 
 //--- body.mlir
-// BODY: error: 'qkv.attention' op the body takes a dot product (f32), the query's and the key's position
-func.func @attention(%q: memref<?x8xf32>, %n: memref<?xindex>, %t: memref<?x?xindex>,
-                     %k: memref<?x8x64xf32>, %v: memref<?x64x8xf32>) {
-  qkv.attention queries(%q : memref<?x8xf32>) rows(%n : memref<?xindex>, %n : memref<?xindex>)
-      range(%n : memref<?xindex>, %n : memref<?xindex>) tables(%t : memref<?x?xindex>)
-      keys(%k : memref<?x8x64xf32>) values(%v : memref<?x64x8xf32>) results(%q : memref<?x8xf32>) {
-  ^bb0(%dot: f32, %i: index):
-    %true = arith.constant true
-    qkv.score %dot, %true
+// BODY: error: 'qkv.attention' op the body takes an index for each outer letter, the row's, the key's, and the bounds of a tile
+func.func @attention(%v: memref<?x8xf32>, %n: index, %s: f32, %p: i1) {
+  qkv.attention rows(%n) keys(%n) values(%v : memref<?x8xf32>) outs(%v : memref<?x8xf32>)
+      attributes {value_maps = [affine_map<(j, e) -> (j, e)>],
+                  output_maps = [affine_map<(i, e) -> (i, e)>]} {
+  ^bb0(%i: index, %j: index):
+    qkv.score %s, %p, %p, %p
   }
   return
 }
 
+//--- reduce.mlir
+// REDUCE: error: 'qkv.reduce' op expects sum, max, min or prod, found mean
+func.func @reduce(%n: index, %x: f32) -> f32 {
+  %r = qkv.reduce "mean"(%n) {
+  ^bb0(%i: index):
+    qkv.yield %x : f32
+  }
+  return %r : f32
+}
+
 //--- attribute.mlir
-// ATTRIBUTE: error: {{.*}} has an attribute that the qkv dialect does not know: qkv.equations
-func.func @f() attributes {qkv.equations = "x"} {
+// ATTRIBUTE: error: {{.*}} has an attribute that the qkv dialect does not know: qkv.sums
+func.func @f() attributes {qkv.sums = "x"} {
   return
 }

@@ -1,0 +1,83 @@
+// The form of a softmax-weighted sum: made and taken apart (Attention.h).
+#include "compiler/irgen/Attention.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace qkv::irgen {
+
+using K = Expr::Kind;
+
+ExprPtr weightedSum(const WeightedSum &sum, Span span) {
+  auto weights = std::make_shared<Expr>();
+  weights->kind = K::Reduce;
+  weights->type = Type::Float;
+  weights->span = span;
+  weights->reduction = Reduction::Softmax;
+  weights->letters = {sum.key};
+  if (sum.tile)
+    weights->letters.insert(weights->letters.end(), {sum.tile->firstRow, sum.tile->lastRow,
+                                                     sum.tile->firstKey, sum.tile->lastKey});
+  weights->args = {sum.score, sum.part, letter(sum.sumKey), sum.any, sum.all};
+  ExprPtr product = weights;
+  if (sum.factor)
+    product = apply(Op::Mul, {product, sum.factor}, span);
+  product = apply(Op::Mul, {product, sum.value}, span);
+  return reduce(Reduction::Sum, {sum.sumKey}, product, nullptr, span);
+}
+
+int rowLetter(const Program &program, const std::set<int> &score, const std::set<int> &value) {
+  int row = -1;
+  auto rank = [&](int l) { // letters that only the run knows, then the longest
+    auto extent = program.letters[l].extent.constant();
+    return extent ? *extent : std::numeric_limits<int64_t>::max();
+  };
+  for (int l : score)
+    if (!value.count(l) && (row < 0 || rank(l) > rank(row)))
+      row = l;
+  return row;
+}
+
+std::optional<WeightedSum> asWeightedSum(const Program &program, const ExprPtr &e) {
+  if (!e || e->kind != K::Reduce || e->reduction != Reduction::Sum || e->letters.size() != 1)
+    return std::nullopt;
+  ExprPtr product = e->args[0];
+  if (product->kind != K::Apply || product->op != Op::Mul || product->args[1]->kind != K::Read)
+    return std::nullopt;
+  WeightedSum out;
+  out.value = product->args[1];
+  ExprPtr weights = product->args[0];
+  if (weights->kind == K::Apply && weights->op == Op::Mul) {
+    out.factor = weights->args[1];
+    weights = weights->args[0];
+  }
+  if (weights->kind != K::Reduce || weights->reduction != Reduction::Softmax ||
+      weights->args.size() != 5)
+    return std::nullopt;
+  out.score = weights->args[0];
+  out.part = weights->args[1];
+  out.any = weights->args[3];
+  out.all = weights->args[4];
+  out.key = weights->letters[0];
+  if (const std::vector<int> &l = weights->letters; l.size() == 5)
+    out.tile = TileLetters{l[1], l[2], l[3], l[4]};
+  out.sumKey = e->letters[0];
+  FreeLetters free;
+  std::set<int> score = free.of(weights), value = free.of(out.value);
+  if (out.factor) {
+    const std::set<int> &more = free.of(out.factor);
+    score.insert(more.begin(), more.end());
+  }
+  score.erase(out.sumKey);
+  value.erase(out.sumKey);
+  out.row = rowLetter(program, score, value);
+  for (int l : score)
+    if (l != out.row)
+      out.outer.push_back(l);
+  for (auto &a : out.value->args)
+    if (a->kind == K::Letter && a->letter != out.sumKey && !score.count(a->letter))
+      out.values.push_back(a->letter);
+  return out;
+}
+
+} // namespace qkv::irgen
