@@ -282,11 +282,11 @@ ExprPtr Splitter::rewriteNode(const ExprPtr &e) {
 // A checked index becomes a check before the equation, and an index inside the bounds.
 ExprPtr Splitter::rewriteRead(const ExprPtr &e) {
   auto out = std::make_shared<Expr>(*e);
-  const Tensor &target = program_.tensors[e->tensor];
   for (size_t i = 0; i < e->args.size(); ++i) {
     out->args[i] = rewrite(e->args[i]);
     if (i >= e->checked.size() || !e->checked[i])
       continue;
+    const Tensor &target = program_.tensors[e->tensor]; // rewriting makes tensors, and moves them
     const Axis &axis = target.axes[i];
     Check check;
     check.value = out->args[i];
@@ -319,7 +319,7 @@ ExprPtr Splitter::rewriteDivision(const ExprPtr &e) {
   check.kind = 1;
   check.value = isInt ? divisor : choose(isZero, integer(0), integer(1), e->span);
   check.span = e->span;
-  check.what = std::string("the divisor of ") + opName(e->op);
+  check.what = std::string("divisor of ") + opName(e->op);
   addCheck(std::move(check));
   out->args[1] = choose(isZero, isInt ? integer(1) : number(1), divisor, e->span);
   return out;

@@ -286,6 +286,51 @@ TEST_F(Driver, runTimeErrorsNameThePlace) {
   expectSays(shell("./lookup" + io), 1, "lookup.qkv:5:");
 }
 
+// T2: the same message of the same place, whatever computes it, for ints and floats. Where the
+// division takes no part there is no error.
+TEST_F(Driver, zeroDivisorsNameThePlace) {
+  struct Case {
+    const char *body, *message;
+  };
+  const Case cases[] = {
+      {"y[i] = a[i] // b[i]", "z.qkv:4:10: error: the divisor of // is 0 [T2]"},
+      {"y[i] = 1 + a[i] % b[i]", "z.qkv:4:14: error: the divisor of % is 0 [T2]"},
+      {"y[i] = n[i] // m[i]", "z.qkv:4:10: error: the divisor of // is 0 [T2]"},
+      {"y[i] = n[i] % m[i]", "z.qkv:4:10: error: the divisor of % is 0 [T2]"},
+      {"y[i] = sum[j](a[j] // b[j] where j <= i)", "z.qkv:4:17: error: the divisor of // is 0"},
+      {"y[i] = a[i] % (i - 2 + 0.0)", "z.qkv:4:10: error: the divisor of % is 0 [T2]"},
+      {"y[i] = if b[i] != 0 then a[i] // b[i] else 7", ""},
+      {"y[i] = if m[i] != 0 then n[i] % m[i] else 7", ""},
+      {"y[i] = max[j](a[j] % b[j] where j < 2)", ""},
+  };
+  for (const Case &c : cases) {
+    SCOPED_TRACE(c.body);
+    std::string text = std::string("size T = dynamic(max: 8)\nindex i < T, j < T\n"
+                                   "model z(a[i], b[i], n[i] : int, m[i] : int) -> y[i] {\n  ") +
+                       c.body + "\n}\n";
+    writeFile(folder / "z.qkv", text);
+    auto checked = checkText(text, "z.qkv");
+    ASSERT_TRUE(checked->program) << checked->diagnostics;
+    const Program &program = *checked->program;
+    TrialOptions five;
+    five.sizes = {{"T", 5}};
+    Trial zero = makeTrial(program, five);
+    zero.inputs[program.inputs[1]].floats = {2, -3, 0, 0.5, 0};
+    zero.inputs[program.inputs[3]].ints = {2, -3, 0, 1, 0};
+    writeInputs(program, zero, input);
+    unlink(output.c_str());
+    Ran interpreted = qkv("interpret z.qkv" + io), jit = qkv("run z.qkv" + io);
+    ASSERT_EQ(qkv("build z.qkv").code, 0);
+    Ran built = shell("./z" + io);
+    expectSays(interpreted, *c.message ? 1 : 0, c.message);
+    for (const Ran *ran : {&jit, &built}) {
+      EXPECT_EQ(ran->code, interpreted.code);
+      EXPECT_EQ(ran->out, interpreted.out);
+      EXPECT_EQ(ran->err, interpreted.err);
+    }
+  }
+}
+
 TEST_F(Driver, badFiles) {
   expectSays(qkv("run attention.qkv --weights nowhere.safetensors" + io), 1, "nowhere.safetensors");
   expectSays(qkv("run attention.qkv --weights w.safetensors --input w.safetensors"), 1, "x");
