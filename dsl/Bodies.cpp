@@ -429,4 +429,12 @@ void Elaborator::elaborateScope(Scope &scope) {
   }
 }
 
+void Elaborator::drain() {
+  while (!work_.empty() && diagnostics_.errorCount() <= maxErrors && !tooDeep_) {
+    Scope *s = work_.front();
+    work_.pop_front();
+    elaborateScope(*s);
+  }
+}
+
 } // namespace qkv::sema

@@ -8,6 +8,7 @@
 #include "dsl/Program.h"
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -74,6 +75,23 @@ private:
   bool cut_ = false; // since `remembered` last looked
   static constexpr size_t maxFacts = 1000, maxTaken = 30;
 };
+
+// A node, or a read of equal indices, that was met before: doubled again and again (x = x + x), a
+// value would be looked through exponentially often. What was found where the search was cut off
+// holds as deep or deeper.
+template <class Table, class Key, class Find>
+auto Prover::remembered(Table &table, const Key &key, const ExprPtr &e, Find find) {
+  auto it = table.find(key);
+  if (it != table.end() && (!it->second.cut || depth_ >= it->second.depth)) {
+    cut_ |= it->second.cut;
+    return it->second.found;
+  }
+  bool outer = std::exchange(cut_, false);
+  auto found = find();
+  table[key] = {e, found, depth_, cut_};
+  cut_ |= outer;
+  return found;
+}
 
 /// Replaces letters by expressions. Nodes without them stay shared.
 ExprPtr substitute(const ExprPtr &e, const std::unordered_map<int, ExprPtr> &letters);
