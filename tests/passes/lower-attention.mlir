@@ -1,0 +1,83 @@
+// RUN: %opt %s --passes 'func.func(qkv-lower-attention{cpu=skylake-avx512},cse,canonicalize)' | FileCheck %s
+// RUN: %opt %s --passes 'func.func(qkv-lower-attention{cpu=haswell},cse,canonicalize)' | FileCheck %s --check-prefix=AVX2
+
+// Keys are packed once, in blocks of 64 lanes; then a tile of rows is a round of a parallel loop.
+// Its keys stream by: skipped where no element takes part, without a mask where all do. Scores
+// are in no buffer: only four rows of weights are, in scratch.
+// CHECK-LABEL: func.func @causal
+// CHECK: %[[PACKED:.*]] = memref.alloc(%{{.*}}) {{.*}} : memref<3x?x64x64xf32>
+// CHECK: scf.forall
+// CHECK: vector.shuffle
+// CHECK: vector.store {{.*}}, %[[PACKED]]
+// CHECK-NOT: memref.alloc(
+// CHECK: scf.forall
+// CHECK: %[[WEIGHTS:.*]] = memref.alloca() {{.*}} : memref<4x64xf32>
+// CHECK: scf.for
+// CHECK: %[[ANY:.*]] = arith.cmpi sle
+// CHECK: scf.if %[[ANY]]
+// CHECK: %[[ALL:.*]] = arith.cmpi sle
+// CHECK: scf.if
+// The whole tile: a dot product of four rows with four vectors of keys in registers.
+// CHECK-NOT: vector.create_mask
+// CHECK: scf.for {{.*}} iter_args({{.*}}) -> (vector<16xf32>
+// CHECK: vector.load %[[PACKED]]
+// CHECK-COUNT-16: math.fma
+// CHECK: arith.maxnumf
+// CHECK: vector.reduction <maxnumf>
+// CHECK: vector.store {{.*}}, %[[WEIGHTS]]
+// CHECK: } else {
+// CHECK: vector.create_mask
+// CHECK: arith.select
+// CHECK: memref.dealloc %[[PACKED]]
+
+// With half the registers the tile is half as wide.
+// AVX2-LABEL: func.func @causal
+// AVX2: scf.forall
+// AVX2: scf.forall
+// AVX2: scf.for {{.*}} iter_args({{.*}}) -> (vector<8xf32>
+// AVX2-COUNT-8: math.fma
+// AVX2-NEXT: scf.yield
+func.func @causal(%context: !llvm.ptr, %q: memref<3x?x64xf32>, %k: memref<3x?x64xf32>,
+                  %v: memref<3x?x64xf32>, %o: memref<3x?x64xf32>, %n: index) {
+  %c3 = arith.constant 3 : index
+  %c64 = arith.constant 64 : index
+  qkv.attention outer(%c3) rows(%n) keys(%n) values(%v : memref<3x?x64xf32>)
+      outs(%o : memref<3x?x64xf32>)
+      attributes {value_maps = [affine_map<(h, j, e) -> (h, j, e)>],
+                  output_maps = [affine_map<(h, i, e) -> (h, i, e)>]} {
+  ^bb0(%h: index, %i: index, %j: index, %i0: index, %i1: index, %j0: index, %j1: index):
+    %dot = qkv.reduce "sum"(%c64) {
+    ^bb0(%d: index):
+      %a = memref.load %q[%h, %i, %d] : memref<3x?x64xf32>
+      %b = memref.load %k[%h, %j, %d] : memref<3x?x64xf32>
+      %ab = arith.mulf %a, %b : f32
+      qkv.yield %ab : f32
+    }
+    %part = arith.cmpi sle, %j, %i : index
+    %any = arith.cmpi sle, %j0, %i1 : index
+    %all = arith.cmpi sle, %j1, %i0 : index
+    qkv.score %dot, %part, %any, %all
+  }
+  return
+}
+
+// A score without a sum over keys' letters reads what is contiguous in place; the last tile alone
+// is masked.
+// CHECK-LABEL: func.func @table
+// CHECK-NOT: memref.alloc(
+// CHECK: scf.forall
+// CHECK-NOT: scf.if
+// CHECK: vector.load %{{.*}} : memref<?x?xf32>, vector<16xf32>
+// CHECK: vector.maskedload
+func.func @table(%context: !llvm.ptr, %s: memref<?x?xf32>, %v: memref<?x20xf32>,
+                 %o: memref<?x20xf32>, %m: index, %n: index) {
+  %yes = arith.constant true
+  qkv.attention rows(%m) keys(%n) values(%v : memref<?x20xf32>) outs(%o : memref<?x20xf32>)
+      attributes {value_maps = [affine_map<(j, e) -> (j, e)>],
+                  output_maps = [affine_map<(i, e) -> (i, e)>]} {
+  ^bb0(%i: index, %j: index, %i0: index, %i1: index, %j0: index, %j1: index):
+    %a = memref.load %s[%i, %j] : memref<?x?xf32>
+    qkv.score %a, %yes, %yes, %yes
+  }
+  return
+}
