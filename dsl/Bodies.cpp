@@ -396,8 +396,12 @@ void Elaborator::elaborateScope(Scope &scope) {
     const View *view = resolve(*v);
     if (v->kind == Variable::Kind::Indexed) {
       if (view)
-        for (size_t i = 0; i < v->items.size(); ++i)
-          elaborateItem(*v, i);
+        for (size_t i = 0; i < v->items.size(); ++i) {
+          OneEquation inside(*this);
+          size_t before = said_;
+          if (!elaborateItem(*v, i) || said_ != before)
+            broken_.insert(view->tensor);
+        }
     }
     // F5: unchanged shape from step to step.
     if (v->kind == Variable::Kind::Whole && scope.parent && view) {
@@ -421,6 +425,7 @@ void Elaborator::elaborateScope(Scope &scope) {
       env.order = static_cast<int>(i);
       env.bound = scope.body->lifted;
       env.guards = scope.body->guards;
+      OneEquation inside(*this);
       callStatement({&scope, &s, 0}, env);
     }
     if (s.kind == K::Repeat)

@@ -1,7 +1,8 @@
 // check(): from the text of a file to the program of its model.
 //
 // In: sources and a configuration. Out: a Program, or diagnostics. The order: parse; what can
-// be said of every definition by itself; elaborate the model; types; ranges; order.
+// be said of every definition by itself; elaborate the model; types; ranges; order. What an error
+// leaves untouched goes on to the next.
 #include "dsl/Checker.h"
 
 #include "dsl/Elaborator.h"
@@ -103,22 +104,16 @@ static void dropEmptyPieces(Program &program) {
         t.pieces.erase(t.pieces.begin() + i);
 }
 
-std::unique_ptr<Program> check(const Source &source, Sources &sources, const CheckOptions &options,
-                               Diagnostics &diagnostics) {
-  sema::Elaborator elaborator(sources, options, diagnostics);
-  sema::FileScope *file = elaborator.load(source);
-  if (diagnostics.hasErrors())
-    return nullptr;
-  elaborator.staticChecks(*file);
-  std::vector<const ast::Definition *> models;
-  for (auto &d : file->file.definitions)
-    if (d.kind == ast::Definition::Kind::Model &&
-        (options.model.empty() || d.name.text == options.model))
-      models.push_back(&d);
-  Span start{&source, 0, 0};
+static void repeat(const Diagnostic &from, Diagnostics &to) {
+  auto &copy = to.error(from.span, from.message, from.rule);
+  copy.notes = from.notes;
+  copy.hints = from.hints;
+}
 
-  // Definitions that no model reaches are checked for letters of any extent; what depends on
-  // the extents is not theirs to answer for.
+/// Definitions that no model reaches are checked for letters of any extent; what depends on the
+/// extents is not theirs to answer for.
+static void checkUncalled(const Source &source, Sources &sources, const CheckOptions &options,
+                          const ast::File &file, Diagnostics &diagnostics) {
   std::set<std::string> called;
   std::function<void(const ast::Expr &)> mark = [&](const ast::Expr &e) {
     if (e.kind == ast::Expr::Kind::Call || e.kind == ast::Expr::Kind::Name)
@@ -140,63 +135,75 @@ std::unique_ptr<Program> check(const Source &source, Sources &sources, const Che
             markAll(s.repeat->body);
         }
       };
-  for (auto &d : file->file.definitions)
+  for (auto &d : file.definitions)
     markAll(d.body);
-  for (auto &d : file->file.definitions) {
+  static const std::set<std::string> ofExtents = {"A1", "E4", "P1", "P2", "R1",
+                                                  "C1", "C2", "F5", ""};
+  for (auto &d : file.definitions) {
     if (d.kind == ast::Definition::Kind::Model || called.count(d.name.text))
       continue;
     Diagnostics inner;
     sema::Elaborator scratch(sources, options, inner);
     sema::FileScope *same = scratch.load(source);
     scratch.symbolic(*same, *same->definitions[d.name.text]);
-    static const std::set<std::string> ofExtents = {"A1", "E4", "P1", "P2", "R1",
-                                                    "C1", "C2", "F5", ""};
     for (auto &x : inner.all())
-      if (x.severity == Severity::Error && !ofExtents.count(x.rule)) {
-        auto &copy = diagnostics.error(x.span, x.message, x.rule);
-        copy.notes = x.notes;
-        copy.hints = x.hints;
-      }
+      if (x.severity == Severity::Error && !ofExtents.count(x.rule))
+        repeat(x, diagnostics);
   }
+}
 
-  std::unique_ptr<Program> result;
+/// C3: which of several models is meant is for the caller to say; each is checked.
+static void checkEach(const Source &source, Sources &sources, const CheckOptions &options,
+                      const std::vector<const ast::Definition *> &models,
+                      Diagnostics &diagnostics) {
+  std::string names;
+  for (auto *m : models) {
+    names += (names.empty() ? "" : ", ") + m->name.text;
+    CheckOptions one = options;
+    one.model = m->name.text;
+    Diagnostics inner;
+    check(source, sources, one, inner);
+    for (auto &x : inner.all())
+      repeat(x, diagnostics);
+  }
+  if (!diagnostics.hasErrors())
+    diagnostics.error(models[1]->name.span, "this file has several models: " + names, "C3")
+        .hint("--model " + models[0]->name.text + " names one");
+}
+
+std::unique_ptr<Program> check(const Source &source, Sources &sources, const CheckOptions &options,
+                               Diagnostics &diagnostics) {
+  sema::Elaborator elaborator(sources, options, diagnostics);
+  sema::FileScope *file = elaborator.load(source);
+  if (diagnostics.hasErrors())
+    return nullptr;
+  elaborator.staticChecks(*file);
+  std::vector<const ast::Definition *> models;
+  for (auto &d : file->file.definitions)
+    if (d.kind == ast::Definition::Kind::Model &&
+        (options.model.empty() || d.name.text == options.model))
+      models.push_back(&d);
+  checkUncalled(source, sources, options, file->file, diagnostics);
   if (models.empty()) {
     if (!options.model.empty()) {
       std::vector<std::string> names = modelNames(source);
-      auto &d = diagnostics.error(start, "this file has no model named " + options.model, "C3");
+      auto &d =
+          diagnostics.error({&source, 0, 0}, "this file has no model named " + options.model, "C3");
       if (std::string near = nearest(options.model, names); !near.empty())
         d.hint("did you mean " + near + "?");
     }
     return nullptr;
   }
   if (models.size() > 1 && options.model.empty()) {
-    std::string names;
-    for (auto *m : models)
-      names += (names.empty() ? "" : ", ") + m->name.text;
-    // Each is checked; which one is meant is for the caller to say.
-    for (auto *m : models) {
-      CheckOptions one = options;
-      one.model = m->name.text;
-      Diagnostics inner;
-      check(source, sources, one, inner);
-      for (auto &x : inner.all()) {
-        auto &copy = diagnostics.error(x.span, x.message, x.rule);
-        copy.notes = x.notes;
-        copy.hints = x.hints;
-      }
-    }
-    if (!diagnostics.hasErrors())
-      diagnostics.error(models[1]->name.span, "this file has several models: " + names, "C3")
-          .hint("--model " + models[0]->name.text + " names one");
+    checkEach(source, sources, options, models, diagnostics);
     return nullptr;
   }
   auto program = std::make_unique<Program>();
   bool ok = elaborator.model(*file, *models[0], *program);
-  if (!ok || diagnostics.hasErrors())
+  if (!ok && !elaborator.keepSound())
     return nullptr;
   sema::trimLifted(*program);
-  if (!sema::inferTypes(*program, diagnostics))
-    return nullptr;
+  sema::dropDependents(*program, sema::inferTypes(*program, diagnostics));
   if (program->generatorInput >= 0 &&
       program->tensors[program->results[0].tensor].type != Type::Float)
     program->generatorInput = program->generatorSource = -1;
@@ -207,7 +214,7 @@ std::unique_ptr<Program> check(const Source &source, Sources &sources, const Che
   for (size_t i = 0; i < program->tensors.size(); ++i)
     if (program->tensors[i].kind == Tensor::Kind::Equation)
       all.push_back(static_cast<int>(i));
-  if (elaborator.checkWholeReads())
+  if (elaborator.checkWholeReads() && !all.empty())
     schedule(*program, diagnostics, all);
   if (diagnostics.hasErrors())
     return nullptr;

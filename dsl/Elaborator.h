@@ -148,6 +148,9 @@ public:
   void staticChecks(FileScope &file);
   /// R2: a whole tensor handed to a call inside its own recurrence. False if there is one.
   bool checkWholeReads();
+  /// After errors: leaves in the program what depends on nothing that failed. False: that is not
+  /// known, because an error is about what a name means.
+  bool keepSound();
 
 private:
   // CompileTime.cpp
@@ -248,8 +251,21 @@ private:
     Elaborator &elaborator_;
     bool ok_;
   };
+  /// While one is alive, an error is about one equation, and not about what names mean.
+  class OneEquation {
+  public:
+    explicit OneEquation(Elaborator &elaborator) : elaborator_(elaborator) {
+      ++elaborator_.inside_;
+    }
+    ~OneEquation() { --elaborator_.inside_; }
+
+  private:
+    Elaborator &elaborator_;
+  };
   Diagnostic &error(Span at, std::string message, std::string rule = "") {
     failed_ = true;
+    ++said_;
+    unsure_ |= inside_ == 0;
     return diagnostics_.error(at, std::move(message), std::move(rule));
   }
 
@@ -278,6 +294,10 @@ private:
   std::set<const ast::Statement *> reshaped_; ///< said already (F5)
   int defining_ = -1;                         ///< the tensor whose equation is being elaborated
   int repeats_ = 0;
+  size_t said_ = 0;      ///< errors, repeated ones too
+  int inside_ = 0;       ///< of OneEquation
+  bool unsure_ = false;  ///< an error was about what a name means
+  std::set<int> broken_; ///< tensors in whose equations there are errors
   int level_ = 0;        ///< of Level
   bool tooDeep_ = false; ///< said already (G9)
   /// Of an expression: operations that follow from one another, letters that it depends on.
@@ -293,7 +313,10 @@ private:
 /// Drops axes that a call's letters gave and nothing depends on.
 void trimLifted(Program &program);
 /// Infers types, makes conversions explicit, gives every binding a letter of its own (T1, T3).
-bool inferTypes(Program &program, Diagnostics &diagnostics);
+/// Returns the tensors in whose equations there are errors.
+std::set<int> inferTypes(Program &program, Diagnostics &diagnostics);
+/// Makes givens of broken tensors and of all that reads them; the others mean what they meant.
+void dropDependents(Program &program, const std::set<int> &broken);
 /// Proves every index inside its axis, or marks it to be checked (A1, T2).
 void checkRanges(Program &program, Diagnostics &diagnostics);
 

@@ -58,6 +58,8 @@ const View *Elaborator::resolve(Variable &v) {
     return nullptr;
   }
   v.state = S::Busy;
+  OneEquation inside(*this);
+  size_t before = said_;
   bool ok = false;
   if (Level level(*this, v.span); level) {
     switch (v.kind) {
@@ -83,7 +85,13 @@ const View *Elaborator::resolve(Variable &v) {
     }
   }
   v.state = ok && v.state != S::Failed ? S::Done : S::Failed;
-  return v.state == S::Done ? &v.view : nullptr;
+  if (v.state == S::Failed)
+    return nullptr;
+  if (said_ != before) {
+    broken_.insert(v.view.tensor);
+    unsure_ |= v.view.tensor < 0; // an expression, which may stand anywhere
+  }
+  return &v.view;
 }
 
 std::optional<std::vector<Elaborator::TargetIndex>> Elaborator::targetIndices(const Item &item) {

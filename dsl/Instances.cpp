@@ -130,7 +130,9 @@ std::optional<std::vector<View>> Elaborator::instantiate(const ast::Expr &e, Fun
   Level level(*this, e.span);
   if (!level)
     return std::nullopt;
+  size_t before = said_;
   Body *body = makeBody(*f.file, *f.definition, &caller);
+  unsure_ |= said_ != before;
   body->prefix = caller.prefix;
   body->path = caller.path + f.definition->name.text + ".";
   body->region = env.scope->region >= 0 ? env.scope->region : caller.region;
@@ -175,13 +177,16 @@ std::optional<std::vector<View>> Elaborator::instantiate(const ast::Expr &e, Fun
   ok = bindNamed(e, *body, env) && ok;
   if (!ok)
     return std::nullopt;
+  before = said_;
   declare(*body);
+  unsure_ |= said_ != before;
   auto views = results(*body, e.span);
   work_.push_back(body->root);
   return views;
 }
 
 std::optional<std::vector<View>> Elaborator::results(Body &body, Span at) {
+  OneEquation inside(*this); // of a result, and nothing else reads that
   std::vector<View> out;
   bool ok = true;
   resolveInOrder(*body.root);

@@ -235,6 +235,7 @@ bool Elaborator::model(FileScope &file, const ast::Definition &definition, Progr
           used |= std::find(m.begin(), m.end(), atom) != m.end();
     if (!used)
       continue;
+    OneEquation inside(*this); // what the size is is known
     error(definition.signatureSpan ? definition.signatureSpan : definition.name.span,
           "nothing binds the size " + program.atoms[atom].name +
               ": no input has an axis whose letter ranges over exactly that size",

@@ -60,11 +60,14 @@ public:
   Inference(Program &program, Diagnostics &diagnostics)
       : program_(program), diagnostics_(diagnostics) {}
 
-  bool run() {
+  std::set<int> run() {
     findReaders();
     findTypes();
     findConstants();
-    for (Tensor &t : program_.tensors) {
+    std::set<int> broken;
+    for (size_t number = 0; number < program_.tensors.size(); ++number) {
+      Tensor &t = program_.tensors[number];
+      ok_ = true;
       for (Piece &p : t.pieces) {
         done_.clear();
         letters_.clear();
@@ -75,6 +78,8 @@ public:
           p.guard = rebuild(p.guard);
         p.value = convert(rebuild(p.value), t.type, p.span);
       }
+      if (!ok_)
+        broken.insert(static_cast<int>(number));
       // Most constant first; the order of the text otherwise.
       std::stable_sort(t.pieces.begin(), t.pieces.end(), [](const Piece &a, const Piece &b) {
         auto constants = [](const Piece &p) {
@@ -84,7 +89,7 @@ public:
         return constants(a) > constants(b);
       });
     }
-    return ok_;
+    return broken;
   }
 
 private:
@@ -384,12 +389,12 @@ private:
   std::unordered_map<const Expr *, Type> types_;
   std::unordered_map<const Expr *, ExprPtr> done_;
   std::unordered_map<int, int> letters_;
-  bool ok_ = true;
+  bool ok_ = true; ///< of the tensor that is looked at
 };
 
 } // namespace
 
-bool inferTypes(Program &program, Diagnostics &diagnostics) {
+std::set<int> inferTypes(Program &program, Diagnostics &diagnostics) {
   return Inference(program, diagnostics).run();
 }
 
