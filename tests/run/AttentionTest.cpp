@@ -1,0 +1,136 @@
+// Attention over a grid of scores and guards, at the edges of tiles: compiled against the
+// interpreter; and the bits of a row, which must not depend on what else is computed.
+#include "tests/run/Support.h"
+
+#include "compiler/native/Compilation.h"
+#include "compiler/native/Jit.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+namespace qkv::test {
+namespace {
+
+struct Part {
+  const char *name, *text;
+};
+
+const Part scores[] = {
+    {"dot", "s[h,r,i,j] = sum[d](q[h,r,i,d] * k[h,j,d]) / sqrt(D)"},
+    {"capped", "s[h,r,i,j] = 5 * tanh(sum[d](q[h,r,i,d] * k[h,j,d]) / 5)"},
+    {"alibi", "s[h,r,i,j] = sum[d](q[h,r,i,d] * k[h,j,d]) - abs(i - j) * 2 ^ (-(h + r + 1))"},
+    {"relative", "s[h,r,i,j] = sum[d](q[h,r,i,d] * (k[h,j,d] + near[min(abs(i - j), 8),d]))"},
+    {"additive", "s[h,r,i,j] = sum[a](w[a] * tanh(sum[d](A[a,d] * q[h,r,i,d]) + "
+                 "sum[d](B[a,d] * k[h,j,d])))"},
+    {"two", "s[h,r,i,j] = sum[d](q[h,r,i,d] * k[h,j,d]) + sum[d](q[h,r,i,d] * p[j,d])"},
+    {"huge", "s[h,r,i,j] = 10000 * sum[d](q[h,r,i,d] * k[h,j,d])"},
+};
+const Part guards[] = {
+    {"none", ""},
+    {"causal", " where j <= i"},
+    {"window", " where 0 <= i - j < 37"},
+    {"prefix", " where j <= i or j < 9"},
+    {"document", " where doc[i] == doc[j]"},
+    {"lengths", " where j < length and j != i"},
+};
+struct Shape {
+  int heads, groups, d, e;
+};
+const Shape shapes[] = {{1, 1, 32, 64}, {3, 1, 7, 16}, {2, 2, 16, 100}, {1, 4, 64, 5}};
+
+std::string modelText(const Part &score, const Part &guard, const Shape &s) {
+  auto n = [](int v) { return std::to_string(v); };
+  return "size T = dynamic(max: 300), D = " + n(s.d) + "\nindex h < " + n(s.heads) + ", r < " +
+         n(s.groups) + ", i < T, j < T, d < D, e < " + n(s.e) +
+         ", a < 11, u < 9\n"
+         "model m(q[h,r,i,d], k[h,j,d], v[h,j,e], p[j,d], doc[i] : int, length : int) -> "
+         "c[h,r,i,e] {\n"
+         "  param w[a] = \"w\", A[a,d] = \"A\", B[a,d] = \"B\", near[u,d] = \"near\"\n  " +
+         score.text + "\n  c[h,r,i,e] = sum[j](softmax[j](s[h,r,i,j]" + guard.text +
+         ") * v[h,j,e])\n}\n";
+}
+
+std::unique_ptr<JitModel> compiled(const Program &program) {
+  std::string error;
+  auto compilation = Compilation::begin(program, "native", error);
+  auto native = compilation ? compilation->native(error) : nullptr;
+  auto model = native ? JitModel::create(std::move(native), "native", error) : nullptr;
+  EXPECT_TRUE(model) << error;
+  return model;
+}
+
+/// Documents of a few positions each; a length that leaves something out.
+void setGuards(const Program &program, Trial &trial) {
+  for (auto &[tensor, values] : trial.inputs) {
+    const std::string &name = program.tensors[tensor].name;
+    for (size_t i = 0; i < values.ints.size(); ++i)
+      if (name == "doc")
+        values.ints[i] = static_cast<int64_t>(i) / 23;
+      else if (name == "length")
+        values.ints[i] = trial.sizes[0] * 2 / 3;
+  }
+}
+
+class Attention : public testing::TestWithParam<std::tuple<Part, Part>> {};
+
+TEST_P(Attention, agreesAtTheEdgesOfTiles) {
+  auto &[score, guard] = GetParam();
+  const Shape &shape = shapes[(std::strlen(score.name) + std::strlen(guard.name)) % 4];
+  auto checked = checkText(modelText(score, guard, shape), "attention.qkv");
+  ASSERT_TRUE(checked->program) << checked->diagnostics;
+  const Program &program = *checked->program;
+  auto model = compiled(program);
+  ASSERT_TRUE(model);
+  for (int64_t size : {1, 5, 63, 64, 65, 131}) {
+    TrialOptions options;
+    options.sizes["T"] = size;
+    options.seed = static_cast<uint64_t>(size);
+    Trial trial = makeTrial(program, options);
+    setGuards(program, trial);
+    EXPECT_EQ(differs(program, expect(program, trial, resultTensors(program)),
+                      compute(model->model(), program, trial)),
+              "")
+        << "T = " << size << "\n"
+        << modelText(score, guard, shape);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Grid, Attention,
+                         testing::Combine(testing::ValuesIn(scores), testing::ValuesIn(guards)),
+                         [](auto &info) {
+                           return std::string(std::get<0>(info.param).name) + "_" +
+                                  std::get<1>(info.param).name;
+                         });
+
+// The first rows of a longer sequence are those of a shorter one, bit for bit.
+TEST(AttentionBits, ofARowDoNotDependOnHowManyThereAre) {
+  auto checked = checkText("size T = dynamic(max: 300)\nindex i < T, j < T, d < 20, e < 33\n"
+                           "model m(q[i,d], k[j,d], v[j,e]) -> c[i,e] {\n"
+                           "  s[i,j] = sum[d](q[i,d] * k[j,d])\n"
+                           "  c[i,e] = sum[j](softmax[j](s[i,j] where j <= i) * v[j,e])\n}\n",
+                           "bits.qkv");
+  ASSERT_TRUE(checked->program) << checked->diagnostics;
+  const Program &program = *checked->program;
+  auto model = compiled(program);
+  ASSERT_TRUE(model);
+  TrialOptions options;
+  options.sizes["T"] = 200;
+  Trial whole = makeTrial(program, options);
+  std::vector<double> all = compute(model->model(), program, whole).results.at(0).floats;
+  for (int64_t size = 1; size < 200; size += size < 70 ? 1 : 13) {
+    Trial part = whole;
+    part.sizes[0] = size;
+    for (auto &[tensor, values] : part.inputs) {
+      values.shape[0] = size;
+      values.floats.resize(static_cast<size_t>(size * values.shape[1]));
+    }
+    std::vector<double> some = compute(model->model(), program, part).results.at(0).floats;
+    ASSERT_EQ(some.size(), static_cast<size_t>(size * 33));
+    EXPECT_EQ(std::memcmp(some.data(), all.data(), some.size() * sizeof(double)), 0)
+        << "T = " << size;
+  }
+}
+
+} // namespace
+} // namespace qkv::test
