@@ -96,6 +96,14 @@ Value FunctionEmitter::computePiece(int tensor, int piece, Value into) {
   emitChecks(tensor, piece);
   Value result = compute(p.value, dimensions, elementType(tensor), bounds.facts(tensor, piece),
                          p.span ? p.span : t.span, t.name);
+  if (Operation *op = result.getDefiningOp()) {
+    auto note = [&](const std::map<int, std::string> &of, const char *attribute) {
+      if (auto found = of.find(tensor); found != of.end())
+        op->setAttr(attribute, builder.getStringAttr(found->second));
+    };
+    note(prepared.notes.equations, equationsAttribute);
+    note(prepared.notes.why, whyAttribute);
+  }
   letters = outer;
   if (!into)
     return result;

@@ -7,9 +7,9 @@
 // score is in no tensor. What is no such sum stays as it is.
 #include "compiler/irgen/Attention.h"
 #include "compiler/irgen/Rewrite.h"
+#include "compiler/irgen/Softmaxes.h"
 
 #include "dsl/Proof.h"
-#include "dsl/Schedule.h"
 
 #include <algorithm>
 
@@ -21,20 +21,6 @@ namespace {
 
 /// Keys fewer than these are a few vectors: not worth a loop of their own.
 constexpr int64_t fewKeys = 32;
-/// Terms that a product of sums may become.
-constexpr size_t mostTerms = 16;
-
-/// A product with a softmax in it (or without: null).
-struct Term {
-  ExprPtr softmax;
-  std::vector<ExprPtr> factors, divisors;
-  bool negative = false;
-};
-
-bool isSoftmax(const Expr &e) {
-  return e.kind == K::Reduce && e.reduction == Reduction::Softmax && !e.constant;
-}
-
 /// Whether the emitter of scores has no form for a reduction.
 bool isHard(const Expr &e) {
   switch (e.reduction) {
@@ -60,46 +46,25 @@ bool isCostly(const ExprPtr &e) {
   });
 }
 
-/// A product's factors; constants whole (T3).
-void factorsOf(const ExprPtr &e, std::vector<ExprPtr> &out) {
-  if (!e->constant && e->kind == K::Apply && e->op == Op::Mul) {
-    factorsOf(e->args[0], out);
-    factorsOf(e->args[1], out);
-  } else {
-    out.push_back(e);
-  }
-}
-
-ExprPtr product(const std::vector<ExprPtr> &factors, Span span) {
-  ExprPtr out;
-  for (auto &f : factors)
-    out = out ? apply(Op::Mul, {out, f}, span) : f;
-  return out;
-}
-
 class AttentionFuser {
 public:
-  explicit AttentionFuser(Program &program) : program_(program) {
+  AttentionFuser(Program &program, Notes &notes)
+      : program_(program), notes_(notes), softmaxes_(program) {
     for (const Tensor &t : program.tensors)
       names_[t.name] = 1;
-    for (const Result &r : program.results)
-      results_.insert(r.tensor);
-    Diagnostics diagnostics;
-    if (auto nodes = schedule(program, diagnostics))
-      findLoops(*nodes, false);
   }
 
   void run() {
     for (int t : liveTensors(program_)) {
       if (program_.tensors[t].kind != Tensor::Kind::Equation || program_.tensors[t].constant ||
-          looped_.count(t))
+          softmaxes_.isLooped(t))
         continue;
       for (size_t p = 0; p < program_.tensors[t].pieces.size(); ++p) { // (tensors are added)
         tensor_ = t;
         piece_ = static_cast<int>(p);
         ExprPtr value = program_.tensors[t].pieces[p].value;
         Mapper mapper([&](const ExprPtr &e) -> ExprPtr {
-          ExprPtr sum = ratio(e);
+          ExprPtr sum = softmaxes_.ratio(e);
           ExprPtr fused = sum || e != value ? fuse(sum ? sum : e, false) : nullptr;
           return fused ? fused : e;
         });
@@ -108,200 +73,10 @@ public:
         program_.tensors[t].pieces[p].value = fused ? fused : inside;
       }
     }
+    explainRest();
   }
 
 private:
-  void findLoops(const std::vector<ScheduleNode> &nodes, bool inside) {
-    for (const ScheduleNode &n : nodes) {
-      if (n.tensor >= 0 && inside)
-        looped_.insert(n.tensor);
-      findLoops(n.children, true);
-    }
-  }
-
-  /// Whether a tensor's definition may stand where it is read.
-  bool inlinable(int tensor) const {
-    const Tensor &t = program_.tensors[tensor];
-    if (t.kind != Tensor::Kind::Equation || t.constant || t.pieces.size() != 1 ||
-        results_.count(tensor) || looped_.count(tensor))
-      return false;
-    const Piece &p = t.pieces[0];
-    for (size_t a = 0; a < t.axes.size(); ++a)
-      if (p.indices[a].letter < 0 || t.axes[a].before || t.axes[a].after ||
-          program_.letters[p.indices[a].letter].extent != t.axes[a].extent)
-        return false;
-    return true;
-  }
-
-  ExprPtr definition(const ExprPtr &e) {
-    if (e->kind != K::Read || !inlinable(e->tensor) ||
-        std::find(e->checked.begin(), e->checked.end(), true) != e->checked.end())
-      return nullptr;
-    const Piece &p = program_.tensors[e->tensor].pieces[0];
-    std::unordered_map<int, ExprPtr> letters;
-    for (size_t a = 0; a < e->args.size(); ++a)
-      letters[p.indices[a].letter] = e->args[a];
-    return substitute(p.value, letters);
-  }
-
-  /// `e`, or what it is defined as, as long as that is a name for it.
-  ExprPtr resolved(ExprPtr e) {
-    while (ExprPtr inside = e->kind == K::Read ? definition(e) : nullptr)
-      e = inside;
-    return e;
-  }
-
-  std::string textOf(const ExprPtr &e) {
-    std::string out;
-    Text text(
-        program_, [](int l) { return "l" + std::to_string(l); },
-        [](int tensor) { return "t" + std::to_string(tensor); },
-        [](const Expr &step) { return "s" + std::to_string(step.region); });
-    text.write(e, out);
-    return out;
-  }
-
-  /// What is added to a score and free of the key changes no weight.
-  ExprPtr withoutShift(ExprPtr score, int key) {
-    while (score->kind == K::Apply && (score->op == Op::Sub || score->op == Op::Add) &&
-           !free_.of(score->args[1]).count(key))
-      score = score->args[0];
-    return score;
-  }
-
-  /// The softmax that power / total is, for power = exp(score) and total = sum[l](exp(score));
-  /// or null.
-  ExprPtr writtenOut(const ExprPtr &power, const ExprPtr &total) {
-    ExprPtr above = resolved(power), below = resolved(total);
-    if (above->kind != K::Apply || above->op != Op::Exp || above->constant ||
-        below->kind != K::Reduce || below->reduction != Reduction::Sum ||
-        below->letters.size() != 1 || below->args[1])
-      return nullptr;
-    ExprPtr each = resolved(below->args[0]);
-    if (each->kind != K::Apply || each->op != Op::Exp)
-      return nullptr;
-    int bound = below->letters[0];
-    const std::set<int> outside = free_.of(below);
-    for (int l : free_.of(above)) {
-      if (outside.count(l) || program_.letters[l].extent != program_.letters[bound].extent ||
-          textOf(substitute(each->args[0], {{bound, letter(l)}})) != textOf(above->args[0]))
-        continue;
-      auto out = std::make_shared<Expr>();
-      out->kind = K::Reduce;
-      out->type = Type::Float;
-      out->span = power->span;
-      out->reduction = Reduction::Softmax;
-      out->letters = {bound};
-      out->args = {withoutShift(each->args[0], bound), nullptr, letter(l)};
-      return out;
-    }
-    return nullptr;
-  }
-
-  /// sum[j](exp(s) * v) / sum[l](exp(s)): a weighted sum; or null.
-  ExprPtr ratio(const ExprPtr &e) {
-    if (e->kind != K::Apply || e->op != Op::Div || e->constant || e->type != Type::Float)
-      return nullptr;
-    ExprPtr above = resolved(e->args[0]);
-    if (above->kind != K::Reduce || above->reduction != Reduction::Sum || above->args[1])
-      return nullptr;
-    std::vector<ExprPtr> factors;
-    factorsOf(above->args[0], factors);
-    for (ExprPtr &f : factors)
-      if (ExprPtr softmax = writtenOut(f, e->args[1])) {
-        f = softmax;
-        return reduce(Reduction::Sum, above->letters, product(factors, e->span), nullptr, e->span);
-      }
-    return nullptr;
-  }
-
-  bool tensorWeighs(int tensor) {
-    auto [at, fresh] = weighs_.try_emplace(tensor, false);
-    if (fresh && inlinable(tensor)) {
-      bool does = weighs(program_.tensors[tensor].pieces[0].value);
-      weighs_[tensor] = does;
-      return does;
-    }
-    return weighs_[tensor];
-  }
-
-  /// Whether a softmax stands in `e` as a factor or a term.
-  bool weighs(const ExprPtr &e) {
-    if (!e || e->constant)
-      return false;
-    if (isSoftmax(*e))
-      return true;
-    if (e->kind == K::Read)
-      return tensorWeighs(e->tensor);
-    if (e->kind != K::Apply)
-      return false;
-    switch (e->op) {
-    case Op::Mul:
-    case Op::Add:
-    case Op::Sub:
-      return weighs(e->args[0]) || weighs(e->args[1]);
-    case Op::Div:
-      return weighs(e->args[0]) || writtenOut(e->args[0], e->args[1]);
-    case Op::Neg:
-      return weighs(e->args[0]);
-    default:
-      return false;
-    }
-  }
-
-  /// `e` as a sum of products with at most one softmax each; false if it is none.
-  bool distribute(const ExprPtr &e, std::vector<Term> &out) {
-    if (!weighs(e)) {
-      out.push_back({nullptr, {e}, {}, false});
-      return true;
-    }
-    if (isSoftmax(*e)) {
-      out.push_back({e, {}, {}, false});
-      return true;
-    }
-    if (e->kind == K::Read) {
-      ExprPtr inside = definition(e);
-      return inside && distribute(inside, out);
-    }
-    if (ExprPtr softmax = e->op == Op::Div ? writtenOut(e->args[0], e->args[1]) : nullptr) {
-      out.push_back({softmax, {}, {}, false});
-      return true;
-    }
-    std::vector<Term> a, b;
-    if (!distribute(e->args[0], a))
-      return false;
-    if (e->op == Op::Neg || e->op == Op::Div) {
-      for (Term &t : a)
-        if (e->op == Op::Neg)
-          t.negative = !t.negative;
-        else
-          t.divisors.push_back(e->args[1]);
-      out.insert(out.end(), a.begin(), a.end());
-      return true;
-    }
-    if (!distribute(e->args[1], b))
-      return false;
-    if (e->op != Op::Mul) {
-      for (Term &t : b)
-        t.negative = t.negative != (e->op == Op::Sub);
-      out.insert(out.end(), a.begin(), a.end());
-      out.insert(out.end(), b.begin(), b.end());
-      return out.size() <= mostTerms;
-    }
-    for (const Term &x : a)
-      for (const Term &y : b) {
-        if ((x.softmax && y.softmax) || out.size() >= mostTerms)
-          return false;
-        Term t = x;
-        t.softmax = x.softmax ? x.softmax : y.softmax;
-        t.factors.insert(t.factors.end(), y.factors.begin(), y.factors.end());
-        t.divisors.insert(t.divisors.end(), y.divisors.begin(), y.divisors.end());
-        t.negative = x.negative != y.negative;
-        out.push_back(std::move(t));
-      }
-    return true;
-  }
-
   /// A new tensor over `letters` in that order whose element is `e`; returns its read.
   ExprPtr extract(const ExprPtr &e, const std::vector<int> &letters, const char *suffix) {
     const Tensor &from = program_.tensors[tensor_];
@@ -371,7 +146,7 @@ private:
       return order.empty() ? e : extract(e, order, hasKey ? "key" : "query");
     }
     if (e->kind == K::Read) {
-      ExprPtr inside = definition(e);
+      ExprPtr inside = softmaxes_.definition(e);
       return inside && !any(inside, [](const Expr &n) { return n.kind == K::Reduce && isHard(n); })
                  ? scoreOf(inside, row, key, inner)
                  : e;
@@ -444,20 +219,22 @@ private:
   ExprPtr attend(const ExprPtr &e, const ExprPtr &softmax, const std::vector<ExprPtr> &factors,
                  bool root) {
     const ExprPtr &share = softmax->args[2], &guard = e->args[1];
-    if (softmax->letters.size() != 1 || softmax->args.size() != 3 || share->kind != K::Letter ||
+    if (softmax->letters.size() != 1 || softmax->args.size() != 3)
+      return refuse("a joint softmax of several letters");
+    if (share->kind != K::Letter ||
         std::find(e->letters.begin(), e->letters.end(), share->letter) == e->letters.end())
-      return nullptr;
+      return refuse("the sum is not over the softmax's letter");
     WeightedSum sum;
     sum.key = softmax->letters[0];
     sum.sumKey = share->letter;
     if (auto keys = program_.letters[sum.key].extent.constant(); keys && *keys < fewKeys)
-      return nullptr;
+      return refuse("there are few keys");
     std::vector<int> others;
     for (int l : e->letters)
       if (l != sum.sumKey)
         others.push_back(l);
     if (guard && !others.empty())
-      return nullptr;
+      return refuse("a guarded sum over several letters");
 
     std::set<int> score = free_.of(softmax), value;
     score.erase(sum.sumKey);
@@ -481,7 +258,7 @@ private:
         addValue(f);
     int row = rowLetter(program_, score, value);
     if (row < 0)
-      return nullptr;
+      return refuse("the value depends on the row");
     for (auto &f : inside)
       if (some && !hasOwn(f)) {
         if (free_.of(f).count(row))
@@ -496,7 +273,7 @@ private:
     if (guard)
       for (int l : free_.of(guard))
         if (l != sum.sumKey && !score.count(l))
-          return nullptr;
+          return refuse("the sum's guard depends on the value's letters");
 
     int one = -1;
     if (own.empty()) { // a number for each key
@@ -522,10 +299,13 @@ private:
         order.push_back(l);
     order.push_back(row);
     order.insert(order.end(), own.begin(), own.end());
-    if (root && others.empty() && front.empty() && isWhole(order))
+    if (root && others.empty() && front.empty() && isWhole(order)) {
+      noteFused(tensor_);
       return result;
+    }
     std::vector<ExprPtr> args;
     ExprPtr got = extract(result, order, "attention");
+    noteFused(got->tensor);
     for (auto &a : got->args)
       args.push_back(a->letter == one ? integer(0) : a);
     result = withArgs(got, std::move(args));
@@ -550,11 +330,14 @@ private:
 
   ExprPtr fuse(const ExprPtr &e, bool root) {
     if (e->kind != K::Reduce || e->reduction != Reduction::Sum || e->type != Type::Float ||
-        e->constant || asWeightedSum(program_, e) || !weighs(e->args[0]))
+        e->constant || asWeightedSum(program_, e) || !softmaxes_.weighs(e->args[0]))
       return nullptr;
     std::vector<Term> terms;
-    if (!distribute(e->args[0], terms))
-      return nullptr;
+    softmaxes_.inlined.clear();
+    reason_ = "a product of two softmaxes";
+    if (!softmaxes_.distribute(e->args[0], terms))
+      return refused();
+    std::vector<int> weights = softmaxes_.inlined;
     bool bare = terms.size() == 1 && terms[0].divisors.empty() && !terms[0].negative;
     ExprPtr out;
     for (const Term &t : terms) {
@@ -570,11 +353,12 @@ private:
         else
           divisors.push_back(d);
       }
+      softmaxes_.inlined = weights;
       ExprPtr value = t.softmax ? attend(e, t.softmax, factors, root && bare)
                                 : reduce(Reduction::Sum, e->letters, product(factors, e->span),
                                          e->args[1], e->span);
       if (!value)
-        return nullptr;
+        return refused();
       for (auto &d : divisors)
         value = apply(Op::Div, {value, d}, e->span);
       if (!out)
@@ -585,10 +369,60 @@ private:
     return out;
   }
 
+  ExprPtr refused() {
+    refused_[tensor_] = reason_;
+    for (int t : softmaxes_.inlined)
+      refused_[t] = reason_;
+    return nullptr;
+  }
+
+  /// The equations that tensor `t` computes, as they were written, for the notes.
+  void noteFused(int t) {
+    std::string &names = notes_.equations[t];
+    auto add = [&](const Tensor &of) {
+      std::string one = of.label + ":" + std::to_string(of.span.line());
+      if (("," + names + ",").find("," + one + ",") == std::string::npos)
+        names += (names.empty() ? "" : ",") + one;
+    };
+    for (size_t i = softmaxes_.inlined.size(); i-- > 0;)
+      add(program_.tensors[softmaxes_.inlined[i]]);
+    add(program_.tensors[tensor_]);
+    notes_.why[t] = "a softmax-weighted sum: keys stream by, the score is in no buffer";
+  }
+
+  /// Fails to fuse, and says why to whoever asks what became of the softmax.
+  ExprPtr refuse(const std::string &reason) {
+    reason_ = reason;
+    return nullptr;
+  }
+
+  /// Of each softmax that is left: why.
+  void explainRest() {
+    for (int t : liveTensors(program_)) {
+      const Tensor &tensor = program_.tensors[t];
+      bool left = false;
+      for (const Piece &p : tensor.pieces) {
+        if (asWeightedSum(program_, p.value))
+          continue;
+        left = left || any(p.value, [](const Expr &n) { return isSoftmax(n); });
+      }
+      if (!left)
+        continue;
+      auto refused = refused_.find(t);
+      notes_.why[t] = softmaxes_.isLooped(t)   ? "not fused: the softmax is inside a recurrence"
+                      : softmaxes_.isResult(t) ? "not fused: the weights are a result"
+                      : refused != refused_.end()
+                          ? "not fused: " + refused->second
+                          : "not fused: no sum over its letter weighs by it";
+    }
+  }
+
   Program &program_;
+  Notes &notes_;
+  std::string reason_;                 // of the last refusal
+  std::map<int, std::string> refused_; // by the tensor that the softmax is in
+  Softmaxes softmaxes_;
   FreeLetters free_;
-  std::set<int> results_, looped_;
-  std::unordered_map<int, bool> weighs_;      // by tensor
   std::unordered_map<std::string, int> made_; // tensors by meaning
   std::map<std::string, int> names_;
   int tensor_ = -1, piece_ = -1; // at hand
@@ -596,6 +430,6 @@ private:
 
 } // namespace
 
-void fuseAttention(Program &program) { AttentionFuser(program).run(); }
+void fuseAttention(Program &program, Notes &notes) { AttentionFuser(program, notes).run(); }
 
 } // namespace qkv::irgen

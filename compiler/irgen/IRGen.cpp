@@ -110,12 +110,14 @@ static void emitEntry(ModuleState &state, const Prepared &prepared, const std::s
 
 /// The rewritings, in order.
 static Prepared prepare(Program program) {
-  inlineTables(program);    // first: what is inlined is demanded and split where it is read
-  fuseAttention(program);   // before positions are dropped: all entries have the same kernels
-  demandPositions(program); // before reductions hide who reads which position
+  inlineTables(program); // first: what is inlined is demanded and split where it is read
+  Notes notes;
+  fuseAttention(program, notes); // before positions are dropped: all entries have the same kernels
+  demandPositions(program);      // before reductions hide who reads which position
   Prepared prepared = splitReductions(std::move(program));
   hoistInvariants(prepared); // tables and sums that were split off are among them
   narrowTables(prepared);    // last: it asks who reads a table in the end
+  prepared.notes = std::move(notes);
   return prepared;
 }
 

@@ -28,16 +28,24 @@ struct Check {
   std::string what; ///< "index of wte along v"
 };
 
+/// What a reader of the compiled form wants to know of an equation, by tensor.
+struct Notes {
+  std::map<int, std::string> equations; ///< all that it computes, "score:8,alpha:9"
+  std::map<int, std::string> why;       ///< why it is computed as it is
+};
+
 struct Prepared {
   Program program;
   std::map<int, std::vector<Check>> checks; ///< by tensor
+  Notes notes;
 };
 
 /// InlineTables.cpp. Tables over two sequence letters are written in place (T3: never stored).
 void inlineTables(Program &program);
 
-/// FuseAttention.cpp. Softmax-weighted sums become one equation each (Attention.h).
-void fuseAttention(Program &program);
+/// FuseAttention.cpp. Softmax-weighted sums become one equation each (Attention.h); of each
+/// softmax that does not, the notes say why.
+void fuseAttention(Program &program, Notes &notes);
 
 /// Demand.cpp. An axis along which all readers want one and the same position is dropped.
 void demandPositions(Program &program);

@@ -1,0 +1,240 @@
+// In: reads, products, differences, ratios. Out: which of them are softmaxes (Softmaxes.h).
+#include "compiler/irgen/Softmaxes.h"
+
+#include "dsl/Proof.h"
+
+#include <algorithm>
+
+namespace qkv::irgen {
+
+using K = Expr::Kind;
+
+/// Terms that a product of sums may become.
+static constexpr size_t mostTerms = 16;
+
+bool isSoftmax(const Expr &e) {
+  return e.kind == K::Reduce && e.reduction == Reduction::Softmax && !e.constant;
+}
+
+/// A product's factors; constants whole (T3).
+void factorsOf(const ExprPtr &e, std::vector<ExprPtr> &out) {
+  if (!e->constant && e->kind == K::Apply && e->op == Op::Mul) {
+    factorsOf(e->args[0], out);
+    factorsOf(e->args[1], out);
+  } else {
+    out.push_back(e);
+  }
+}
+
+ExprPtr product(const std::vector<ExprPtr> &factors, Span span) {
+  ExprPtr out;
+  for (auto &f : factors)
+    out = out ? apply(Op::Mul, {out, f}, span) : f;
+  return out;
+}
+
+Softmaxes::Softmaxes(const Program &program) : program_(program) {
+  for (const Result &r : program.results)
+    results_.insert(r.tensor);
+  Diagnostics diagnostics;
+  if (auto nodes = schedule(program, diagnostics))
+    findLoops(*nodes, false);
+}
+
+void Softmaxes::findLoops(const std::vector<ScheduleNode> &nodes, bool inside) {
+  for (const ScheduleNode &n : nodes) {
+    if (n.tensor >= 0 && inside)
+      looped_.insert(n.tensor);
+    findLoops(n.children, true);
+  }
+}
+
+/// Whether a tensor's definition may stand where it is read.
+bool Softmaxes::inlinable(int tensor) const {
+  const Tensor &t = program_.tensors[tensor];
+  if (t.kind != Tensor::Kind::Equation || t.constant || t.pieces.size() != 1 ||
+      results_.count(tensor) || looped_.count(tensor))
+    return false;
+  const Piece &p = t.pieces[0];
+  for (size_t a = 0; a < t.axes.size(); ++a)
+    if (p.indices[a].letter < 0 || t.axes[a].before || t.axes[a].after ||
+        program_.letters[p.indices[a].letter].extent != t.axes[a].extent)
+      return false;
+  return true;
+}
+
+ExprPtr Softmaxes::definition(const ExprPtr &e) {
+  if (e->kind != K::Read || !inlinable(e->tensor) ||
+      std::find(e->checked.begin(), e->checked.end(), true) != e->checked.end())
+    return nullptr;
+  if (!std::count(inlined.begin(), inlined.end(), e->tensor))
+    inlined.push_back(e->tensor);
+  const Piece &p = program_.tensors[e->tensor].pieces[0];
+  std::unordered_map<int, ExprPtr> letters;
+  for (size_t a = 0; a < e->args.size(); ++a)
+    letters[p.indices[a].letter] = e->args[a];
+  return substitute(p.value, letters);
+}
+
+/// `e`, or what it is defined as, as long as that is a name for it.
+ExprPtr Softmaxes::resolved(ExprPtr e) {
+  while (ExprPtr inside = e->kind == K::Read ? definition(e) : nullptr)
+    e = inside;
+  return e;
+}
+
+std::string Softmaxes::textOf(const ExprPtr &e) {
+  std::string out;
+  Text text(
+      program_, [](int l) { return "l" + std::to_string(l); },
+      [](int tensor) { return "t" + std::to_string(tensor); },
+      [](const Expr &step) { return "s" + std::to_string(step.region); });
+  text.write(e, out);
+  return out;
+}
+
+/// What is added to a score and free of the key changes no weight.
+ExprPtr Softmaxes::withoutShift(ExprPtr score, int key) {
+  while (score->kind == K::Apply && (score->op == Op::Sub || score->op == Op::Add) &&
+         !free_.of(score->args[1]).count(key))
+    score = score->args[0];
+  return score;
+}
+
+/// The softmax that power / total is, for power = exp(score) and total = sum[l](exp(score));
+/// or null.
+ExprPtr Softmaxes::writtenOut(const ExprPtr &power, const ExprPtr &total) {
+  std::vector<int> before = inlined;
+  ExprPtr above = resolved(power), below = resolved(total);
+  inlined.swap(before); // those count only if it is one
+  if (above->kind != K::Apply || above->op != Op::Exp || above->constant ||
+      below->kind != K::Reduce || below->reduction != Reduction::Sum ||
+      below->letters.size() != 1 || below->args[1])
+    return nullptr;
+  ExprPtr each = resolved(below->args[0]);
+  if (each->kind != K::Apply || each->op != Op::Exp)
+    return nullptr;
+  int bound = below->letters[0];
+  const std::set<int> outside = free_.of(below);
+  for (int l : free_.of(above)) {
+    if (outside.count(l) || program_.letters[l].extent != program_.letters[bound].extent ||
+        textOf(substitute(each->args[0], {{bound, letter(l)}})) != textOf(above->args[0]))
+      continue;
+    auto out = std::make_shared<Expr>();
+    out->kind = K::Reduce;
+    out->type = Type::Float;
+    out->span = power->span;
+    out->reduction = Reduction::Softmax;
+    out->letters = {bound};
+    out->args = {withoutShift(each->args[0], bound), nullptr, letter(l)};
+    inlined = before;
+    return out;
+  }
+  return nullptr;
+}
+
+/// sum[j](exp(s) * v) / sum[l](exp(s)): a weighted sum; or null.
+ExprPtr Softmaxes::ratio(const ExprPtr &e) {
+  if (e->kind != K::Apply || e->op != Op::Div || e->constant || e->type != Type::Float)
+    return nullptr;
+  ExprPtr above = resolved(e->args[0]);
+  if (above->kind != K::Reduce || above->reduction != Reduction::Sum || above->args[1])
+    return nullptr;
+  std::vector<ExprPtr> factors;
+  factorsOf(above->args[0], factors);
+  for (ExprPtr &f : factors)
+    if (ExprPtr softmax = writtenOut(f, e->args[1])) {
+      f = softmax;
+      return reduce(Reduction::Sum, above->letters, product(factors, e->span), nullptr, e->span);
+    }
+  return nullptr;
+}
+
+bool Softmaxes::tensorWeighs(int tensor) {
+  auto [at, fresh] = weighs_.try_emplace(tensor, false);
+  if (fresh && inlinable(tensor)) {
+    bool does = weighs(program_.tensors[tensor].pieces[0].value);
+    weighs_[tensor] = does;
+    return does;
+  }
+  return weighs_[tensor];
+}
+
+/// Whether a softmax stands in `e` as a factor or a term.
+bool Softmaxes::weighs(const ExprPtr &e) {
+  if (!e || e->constant)
+    return false;
+  if (isSoftmax(*e))
+    return true;
+  if (e->kind == K::Read)
+    return tensorWeighs(e->tensor);
+  if (e->kind != K::Apply)
+    return false;
+  switch (e->op) {
+  case Op::Mul:
+  case Op::Add:
+  case Op::Sub:
+    return weighs(e->args[0]) || weighs(e->args[1]);
+  case Op::Div:
+    return weighs(e->args[0]) || writtenOut(e->args[0], e->args[1]);
+  case Op::Neg:
+    return weighs(e->args[0]);
+  default:
+    return false;
+  }
+}
+
+/// `e` as a sum of products with at most one softmax each; false if it is none.
+bool Softmaxes::distribute(const ExprPtr &e, std::vector<Term> &out) {
+  if (!weighs(e)) {
+    out.push_back({nullptr, {e}, {}, false});
+    return true;
+  }
+  if (isSoftmax(*e)) {
+    out.push_back({e, {}, {}, false});
+    return true;
+  }
+  if (e->kind == K::Read) {
+    ExprPtr inside = definition(e);
+    return inside && distribute(inside, out);
+  }
+  if (ExprPtr softmax = e->op == Op::Div ? writtenOut(e->args[0], e->args[1]) : nullptr) {
+    out.push_back({softmax, {}, {}, false});
+    return true;
+  }
+  std::vector<Term> a, b;
+  if (!distribute(e->args[0], a))
+    return false;
+  if (e->op == Op::Neg || e->op == Op::Div) {
+    for (Term &t : a)
+      if (e->op == Op::Neg)
+        t.negative = !t.negative;
+      else
+        t.divisors.push_back(e->args[1]);
+    out.insert(out.end(), a.begin(), a.end());
+    return true;
+  }
+  if (!distribute(e->args[1], b))
+    return false;
+  if (e->op != Op::Mul) {
+    for (Term &t : b)
+      t.negative = t.negative != (e->op == Op::Sub);
+    out.insert(out.end(), a.begin(), a.end());
+    out.insert(out.end(), b.begin(), b.end());
+    return out.size() <= mostTerms;
+  }
+  for (const Term &x : a)
+    for (const Term &y : b) {
+      if ((x.softmax && y.softmax) || out.size() >= mostTerms)
+        return false;
+      Term t = x;
+      t.softmax = x.softmax ? x.softmax : y.softmax;
+      t.factors.insert(t.factors.end(), y.factors.begin(), y.factors.end());
+      t.divisors.insert(t.divisors.end(), y.divisors.begin(), y.divisors.end());
+      t.negative = x.negative != y.negative;
+      out.push_back(std::move(t));
+    }
+  return true;
+}
+
+} // namespace qkv::irgen
