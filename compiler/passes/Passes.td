@@ -100,6 +100,22 @@ def LowerExtrema : Pass<"qkv-lower-extrema", "mlir::func::FuncOp"> {
   let dependentDialects = ["mlir::arith::ArithDialect"];
 }
 
+def BlockRows : Pass<"qkv-block-rows", "mlir::func::FuncOp"> {
+  let summary = "what is not fused is computed by blocks of rows";
+  let description = [{
+    Before: `linalg.generic` on tensors; scores and weights that are not fused are values over two
+    sequence letters.
+    After: where such values end in sums over one of the letters and nothing else reads them, a
+    loop over blocks of 64 positions of the other letter stands around the whole chain.
+    Why: a value over two sequence letters grows with the square of the length; a block of it
+    stays near the core.
+    Example: tests/passes/block-rows.mlir
+  }];
+  let dependentDialects = ["mlir::affine::AffineDialect", "mlir::arith::ArithDialect",
+                           "mlir::linalg::LinalgDialect", "mlir::scf::SCFDialect",
+                           "mlir::tensor::TensorDialect"];
+}
+
 def LowerAttention : Pass<"qkv-lower-attention", "mlir::func::FuncOp"> {
   let summary = "qkv.attention becomes loops over tiles of rows and keys";
   let description = [{

@@ -33,6 +33,8 @@ constexpr Step steps[] = {
     {Stage::Fused, "canonicalize",
      "irgen writes an equation as it reads. (Nothing merges equal operations before buffers: two "
      "sums that start from one fill would need copies of it.)"},
+    {Stage::Fused, "func.func(qkv-block-rows),canonicalize",
+     "on tensors, where who reads a value is seen; affine bounds of blocks are lowered with views"},
 
     // ---- kernels: buffers, then loops and vectors on them.
     {Stage::Kernels, "qkv-pass-destinations",
