@@ -196,6 +196,7 @@ struct Program {
   std::vector<Result> results;   ///< likewise
   std::vector<int> dynamicSizes; ///< the Dynamic and Stream atoms, in order of declaration
   int stream = -1;               ///< the Stream atom, or -1
+  int batch = -1;                ///< the atom that is the number of sequences; -1: there is one
 
   /// A generator: first result `logits[i,v]` over the stream, from a stream of tokens (Text).
   int generatorInput = -1;  ///< the tensor that is the token stream, or -1: a function

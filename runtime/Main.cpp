@@ -1,5 +1,6 @@
 // In: a model, its weights, the options of a command line. Out: files or text, and an exit code.
 // Holds: outputs appear whole or not at all; of a batch all or none.
+#include "runtime/Batch.h"
 #include "runtime/Program.h"
 #include "runtime/Text.h"
 
@@ -26,14 +27,14 @@ int misuse(const std::string &why, const Options &options) {
   return ExitMisuse;
 }
 
-/// One sequence of a batch.
-struct Sequence {
+/// The call of one pair of input and output.
+struct Job {
   Call call;
   bool failed = false;
   qkv_error error = newError();
 };
 
-bool openInputs(const qkv_model &model, const Options &options, std::vector<Sequence> &batch,
+bool openInputs(const qkv_model &model, const Options &options, std::vector<Job> &batch,
                 qkv_error *error) {
   for (size_t i = 0; i < batch.size(); ++i) {
     std::string warnings;
@@ -49,26 +50,21 @@ bool openInputs(const qkv_model &model, const Options &options, std::vector<Sequ
   return true;
 }
 
-bool runBatch(const qkv_model &model, const qkv_weights *weights, std::vector<Sequence> &batch) {
-  auto run = [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      Call &call = batch[i].call;
-      batch[i].failed = qkv_run(&model, weights, call.sizes.data(), call.inputs.data(),
-                                call.results.data(), 0, &batch[i].error) != 0;
-    }
-  };
-  // A single sequence has the pool to itself.
-  if (batch.size() == 1)
-    run(0, 1);
-  else
-    parallelFor(static_cast<int64_t>(batch.size()), 1, run);
-  for (Sequence &sequence : batch)
-    if (sequence.failed)
-      return false;
-  return true;
+bool runBatch(const qkv_model &model, const qkv_weights *weights, std::vector<Job> &batch) {
+  std::vector<Sequence> sequences;
+  for (Job &job : batch)
+    sequences.push_back(
+        {job.call.sizes.data(), job.call.inputs.data(), job.call.results.data(), &job.error});
+  runSequences(model, weights, sequences);
+  bool done = true;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    batch[i].failed = sequences[i].failed;
+    done = done && !batch[i].failed;
+  }
+  return done;
 }
 
-bool writeFiles(const qkv_model &model, const Options &options, std::vector<Sequence> &batch,
+bool writeFiles(const qkv_model &model, const Options &options, std::vector<Job> &batch,
                 qkv_error *error) {
   std::vector<OutputFile> files;
   for (size_t i = 0; i < batch.size(); ++i) {
@@ -83,10 +79,10 @@ bool writeFiles(const qkv_model &model, const Options &options, std::vector<Sequ
   return true;
 }
 
-bool printResults(const qkv_model &model, std::vector<Sequence> &batch, qkv_error *error) {
+bool printResults(const qkv_model &model, std::vector<Job> &batch, qkv_error *error) {
   std::string text;
-  for (Sequence &sequence : batch) {
-    std::vector<NewTensor> tensors = resultTensors(model, sequence.call);
+  for (Job &job : batch) {
+    std::vector<NewTensor> tensors = resultTensors(model, job.call);
     for (size_t i = 0; i < tensors.size(); ++i)
       text += format("%s %s%s\n", tensors[i].name.c_str(), typeText(model.results[i].type),
                      shapeText(tensors[i].shape).c_str()) +
@@ -98,7 +94,7 @@ bool printResults(const qkv_model &model, std::vector<Sequence> &batch, qkv_erro
 
 int runFunction(const qkv_model &model, const qkv_weights *weights, const Options &options) {
   qkv_error error = newError();
-  std::vector<Sequence> batch(options.inputs.empty() ? 1 : options.inputs.size());
+  std::vector<Job> batch(options.inputs.empty() ? 1 : options.inputs.size());
   if (!openInputs(model, options, batch, &error))
     return failWith(error, options);
   if (!runBatch(model, weights, batch)) {

@@ -51,7 +51,7 @@ bool take(int which, const char *text, Options &options, std::string &why) {
     options.outputs.push_back(text);
     return true;
   case Batch:
-    return number("batch", text, 1, 1 << 20, options.batch, why);
+    return number("batch", text, 1, QKV_MAX_SEQUENCES, options.batch, why);
   case MaxTokens:
     return number("max-tokens", text, 0, INT64_MAX, options.maxTokens, why);
   case Prompt:

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <tuple>
 #include <unistd.h>
+#include <vector>
 
 namespace qkv::rt {
 namespace {
@@ -119,12 +120,14 @@ extern "C" void qkv_parallel_for(qkv_context *context, int64_t count, int64_t gr
     state->inRegion.store(false, std::memory_order_relaxed);
 }
 
-extern "C" int qkv_run(const qkv_model *model, const qkv_weights *weights, const int64_t *sizes,
-                       void *const *inputs, void *const *results, int last_only, qkv_error *error) {
+/// Calls an entry of the model, or says that it has none.
+static int call(const qkv_model *model, qkv_entry entry, const char *lacks,
+                const qkv_weights *weights, const int64_t *sizes, void *const *inputs,
+                void *const *results, qkv_error *error) {
   if (!checkModel(*model, error))
     return -1;
-  if (last_only && !model->entry_last) {
-    fail(error, format("model %s is not a generator", model->name));
+  if (!entry) {
+    fail(error, format("model %s %s", model->name, lacks));
     return -1;
   }
   RunState state;
@@ -132,10 +135,32 @@ extern "C" int qkv_run(const qkv_model *model, const qkv_weights *weights, const
   void *const *params = weights ? qkv_weights_params(weights) : nullptr;
   {
     FlushDenormals mode;
-    (last_only ? model->entry_last : model->entry)(&context, sizes, inputs, params, results);
+    entry(&context, sizes, inputs, params, results);
   }
   if (!state.failed)
     return 0;
   failSite(*model, state, error);
   return -1;
+}
+
+extern "C" int qkv_run(const qkv_model *model, const qkv_weights *weights, const int64_t *sizes,
+                       void *const *inputs, void *const *results, int last_only, qkv_error *error) {
+  return call(model, last_only ? model->entry_last : model->entry, "is not a generator", weights,
+              sizes, inputs, results, error);
+}
+
+extern "C" int qkv_run_batch(const qkv_model *model, const qkv_weights *weights, int64_t sequences,
+                             const int64_t *sizes, void *const *inputs, void *const *results,
+                             int last_only, qkv_error *error) {
+  if (sequences < 1 || sequences > QKV_MAX_SEQUENCES) {
+    fail(error, format("%lld sequences, expected 1 to %lld", static_cast<long long>(sequences),
+                       static_cast<long long>(QKV_MAX_SEQUENCES)));
+    return -1;
+  }
+  std::vector<int64_t> all{sequences};
+  all.insert(all.end(), sizes, sizes + model->size_count);
+  return call(model, last_only ? model->entry_last_batch : model->entry_batch,
+              last_only && !model->entry_last ? "is not a generator"
+                                              : "was compiled for one sequence at a time",
+              weights, all.data(), inputs, results, error);
 }

@@ -2,7 +2,9 @@
 // bytes in give the same bytes out, whatever the batch and the threads; a line that cannot be
 // answered does not keep the others from being answered.
 #include "runtime/Text.h"
+#include "runtime/Batch.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <unistd.h>
@@ -11,6 +13,21 @@ namespace qkv::rt {
 namespace {
 
 constexpr int64_t startToken = 256, endToken = 257, specialTokens = 258;
+
+/// One stream that is generated, and its source.
+struct Stream {
+  std::vector<int64_t> source, tokens;
+  std::vector<int64_t> sizes;
+  std::vector<void *> inputs, results;
+  std::vector<float> logits;
+  bool failed = false, done = false;
+  qkv_error error = {};
+  /// Gets each byte; may end the stream by returning false.
+  bool (*emit)(void *to, char byte) = nullptr;
+  void *to = nullptr;
+
+  Stream() { error.size = sizeof error; }
+};
 
 /// What all streams of a run share.
 struct Generator {
@@ -28,8 +45,19 @@ struct Generator {
 
   bool prepare(qkv_error *error);
   bool special() const { return vocabulary >= specialTokens; }
-  template <typename Emit>
-  bool run(std::string_view source, std::string_view prompt, Emit emit, qkv_error *error) const;
+  /// Whether streams can be computed together.
+  bool together() const { return model.entry_last_batch != nullptr; }
+  /// Makes a stream ready to run; where it cannot be, it has failed.
+  void begin(std::string_view source, std::string_view prompt, Stream &stream) const;
+  /// Continues streams whose sources and prompts are equally long, token by token, to their ends.
+  void run(std::vector<Stream *> streams) const;
+
+private:
+  bool fits(std::string_view source, std::string_view prompt, Stream &stream) const;
+  bool isFull(const Stream &stream) const {
+    return static_cast<int64_t>(stream.tokens.size()) >= model.sizes[streamSize].max;
+  }
+  void take(Stream &stream) const;
 };
 
 std::vector<int64_t> tokensOf(std::string_view text) {
@@ -66,49 +94,78 @@ int64_t greedy(const float *logits, int64_t count) {
   return best < 0 ? 0 : best;
 }
 
-/// Continues a stream token by token; `emit` gets each byte and may end it by returning false.
-template <typename Emit>
-bool Generator::run(std::string_view source, std::string_view prompt, Emit emit,
-                    qkv_error *error) const {
-  std::vector<int64_t> sourceTokens = tokensOf(source), stream = tokensOf(prompt);
-  for (int64_t token : stream)
+bool Generator::fits(std::string_view source, std::string_view prompt, Stream &stream) const {
+  qkv_error *error = &stream.error;
+  if (sourceSize >= 0 && static_cast<int64_t>(source.size()) > model.sizes[sourceSize].max)
+    return fail(error, format("%zu bytes, %s holds at most %lld", source.size(),
+                              model.sizes[sourceSize].name,
+                              static_cast<long long>(model.sizes[sourceSize].max)));
+  stream.source = tokensOf(source);
+  stream.tokens = tokensOf(prompt);
+  for (int64_t token : stream.tokens)
     if (token >= vocabulary)
       return fail(error, format("the prompt has byte %lld, outside the vocabulary of %lld",
                                 static_cast<long long>(token), static_cast<long long>(vocabulary)));
   if (special())
-    stream.insert(stream.begin(), startToken);
-  if (stream.empty())
+    stream.tokens.insert(stream.tokens.begin(), startToken);
+  if (stream.tokens.empty())
     return fail(error, format("a vocabulary of %lld has no start token (256): the stream needs a "
                               "prompt, at least one byte",
                               static_cast<long long>(vocabulary)));
   int64_t streamMax = model.sizes[streamSize].max;
-  if (static_cast<int64_t>(stream.size()) > streamMax)
+  if (static_cast<int64_t>(stream.tokens.size()) > streamMax)
     return fail(error, format("the prompt makes a stream of %zu tokens, %s holds at most %lld",
-                              stream.size(), model.sizes[streamSize].name,
+                              stream.tokens.size(), model.sizes[streamSize].name,
                               static_cast<long long>(streamMax)));
-  std::vector<int64_t> sizes(model.size_count, 1);
-  std::vector<void *> inputs(model.input_count), results(model.result_count);
-  std::vector<float> logits(vocabulary);
-  results[0] = logits.data();
-  if (sourceSize >= 0) {
-    sizes[sourceSize] = static_cast<int64_t>(sourceTokens.size());
-    inputs[model.generator_source] = sourceTokens.data();
-  }
-  for (int64_t made = 0; maxTokens < 0 || made < maxTokens; ++made) {
-    if (static_cast<int64_t>(stream.size()) >= streamMax)
-      return true;
-    sizes[streamSize] = static_cast<int64_t>(stream.size());
-    inputs[model.generator_input] = stream.data();
-    if (qkv_run(&model, weights, sizes.data(), inputs.data(), results.data(), 1, error) != 0)
-      return false;
-    int64_t token = greedy(logits.data(), vocabulary);
-    if (special() && token == endToken)
-      return true;
-    stream.push_back(token);
-    if (token < startToken && !emit(static_cast<char>(token)))
-      return true;
-  }
   return true;
+}
+
+void Generator::begin(std::string_view source, std::string_view prompt, Stream &stream) const {
+  stream.failed = stream.done = !fits(source, prompt, stream);
+  stream.sizes.assign(model.size_count, 1);
+  stream.inputs.assign(model.input_count, nullptr);
+  stream.results.assign(model.result_count, nullptr);
+  stream.logits.resize(vocabulary);
+  stream.results[0] = stream.logits.data();
+  if (sourceSize >= 0) {
+    stream.sizes[sourceSize] = static_cast<int64_t>(stream.source.size());
+    stream.inputs[model.generator_source] = stream.source.data();
+  }
+}
+
+/// The next token of a stream whose logits were computed.
+void Generator::take(Stream &stream) const {
+  int64_t token = greedy(stream.logits.data(), vocabulary);
+  if (special() && token == endToken) {
+    stream.done = true;
+    return;
+  }
+  stream.tokens.push_back(token);
+  stream.done = token < startToken && !stream.emit(stream.to, static_cast<char>(token));
+}
+
+void Generator::run(std::vector<Stream *> streams) const {
+  for (int64_t made = 0; maxTokens < 0 || made < maxTokens; ++made) {
+    // Those that have not ended are the rows of the next run.
+    streams.erase(std::remove_if(streams.begin(), streams.end(),
+                                 [&](Stream *s) { return s->done || isFull(*s); }),
+                  streams.end());
+    if (streams.empty())
+      return;
+    std::vector<Sequence> sequences;
+    for (Stream *stream : streams) {
+      stream->sizes[streamSize] = static_cast<int64_t>(stream->tokens.size());
+      stream->inputs[model.generator_input] = stream->tokens.data();
+      sequences.push_back(
+          {stream->sizes.data(), stream->inputs.data(), stream->results.data(), &stream->error});
+    }
+    runTogether(model, weights, sequences, /*lastOnly=*/true);
+    for (size_t at = 0; at < streams.size(); ++at)
+      if (sequences[at].failed)
+        streams[at]->failed = streams[at]->done = true;
+      else
+        take(*streams[at]);
+  }
 }
 
 /// Lines of standard input, as they arrive.
@@ -116,20 +173,24 @@ class Lines {
 public:
   /// The next line without its end; false at the end of the input.
   bool next(std::string &line) {
-    for (;;) {
-      size_t end = buffer.find('\n', searched);
-      if (end != buffer.npos) {
-        line = buffer.substr(start, end - start);
-        start = searched = end + 1;
-        return true;
+    while (!arrived(line))
+      if (!more()) {
+        line = buffer.substr(start);
+        start = searched = buffer.size();
+        return !line.empty();
       }
+    return true;
+  }
+  /// The same, if it is here already.
+  bool arrived(std::string &line) {
+    size_t end = buffer.find('\n', searched);
+    if (end == buffer.npos) {
       searched = buffer.size();
-      if (!more())
-        break;
+      return false;
     }
-    line = buffer.substr(start);
-    start = searched = buffer.size();
-    return !line.empty();
+    line = buffer.substr(start, end - start);
+    start = searched = end + 1;
+    return true;
   }
   /// Why reading stopped early; empty if it did not.
   const std::string &failure() const { return why; }
@@ -156,34 +217,46 @@ private:
 
 struct Answer {
   std::string line, text;
-  bool failed = false;
-  qkv_error error = {};
+  Stream stream;
 };
 
-/// One line: a source, or a prompt where the model has no source.
-void answer(const Generator &generator, const Options &options, Answer &answer) {
-  answer.error.size = sizeof answer.error;
-  if (answer.line.empty())
-    return;
-  bool hasSource = generator.sourceSize >= 0;
-  auto emit = [&](char byte) {
-    answer.text += byte;
-    return true;
-  };
-  if (hasSource) {
-    int64_t longest = generator.model.sizes[generator.sourceSize].max;
-    if (static_cast<int64_t>(answer.line.size()) > longest) {
-      answer.failed =
-          !fail(&answer.error, format("%zu bytes, %s holds at most %lld", answer.line.size(),
-                                      generator.model.sizes[generator.sourceSize].name,
-                                      static_cast<long long>(longest)));
-      return;
-    }
+/// Lines that are sources, or prompts where the model has no source: those of equal length run
+/// together, at most `most` of them, others on threads of their own.
+void answer(const Generator &generator, const Options &options, size_t most,
+            std::vector<Answer> &answers) {
+  std::vector<std::pair<size_t, size_t>> order; // length, number
+  for (size_t number = 0; number < answers.size(); ++number) {
+    Answer &answer = answers[number];
+    if (answer.line.empty())
+      continue;
+    bool isSource = generator.sourceSize >= 0;
+    generator.begin(isSource ? answer.line : "", isSource ? options.prompt : answer.line,
+                    answer.stream);
+    answer.stream.to = &answer.text;
+    answer.stream.emit = [](void *to, char byte) {
+      *static_cast<std::string *>(to) += byte;
+      return true;
+    };
+    order.push_back({answer.line.size(), number});
   }
-  answer.failed = hasSource ? !generator.run(answer.line, options.prompt, emit, &answer.error)
-                            : !generator.run("", answer.line, emit, &answer.error);
-  if (answer.failed)
-    answer.text.clear();
+  std::sort(order.begin(), order.end());
+  std::vector<std::vector<Stream *>> groups;
+  for (size_t at = 0; at < order.size(); ++at) {
+    bool mate = at > 0 && order[at].first == order[at - 1].first && generator.together() &&
+                groups.back().size() < most;
+    if (!mate)
+      groups.emplace_back();
+    groups.back().push_back(&answers[order[at].second].stream);
+  }
+  auto run = [&](int64_t begin, int64_t end) {
+    for (int64_t group = begin; group < end; ++group)
+      generator.run(groups[group]);
+  };
+  // A single group has the pool to itself.
+  if (groups.size() == 1)
+    run(0, 1);
+  else
+    parallelFor(static_cast<int64_t>(groups.size()), 1, run);
 }
 
 bool writeText(std::string_view text, const Options &options) {
@@ -199,30 +272,30 @@ bool writeText(std::string_view text, const Options &options) {
 
 int runLines(const Generator &generator, const Options &options) {
   Lines lines;
+  size_t most = options.batch > 0 ? static_cast<size_t>(options.batch) : 1;
+  size_t window = generator.together() && most > 1 ? 16 * most : most;
   int64_t number = 0;
   bool failed = false;
   for (bool more = true; more;) {
     std::vector<Answer> answers;
-    int64_t most = options.batch > 0 ? options.batch : 1;
-    for (std::string line;
-         static_cast<int64_t>(answers.size()) < most && (more = lines.next(line));)
+    for (std::string line; answers.size() < most && (more = lines.next(line));)
       answers.emplace_back().line = line;
-    parallelFor(static_cast<int64_t>(answers.size()), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i)
-        answer(generator, options, answers[i]);
-    });
+    // Among more lines there are more of equal length; but no line waits for them.
+    for (std::string line; answers.size() < window && lines.arrived(line);)
+      answers.emplace_back().line = line;
+    answer(generator, options, most, answers);
     std::string text;
     for (Answer &answer : answers) {
       ++number;
       // An empty line in the place of an answer: the n-th line out belongs to the n-th line in.
-      text += answer.text + "\n";
-      if (!answer.failed)
+      qkv_error &error = answer.stream.error;
+      text += (answer.stream.failed ? "" : answer.text) + "\n";
+      if (!answer.stream.failed)
         continue;
       failed = true;
       std::string before = format("line %lld: ", static_cast<long long>(number));
-      failAt(&answer.error, answer.error.file, answer.error.line, answer.error.column,
-             answer.error.length, before + answer.error.text);
-      printError(answer.error, options);
+      failAt(&error, error.file, error.line, error.column, error.length, before + error.text);
+      printError(error, options);
     }
     if (!writeText(text, options))
       return ExitFailed;
@@ -246,12 +319,21 @@ int runPrompt(const Generator &generator, const Options &options) {
     printError(error, options);
     return ExitFailed;
   }
-  bool written = true;
-  auto emit = [&](char byte) { return written = writeText({&byte, 1}, options); };
-  bool done = generator.run("", prompt, emit, &error);
-  if (!done)
-    printError(error, options);
-  return written && done && writeText("\n", options) ? ExitDone : ExitFailed;
+  struct Out {
+    const Options &options;
+    bool written;
+  } out{options, true};
+  Stream stream;
+  generator.begin("", prompt, stream);
+  stream.to = &out;
+  stream.emit = [](void *to, char byte) {
+    auto *out = static_cast<Out *>(to);
+    return out->written = writeText({&byte, 1}, out->options);
+  };
+  generator.run({&stream});
+  if (stream.failed)
+    printError(stream.error, options);
+  return out.written && !stream.failed && writeText("\n", options) ? ExitDone : ExitFailed;
 }
 
 } // namespace

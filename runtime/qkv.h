@@ -19,6 +19,9 @@ extern "C" {
 /* Element types of a model's tensors. */
 enum { QKV_FLOAT = 0, QKV_INT = 1, QKV_BOOL = 2 };
 
+/* Sequences that are computed at once, at most. */
+enum { QKV_MAX_SEQUENCES = 1 << 20 };
+
 /* An error that a user can act on. `size` is sizeof(qkv_error), set by the caller. */
 typedef struct qkv_error {
   size_t size;
@@ -111,6 +114,9 @@ typedef struct qkv_model {
   qkv_entry entry;
   /* Generators: results[0] is the logits of the last position alone, [v]; else null. */
   qkv_entry entry_last;
+  /* The same for several sequences of equal sizes at once: `sizes` begins with their number,
+   * inputs and results have it as their first axis. Null: compiled without. */
+  qkv_entry entry_batch, entry_last_batch;
   void *user; /* for descriptions made in memory; null in compiled ones */
 } qkv_model;
 
@@ -147,6 +153,13 @@ void *const *qkv_weights_params(const qkv_weights *weights);
 int qkv_run(const qkv_model *model, const qkv_weights *weights, const int64_t *sizes,
             void *const *inputs, void *const *results, int last_only, qkv_error *error);
 
+/* The same for `sequences` of equal sizes, which are computed together: inputs and results hold
+ * one after the other. Each gets the bytes that it gets alone. The error does not say whose it is;
+ * the results of all are then of no use. */
+int qkv_run_batch(const qkv_model *model, const qkv_weights *weights, int64_t sequences,
+                  const int64_t *sizes, void *const *inputs, void *const *results, int last_only,
+                  qkv_error *error);
+
 /* ---- the C interface of built models: what the functions of their headers call ---- */
 
 typedef struct qkv_handle qkv_handle;   /* a model with its weights; immutable once opened */
@@ -162,6 +175,9 @@ void qkv_session_close(qkv_session *session);
  * input, then each result; results beyond its size are not wanted. 0, or -1 with *error set. */
 int qkv_session_run(qkv_session *session, const void *arguments, qkv_error *error,
                     int32_t last_only);
+/* The same for several sequences, as in qkv_run_batch. */
+int qkv_session_run_batch(qkv_session *session, int64_t sequences, const void *arguments,
+                          qkv_error *error, int32_t last_only);
 
 /* The whole program around a model: options, files, text. Returns the exit code. */
 int qkv_main(const qkv_model *model, int argc, char **argv);

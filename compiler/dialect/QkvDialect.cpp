@@ -21,7 +21,7 @@ void QkvDialect::initialize() {
 mlir::LogicalResult QkvDialect::verifyOperationAttribute(mlir::Operation *op,
                                                          mlir::NamedAttribute attribute) {
   llvm::StringRef name = attribute.getName();
-  if (name == grainAttribute) {
+  if (name == grainAttribute || name == batchAttribute) {
     if (!llvm::isa<mlir::IntegerAttr>(attribute.getValue()))
       return op->emitOpError("expects an integer for ") << name;
     return mlir::success();

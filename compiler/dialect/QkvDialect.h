@@ -22,6 +22,8 @@ constexpr const char *repeatAttribute = "qkv.repeat";
 constexpr const char *equationAttribute = "qkv.equation";
 constexpr const char *equationsAttribute = "qkv.equations";
 constexpr const char *whyAttribute = "qkv.why";
+/// The letter of a linalg.generic that is over the sequences of a batch.
+constexpr const char *batchAttribute = "qkv.batch";
 /// The module: which stage it is, where its text was printed.
 constexpr const char *stageAttribute = "qkv.stage";
 constexpr const char *grainAttribute = "qkv.grain";

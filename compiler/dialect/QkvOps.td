@@ -25,6 +25,8 @@ def QkvDialect : Dialect {
     - `qkv.equation` (string, on any operation): the equation that it computes;
     - `qkv.equations` (string, likewise): the names of all that it computes, with commas;
     - `qkv.why` (string, likewise): why it is computed as it is;
+    - `qkv.batch` (integer, on linalg.generic): the letter that is over the sequences of a batch,
+      which lanes do not add up over;
     - `qkv.grain` (integer, on scf.forall): the rounds that a piece of work for a thread has at
       least (--qkv-outline-parallel).
   }];

@@ -67,6 +67,9 @@ public:
     auto generic = linalg::GenericOp::create(b_, loc_, TypeRange{init.getType()}, operands_,
                                              ValueRange{init}, maps, iterators);
     generic->setAttr(equationAttribute, b_.getStringAttr(label));
+    for (unsigned d = 0; d < parallel && f_.program.batch >= 0; ++d)
+      if (dimensions_[d].extent == Size::atom(f_.program.batch))
+        generic->setAttr(batchAttribute, b_.getI64IntegerAttr(d));
 
     // The body; `b_` comes back behind the operation.
     OpBuilder::InsertionGuard guard(b_);

@@ -26,6 +26,8 @@ void FunctionEmitter::emit(const std::vector<Item> &items) {
 void FunctionEmitter::callStep(const Item &item) {
   const Region &region = program.regions[item.region];
   StepText step = stepText(plan, item);
+  if (program.batch >= 0) // one size more among the arguments, whether the step uses it or not
+    step.text += "*";
   Location loc = state.location(region.span);
   func::FuncOp &function = state.bodies[step.text];
   if (!function) {

@@ -56,15 +56,19 @@ static Value asResult(FunctionEmitter &f, int tensor, Location loc) {
   return generic.getResult(0);
 }
 
-static void emitEntry(ModuleState &state, const Prepared &prepared, const std::string &name,
-                      const std::vector<int> &params) {
-  const Program &program = prepared.program;
+static std::vector<ScheduleNode> order(const Prepared &prepared, const std::string &name) {
   Diagnostics diagnostics;
-  auto nodes = schedule(program, diagnostics);
+  auto nodes = schedule(prepared.program, diagnostics);
   if (!nodes)
     throw Defect("irgen: the rewritten equations of " + name + " have no order");
+  return std::move(*nodes);
+}
+
+static void emitEntry(ModuleState &state, const Prepared &prepared, std::vector<ScheduleNode> nodes,
+                      const std::string &name, const std::vector<int> &params) {
+  const Program &program = prepared.program;
   Bounds bounds(program);
-  Plan plan = irgen::plan(prepared, std::move(*nodes));
+  Plan plan = irgen::plan(prepared, std::move(nodes));
   FunctionEmitter f(state, plan, bounds);
 
   OpBuilder &b = state.builder;
@@ -138,13 +142,22 @@ static OwningOpRef<ModuleOp> make(MLIRContext &context, const Program &program,
         params.push_back(t);
     std::sort(params.begin(), params.end());
   }
-  emitEntry(state, whole, program.name, params);
+  auto emit = [&](Prepared &prepared, const std::string &name) {
+    std::vector<ScheduleNode> nodes = order(prepared, name);
+    emitEntry(state, prepared, nodes, name, params);
+    if (!options.batch)
+      return;
+    addBatch(prepared, nodes);
+    emitEntry(state, prepared, std::move(nodes), name + ".batch", params);
+  };
+  emit(whole, program.name);
   if (hasLast)
-    emitEntry(state, last, program.name + ".last", params);
+    emit(last, program.name + ".last");
 
   Description description = describe(program, params);
   description.sites = state.sites;
   description.hasLast = hasLast;
+  description.hasBatch = options.batch;
   state.module->setAttr(descriptionAttribute, state.builder.getStringAttr(description.json()));
   return module;
 }

@@ -12,6 +12,9 @@ namespace qkv {
 struct GenerateOptions {
   /// Also @NAME.last: a generator's logits of the last position alone.
   bool lastPosition = true;
+  /// Also @NAME.batch (and @NAME.last.batch): several sequences of equal sizes at once. Their
+  /// number comes before the dynamic sizes; inputs and results have it as their first axis.
+  bool batch = false;
 };
 
 /// The module of a program. Its attribute `qkv.description` holds everything a caller must

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "dsl/Program.h"
+#include "dsl/Schedule.h"
 
 #include <map>
 #include <optional>
@@ -62,5 +63,10 @@ void hoistInvariants(Prepared &prepared);
 
 /// NarrowTables.cpp. Tables that are only read where they meet data are stored rounded.
 void narrowTables(Prepared &prepared);
+
+/// AddBatch.cpp. What depends on an input gets a first axis over several sequences of equal sizes,
+/// all results get it, and `nodes` stay the program's order. Their number stands before the
+/// dynamic sizes.
+void addBatch(Prepared &prepared, std::vector<ScheduleNode> &nodes);
 
 } // namespace qkv::irgen

@@ -26,6 +26,11 @@ ExprPtr weightedSum(const WeightedSum &sum, Span span) {
   return reduce(Reduction::Sum, {sum.sumKey}, product, nullptr, span);
 }
 
+/// Sequences of a batch have the same kernel each: their letter is an outer one.
+static bool overSequences(const Program &program, int letter) {
+  return program.batch >= 0 && program.letters[letter].extent == Size::atom(program.batch);
+}
+
 int rowLetter(const Program &program, const std::set<int> &score, const std::set<int> &value) {
   int row = -1;
   auto rank = [&](int l) { // letters that only the run knows, then the longest
@@ -33,7 +38,7 @@ int rowLetter(const Program &program, const std::set<int> &score, const std::set
     return extent ? *extent : std::numeric_limits<int64_t>::max();
   };
   for (int l : score)
-    if (!value.count(l) && (row < 0 || rank(l) > rank(row)))
+    if (!value.count(l) && !overSequences(program, l) && (row < 0 || rank(l) > rank(row)))
       row = l;
   return row;
 }
@@ -75,7 +80,8 @@ std::optional<WeightedSum> asWeightedSum(const Program &program, const ExprPtr &
     if (l != out.row)
       out.outer.push_back(l);
   for (auto &a : out.value->args)
-    if (a->kind == K::Letter && a->letter != out.sumKey && !score.count(a->letter))
+    if (a->kind == K::Letter && a->letter != out.sumKey && !score.count(a->letter) &&
+        !overSequences(program, a->letter))
       out.values.push_back(a->letter);
   return out;
 }

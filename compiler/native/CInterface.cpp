@@ -61,6 +61,14 @@ void addCInterface(NativeModule &native, llvm::GlobalVariable *model) {
   if (native.description.hasLast)
     addForward(native, prefix + "_run_last", "qkv_session_run", number, {pointer, pointer, pointer},
                nullptr, llvm::ConstantInt::get(number, 1));
+  if (!native.description.hasBatch)
+    return;
+  auto *count = llvm::Type::getInt64Ty(native.context);
+  addForward(native, prefix + "_run_batch", "qkv_session_run_batch", number,
+             {pointer, count, pointer, pointer}, nullptr, llvm::ConstantInt::get(number, 0));
+  if (native.description.hasLast)
+    addForward(native, prefix + "_run_last_batch", "qkv_session_run_batch", number,
+               {pointer, count, pointer, pointer}, nullptr, llvm::ConstantInt::get(number, 1));
 }
 
 } // namespace qkv

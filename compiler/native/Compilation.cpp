@@ -67,7 +67,7 @@ Stage Compilation::stage() const { return data_->stage; }
 bool Compilation::isLlvmIr() const { return data_->native != nullptr; }
 
 std::unique_ptr<Compilation> Compilation::begin(const Program &program, const std::string &cpu,
-                                                std::string &error) {
+                                                std::string &error, bool batch) {
   auto data = std::make_unique<Data>(cpu);
   std::string said;
   llvm::raw_string_ostream out(said);
@@ -75,7 +75,9 @@ std::unique_ptr<Compilation> Compilation::begin(const Program &program, const st
     out << diagnostic.getLocation() << ": " << diagnostic << "\n";
     return mlir::success();
   });
-  data->module = generate(*data->context, program);
+  GenerateOptions options;
+  options.batch = batch;
+  data->module = generate(*data->context, program, options);
   if (!data->module || mlir::failed(mlir::verify(*data->module))) {
     error = "the graph stage cannot be made of the equations\n" + said;
     return nullptr;

@@ -24,9 +24,9 @@ struct TextPart {
 
 class Compilation {
 public:
-  /// The `graph` stage of a program.
+  /// The `graph` stage of a program; with `batch` also for several sequences at once.
   static std::unique_ptr<Compilation> begin(const Program &program, const std::string &cpu,
-                                            std::string &error);
+                                            std::string &error, bool batch = false);
   /// A module's text, MLIR or (where it says so) LLVM IR. Its stage is `from`, or what its
   /// attribute `qkv.stage` says. `name` is what messages call it.
   static std::unique_ptr<Compilation> parse(const std::string &text, const std::string &name,

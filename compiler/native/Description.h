@@ -55,6 +55,7 @@ struct Description {
   std::vector<Site> sites;
   int generatorInput = -1, generatorSource = -1; ///< positions among inputs
   bool hasLast = false;
+  bool hasBatch = false; ///< several sequences of equal sizes at once
 
   std::string json() const;
   static bool fromJson(const std::string &text, Description &out, std::string &error);

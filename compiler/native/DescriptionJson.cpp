@@ -110,6 +110,7 @@ std::string Description::json() const {
   j["generator_input"] = generatorInput;
   j["generator_source"] = generatorSource;
   j["has_last"] = hasLast;
+  j["has_batch"] = hasBatch;
   // A path may hold any bytes.
   return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -146,6 +147,7 @@ bool Description::fromJson(const std::string &text, Description &out, std::strin
     d.generatorInput = j.at("generator_input");
     d.generatorSource = j.at("generator_source");
     d.hasLast = j.at("has_last");
+    d.hasBatch = j.at("has_batch");
     if (std::string what = defect(d); !what.empty()) {
       error = "the description does not hold together: " + what;
       return false;

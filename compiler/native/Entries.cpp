@@ -22,12 +22,15 @@ public:
     builder.SetInsertPoint(llvm::BasicBlock::Create(native.context, "", function));
   }
 
-  /// `lastOnly`: the first result alone, without its first axis.
-  void make(bool lastOnly) {
+  /// `last`: the first result alone, without its first axis. `batch`: the number of sequences
+  /// stands before the sizes, and is the first axis of inputs and results.
+  void make(EntryForm form) {
     Value *context = function->getArg(0), *sizes = function->getArg(1);
     std::vector<Value *> arguments{context};
+    if (form.batch)
+      arguments.push_back(sequences = builder.CreateLoad(word, sizes));
     for (size_t i = 0; i < description.sizes.size(); ++i)
-      sizeValues.push_back(builder.CreateLoad(word, element(sizes, word, i)));
+      sizeValues.push_back(builder.CreateLoad(word, element(sizes, word, i + form.batch)));
     arguments.insert(arguments.end(), sizeValues.begin(), sizeValues.end());
     for (size_t i = 0; i < description.inputs.size(); ++i)
       arguments.push_back(descriptor(load(function->getArg(2), i), extents(description.inputs[i])));
@@ -37,11 +40,11 @@ public:
         shape.push_back(builder.getInt64(extent));
       arguments.push_back(descriptor(load(function->getArg(3), i), shape));
     }
-    for (size_t i = 0; i < (lastOnly ? 1 : description.results.size()); ++i) {
+    for (size_t i = 0; i < (form.last ? 1 : description.results.size()); ++i) {
       const Description::Value &result = description.results[i];
       std::vector<Value *> shape = extents(result);
-      if (lastOnly)
-        shape.erase(shape.begin());
+      if (form.last)
+        shape.erase(shape.begin() + form.batch);
       arguments.push_back(
           descriptor(wanted(load(function->getArg(4), i), shape, result.type), shape));
     }
@@ -65,6 +68,8 @@ private:
 
   std::vector<Value *> extents(const Description::Value &value) {
     std::vector<Value *> list;
+    if (sequences)
+      list.push_back(sequences);
     for (const auto &axis : value.axes)
       list.push_back(
           emit(builder, *Extent::parse(axis.extent, description.sizes.size()), sizeValues));
@@ -129,6 +134,7 @@ private:
   llvm::IntegerType *word;
   llvm::Function *function;
   std::vector<Value *> sizeValues, scratch;
+  Value *sequences = nullptr; ///< their number, in a batch
 };
 
 /// What the outside of a model looks up starts with its name, so the model's own functions must
@@ -148,9 +154,23 @@ void hideFunctions(NativeModule &native) {
 
 } // namespace
 
-std::string entryName(const Description &description) { return description.name + ".entry"; }
-std::string lastEntryName(const Description &description) {
-  return description.name + ".entry_last";
+std::vector<EntryForm> entryForms(const Description &description) {
+  std::vector<EntryForm> forms;
+  for (bool batch : {false, true})
+    for (bool last : {false, true})
+      if ((!batch || description.hasBatch) && (!last || description.hasLast))
+        forms.push_back({last, batch});
+  return forms;
+}
+
+qkv_entry &entryOf(qkv_model &model, EntryForm form) {
+  if (form.batch)
+    return form.last ? model.entry_last_batch : model.entry_batch;
+  return form.last ? model.entry_last : model.entry;
+}
+
+std::string entryName(const Description &description, EntryForm form) {
+  return description.name + ".entry" + (form.last ? "_last" : "") + (form.batch ? "_batch" : "");
 }
 
 bool addEntries(NativeModule &native, std::string &error) {
@@ -160,28 +180,26 @@ bool addEntries(NativeModule &native, std::string &error) {
     if (function.getSubprogram())
       function.addFnAttr(llvm::Attribute::NoInline);
   const Description &description = native.description;
-  auto find = [&](const std::string &name, size_t results) -> llvm::Function * {
+  std::vector<std::pair<EntryForm, llvm::Function *>> found;
+  for (EntryForm form : entryForms(description)) {
+    std::string name = description.name + (form.last ? ".last" : "") + (form.batch ? ".batch" : "");
     llvm::Function *function = native.module->getFunction("_mlir_ciface_" + name);
-    size_t expected = 1 + description.sizes.size() + description.inputs.size() +
-                      description.params.size() + results;
-    if (!function || function->isDeclaration())
+    size_t expected = 1 + form.batch + description.sizes.size() + description.inputs.size() +
+                      description.params.size() + (form.last ? 1 : description.results.size());
+    if (!function || function->isDeclaration()) {
       error = "the module has no entry " + name;
-    else if (function->arg_size() != expected)
+      return false;
+    }
+    if (function->arg_size() != expected) {
       error = "entry " + name + " has " + std::to_string(function->arg_size()) +
               " arguments, its description says " + std::to_string(expected);
-    else
-      return function;
-    return nullptr;
-  };
-  llvm::Function *whole = find(description.name, description.results.size()), *last = nullptr;
-  if (!whole)
-    return false;
-  if (description.hasLast && !(last = find(description.name + ".last", 1)))
-    return false;
+      return false;
+    }
+    found.push_back({form, function});
+  }
   hideFunctions(native);
-  Entry(native, whole, entryName(description)).make(/*lastOnly=*/false);
-  if (last)
-    Entry(native, last, lastEntryName(description)).make(/*lastOnly=*/true);
+  for (auto &[form, function] : found)
+    Entry(native, function, entryName(description, form)).make(form);
   return true;
 }
 

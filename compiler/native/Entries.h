@@ -14,9 +14,19 @@ class TargetMachine;
 
 namespace qkv {
 
-/// Names of the qkv_entry functions that addEntries makes (external, for the JIT).
-std::string entryName(const Description &description);
-std::string lastEntryName(const Description &description);
+/// What an entry computes: all results or the last position's logits, of one sequence or several.
+struct EntryForm {
+  bool last = false, batch = false;
+};
+
+/// The forms that a model has, the whole of one sequence first.
+std::vector<EntryForm> entryForms(const Description &description);
+
+/// Where a model holds the entry.
+qkv_entry &entryOf(qkv_model &model, EntryForm form);
+
+/// The name of the qkv_entry function that addEntries makes (external, for the JIT).
+std::string entryName(const Description &description, EntryForm form);
 
 /// Renames and hides the model's own functions, adds the entries. False with `error` where the
 /// module's functions are not what the description says.

@@ -117,6 +117,10 @@ std::vector<std::string> cFunctions(const Description &description) {
     names.push_back(cPrefix(description) + tail);
   if (description.hasLast)
     names.push_back(cPrefix(description) + "_run_last");
+  if (description.hasBatch)
+    names.push_back(cPrefix(description) + "_run_batch");
+  if (description.hasBatch && description.hasLast)
+    names.push_back(cPrefix(description) + "_run_last_batch");
   return names;
 }
 
@@ -190,6 +194,16 @@ std::string header(const Description &d) {
         << " is " << shapeComment(last, d) << ", other results are left. */\n"
         << "int " << p << "_run_last(" << p << "_session *session, const " << p
         << "_arguments *arguments, " << p << "_error *error);\n";
+  }
+  if (d.hasBatch) {
+    out << "\n/* Several sequences at once, their sizes being equal: inputs and results hold one\n"
+        << " * after the other. Each gets what it gets alone, to the bit. *error does not say "
+           "whose\n"
+        << " * it is. */\n";
+    for (const char *form : {"_run_batch", "_run_last_batch"})
+      if (d.hasLast || form == std::string("_run_batch"))
+        out << "int " << p << form << "(" << p << "_session *session, int64_t sequences, const "
+            << p << "_arguments *arguments, " << p << "_error *error);\n";
   }
   out << "\n#ifdef __cplusplus\n}\n#endif\n#endif\n";
   return out.str();

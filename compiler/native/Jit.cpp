@@ -77,15 +77,11 @@ std::unique_ptr<JitModel> JitModel::create(std::unique_ptr<NativeModule> native,
   auto data = std::make_unique<Data>();
   data->memory = std::make_unique<ModelInMemory>(description);
   qkv_model &model = data->memory->model();
-  auto entry = (*jit)->lookup(entryName(description));
-  if (!entry)
-    return failed(entry.takeError());
-  model.entry = entry->toPtr<qkv_entry>();
-  if (description.hasLast) {
-    auto last = (*jit)->lookup(lastEntryName(description));
-    if (!last)
-      return failed(last.takeError());
-    model.entry_last = last->toPtr<qkv_entry>();
+  for (EntryForm form : entryForms(description)) {
+    auto entry = (*jit)->lookup(entryName(description, form));
+    if (!entry)
+      return failed(entry.takeError());
+    entryOf(model, form) = entry->toPtr<qkv_entry>();
   }
   data->jit = std::move(*jit);
   return std::unique_ptr<JitModel>(new JitModel(std::move(data)));

@@ -131,7 +131,10 @@ llvm::GlobalVariable *Constants::model(const std::string &cpu) {
     sites.push_back(record({string(s.file), number(s.line), number(s.column), number(s.length),
                             string(s.what), number(s.kind)}));
   auto count = [&](const auto &list) { return number(static_cast<int64_t>(list.size())); };
-  Constant *last = d.hasLast ? module.getFunction(lastEntryName(d)) : none();
+  auto entry = [&](EntryForm form) -> Constant * {
+    llvm::Function *function = module.getFunction(entryName(d, form));
+    return function ? function : none();
+  };
   Constant *value = record({number(sizeof(qkv_model), 64),
                             number(QKV_ABI),
                             number(0),
@@ -152,8 +155,10 @@ llvm::GlobalVariable *Constants::model(const std::string &cpu) {
                             array<qkv_param>(params),
                             array<qkv_site>(sites),
                             shapes(),
-                            module.getFunction(entryName(d)),
-                            last,
+                            entry({}),
+                            entry({/*last=*/true, /*batch=*/false}),
+                            entry({/*last=*/false, /*batch=*/true}),
+                            entry({/*last=*/true, /*batch=*/true}),
                             none()});
   checkLayout(value->getType(), sizeof(qkv_model));
   llvm::GlobalVariable *model = global(value, "model");
@@ -164,9 +169,9 @@ llvm::GlobalVariable *Constants::model(const std::string &cpu) {
 } // namespace
 
 llvm::GlobalVariable *addModel(NativeModule &module, const std::string &cpu) {
-  for (const std::string &name : {entryName(module.description), lastEntryName(module.description)})
-    if (llvm::Function *entry = module.module->getFunction(name))
-      entry->setLinkage(llvm::Function::InternalLinkage);
+  for (EntryForm form : entryForms(module.description))
+    module.module->getFunction(entryName(module.description, form))
+        ->setLinkage(llvm::Function::InternalLinkage);
   return Constants(module).model(cpu);
 }
 

@@ -15,7 +15,7 @@ std::unique_ptr<JitModel> modelFrom(const Program &program, const std::string &s
                                     const std::string &cpu, std::string &error) {
   bool text = stage == "ir", code = stage == "asm";
   Stage to = text || code ? Stage::Llvm : *stageByName(stage);
-  std::unique_ptr<Compilation> first = Compilation::begin(program, cpu, error);
+  std::unique_ptr<Compilation> first = Compilation::begin(program, cpu, error, /*batch=*/true);
   if (!first || !first->advance(to, error))
     return nullptr;
   std::unique_ptr<NativeModule> native;
@@ -153,6 +153,11 @@ public:
     if (!model)
       return report;
     Computed computed = compute(model->model(), program, trial);
+    std::string batch = batchDiffers(model->model(), program, trial);
+    if (!batch.empty()) {
+      report.failure = batch;
+      return report;
+    }
     if (oracle.failure) {
       // The interpreter met a failing check: the code must meet one too.
       report.same = !computed.failure.empty();

@@ -56,5 +56,8 @@ struct Computed {
 Computed compute(const qkv_model &model, const Program &program, const Trial &trial);
 /// A generator's logits of the last position.
 Computed computeLast(const qkv_model &model, const Program &program, const Trial &trial);
+/// What differs, to the bit, where the trial and others of its sizes are computed together; empty
+/// if nothing does, or the model was compiled for one sequence at a time.
+std::string batchDiffers(const qkv_model &model, const Program &program, const Trial &trial);
 
 } // namespace qkv

@@ -6,6 +6,8 @@
 // hold partial sums.
 #include "compiler/passes/KernelPlan.h"
 
+#include "compiler/dialect/QkvDialect.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 
@@ -99,9 +101,14 @@ struct Planner {
     for (size_t i = 0; i < body.reads().size() + kernel().getNumDpsInits(); ++i)
       scalar += loadCost;
     double best = scalar;
+    // Sums are added up as for one sequence: never with other sequences in the other lanes.
+    auto batch = op->getAttrOfType<IntegerAttr>(batchAttribute);
+    int apart = batch && llvm::is_contained(iterators, utils::IteratorType::reduction)
+                    ? static_cast<int>(batch.getInt())
+                    : -1;
     // The last letters are the contiguous ones in most kernels: they win ties.
     for (int letter = extents.size() - 1; letter >= 0; --letter) {
-      if (extents[letter] == 1)
+      if (extents[letter] == 1 || letter == apart)
         continue;
       std::optional<double> here = cost(letter);
       if (here && *here < best * 0.999) {

@@ -2,7 +2,8 @@
 //
 //   irgen-agree FILE... [--seed N] [--size NAME=N]
 //
-// Each file is tried with several dynamic sizes; exits with 1 where one differs.
+// Each file is tried with several dynamic sizes, alone and among others of its sizes; exits with 1
+// where one differs.
 #include "compiler/native/Compilation.h"
 #include "compiler/native/Jit.h"
 #include "compiler/native/Verify.h"
@@ -30,7 +31,7 @@ bool agrees(const std::string &file, const std::string &model, Sources &sources,
     std::cout << file << " " << program->name << ": " << what << "\n";
     return false;
   };
-  auto compilation = Compilation::begin(*program, "native", error);
+  auto compilation = Compilation::begin(*program, "native", error, /*batch=*/true);
   if (!compilation || !compilation->advance(Stage::Llvm, error))
     return fail(error);
   auto native = compilation->native(error);
@@ -55,6 +56,8 @@ bool agrees(const std::string &file, const std::string &model, Sources &sources,
     std::string sizes;
     for (int64_t s : trial.sizes)
       sizes += " " + std::to_string(s);
+    if (std::string why = batchDiffers(jit->model(), *program, trial); !why.empty())
+      ok = fail("sizes" + sizes + ": " + why);
     if (oracle.failure) {
       if (got.failure.empty())
         ok = fail("sizes" + sizes + ": does not fail: " + oracle.failure->message);

@@ -1,6 +1,6 @@
 // Prints the module of a model file: for looking at, and for the lit tests here.
 //
-//   irgen-dump FILE [MODEL] [--to STAGE] [--config JSON] [--locations]
+//   irgen-dump FILE [MODEL] [--to STAGE] [--config JSON] [--locations] [--batch]
 #include "compiler/irgen/IRGen.h"
 #include "compiler/pipeline/Pipeline.h"
 
@@ -18,6 +18,7 @@ int main(int argc, char **argv) {
   std::string file, to = "graph";
   qkv::CheckOptions options;
   bool locations = false;
+  qkv::GenerateOptions generateOptions;
   for (int i = 1; i < argc; ++i) {
     std::string a = argv[i];
     if (a == "--to" && i + 1 < argc)
@@ -26,6 +27,8 @@ int main(int argc, char **argv) {
       options.config = argv[++i];
     else if (a == "--locations")
       locations = true;
+    else if (a == "--batch")
+      generateOptions.batch = true;
     else if (file.empty())
       file = a;
     else
@@ -46,7 +49,7 @@ int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
   qkv::registerDialects(registry);
   mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
-  auto module = qkv::generate(context, *program);
+  auto module = qkv::generate(context, *program, generateOptions);
   bool ok = mlir::succeeded(mlir::verify(*module));
   auto stage = qkv::stageByName(to);
   if (ok && stage && *stage != qkv::Stage::Graph &&

@@ -72,6 +72,8 @@ const qkv_model toy_function = {sizeof(qkv_model),
                                 shapes,
                                 entry,
                                 0,
+                                0,
+                                0,
                                 0};
 
 #ifdef TOY_MAIN

@@ -99,6 +99,8 @@ const qkv_model toy_generator = {sizeof(qkv_model),
                                  shapes,
                                  entry,
                                  entryLast,
+                                 0,
+                                 0,
                                  0};
 
 int main(int argc, char **argv) { return qkv_main(&toy_generator, argc, argv); }

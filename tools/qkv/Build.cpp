@@ -190,6 +190,9 @@ void addBuild(CLI::App &app, int &code) {
   command->add_flag("--embed-weights", options->embed, "put the weights inside the output");
   command->add_flag("--no-weights", options->noWeights,
                     "write no weights: the program is told with --weights");
+  command->add_flag("--with-batch", options->batch,
+                    "also code that computes several sequences at once, reading the weights once "
+                    "for all: the program's --batch uses it");
   command->add_flag("--shared", options->shared, "a shared library with a C header");
   command->add_flag("--object", options->object,
                     "an object file with a C header, to be linked with libqkv_rt.a");
@@ -202,6 +205,7 @@ void addBuild(CLI::App &app, int &code) {
       "examples:\n"
       "  qkv build attention.qkv -o attention\n"
       "  qkv build gpt2.qkv --weights gpt2/ --embed-weights -o gpt2\n"
+      "  qkv build dates.qkv --weights w.safetensors --with-batch -o dates\n"
       "  qkv build cell.qkv --shared -o libcell.so        # and cell.h\n"
       "  qkv build m.qkv --cpu x86-64-v3 --weights w.safetensors\n"
       "\nAn object file links with: cc program.c NAME.o \"$(qkv --runtime)\" -lm -lpthread");

@@ -139,6 +139,7 @@ void addIr(CLI::App &app, int &code) {
       ->add_option("--weights", options->weights,
                    "weights whose config.json gives the sizes read by config(...)")
       ->type_name("PATH");
+  command->add_flag("--with-batch", options->batch, "also the code for several sequences at once");
   command->add_flag("--ll", options->ll, "with --stage llvm: LLVM IR, not MLIR's form of it");
   command->add_option("-o,--output", options->output, "where to write (default: standard output)")
       ->type_name("FILE");

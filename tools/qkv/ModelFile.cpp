@@ -107,7 +107,7 @@ std::unique_ptr<Compilation> openCompilation(const ModelOptions &options,
   std::string error;
   std::unique_ptr<Compilation> compilation;
   if (file->program) {
-    compilation = Compilation::begin(*file->program, options.cpu, error);
+    compilation = Compilation::begin(*file->program, options.cpu, error, options.batch);
   } else {
     std::optional<Stage> from;
     if (!options.from.empty())

@@ -25,6 +25,7 @@ struct ModelOptions {
   std::string weights; ///< C2: config.json lies in this folder, or beside this file
   std::string from;    ///< the stage of a dump
   std::string cpu = "native";
+  bool batch = false; ///< code for several sequences at once, too
 };
 
 /// Adds FILE and --model; with `dumps` also --from; with `cpu` also --cpu.

@@ -21,7 +21,7 @@ void addProgramOptions(CLI::App &app, rt::Options &options, std::string &weights
   repeated(app.add_option("--output", options.outputs,
                           "results, safetensors; - is standard output (default: as text)"));
   app.add_option("--batch", options.batch, "N lines at a time, or N --input and N --output")
-      ->check(CLI::Range(int64_t(1), int64_t(1) << 20))
+      ->check(CLI::Range(int64_t(1), int64_t(QKV_MAX_SEQUENCES)))
       ->type_name("N");
   app.add_option_function<std::string>(
          "--prompt",

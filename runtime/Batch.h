@@ -1,0 +1,32 @@
+// In: sequences of one model. Out: their results, computed together where their sizes are equal and
+// the code can do so. Holds: a sequence's results and its error are those that it has alone.
+#pragma once
+
+#include "runtime/qkv.h"
+
+#include <vector>
+
+namespace qkv::rt {
+
+/// One sequence of a run: what qkv_run takes and gives.
+struct Sequence {
+  const int64_t *sizes;
+  void *const *inputs;
+  void *const *results;
+  qkv_error *error;
+  bool failed = false;
+};
+
+/// The sequences' numbers, grouped by equal sizes, in order of the first of each group.
+std::vector<std::vector<size_t>> groupBySizes(const qkv_model &model,
+                                              const std::vector<Sequence> &sequences);
+
+/// Runs sequences whose sizes are equal.
+void runTogether(const qkv_model &model, const qkv_weights *weights,
+                 std::vector<Sequence> &sequences, bool lastOnly);
+
+/// Runs sequences of any sizes, groups of equal ones at a time on the threads.
+void runSequences(const qkv_model &model, const qkv_weights *weights,
+                  std::vector<Sequence> &sequences);
+
+} // namespace qkv::rt
