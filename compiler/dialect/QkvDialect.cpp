@@ -26,7 +26,7 @@ mlir::LogicalResult QkvDialect::verifyOperationAttribute(mlir::Operation *op,
       return op->emitOpError("expects an integer for ") << name;
     return mlir::success();
   }
-  bool unit = name == entryAttribute;
+  bool unit = name == entryAttribute || name == rareAttribute;
   bool ofModule = name == descriptionAttribute || name == stageAttribute;
   if (!unit && !ofModule && name != repeatAttribute && name != equationAttribute &&
       name != equationsAttribute && name != whyAttribute)

@@ -27,5 +27,6 @@ constexpr const char *batchAttribute = "qkv.batch";
 /// The module: which stage it is, where its text was printed.
 constexpr const char *stageAttribute = "qkv.stage";
 constexpr const char *grainAttribute = "qkv.grain";
+constexpr const char *rareAttribute = "qkv.rare";
 
 } // namespace qkv

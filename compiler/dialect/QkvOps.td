@@ -27,6 +27,8 @@ def QkvDialect : Dialect {
     - `qkv.why` (string, likewise): why it is computed as it is;
     - `qkv.batch` (integer, on linalg.generic): the letter that is over the sequences of a batch,
       which lanes do not add up over;
+    - `qkv.rare` (unit, on scf.if): the condition seldom holds, so that on vectors its first side
+      is left out where no lane wants it, instead of computing both;
     - `qkv.grain` (integer, on scf.forall): the rounds that a piece of work for a thread has at
       least (--qkv-outline-parallel).
   }];

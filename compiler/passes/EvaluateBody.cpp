@@ -39,6 +39,7 @@ private:
   Lanes compare(arith::CmpIOp op);
   void check(CheckOp op, Value mask);
   void branch(scf::IfOp op, Value mask);
+  void rareBranch(scf::IfOp op, Value condition, Value mask);
   Value both(Location loc, Value a, Value b) {
     return a ? Value(arith::AndIOp::create(lanes_.builder(), loc, a, b)) : b;
   }
@@ -158,6 +159,8 @@ void Evaluator::branch(scf::IfOp op, Value mask) {
     return;
   }
   Value condition = lanes_.vector(loc, valueOf(op.getCondition()));
+  if (op->hasAttr(rareAttribute))
+    return rareBranch(op, condition, mask);
   SmallVector<Lanes> sides[2];
   for (int side = 0; side < 2; ++side) {
     Region &region = side == 0 ? op.getThenRegion() : op.getElseRegion();
@@ -177,6 +180,35 @@ void Evaluator::branch(scf::IfOp op, Value mask) {
     point_.values[result] = Lanes::varying(
         arith::SelectOp::create(builder, loc, condition, lanes_.vector(loc, sides[0][at]),
                                 lanes_.vector(loc, sides[1][at])));
+}
+
+/// The second side for all lanes; the first where some lane takes it.
+void Evaluator::rareBranch(scf::IfOp op, Value condition, Value mask) {
+  OpBuilder &builder = lanes_.builder();
+  Location loc = op.getLoc();
+  auto side = [&](Region &region, Value inside) {
+    for (Operation &inner : region.front().without_terminator())
+      evaluate(inner, inside);
+    SmallVector<Value> out;
+    for (Value value : region.front().getTerminator()->getOperands())
+      out.push_back(lanes_.vector(loc, valueOf(value)));
+    return out;
+  };
+  SmallVector<Value> usual = side(op.getElseRegion(), mask);
+  Value taken = both(loc, mask, condition);
+  Value any = vector::ReductionOp::create(builder, loc, vector::CombiningKind::OR, taken);
+  auto made = scf::IfOp::create(builder, loc, TypeRange(ValueRange(usual)), any,
+                                /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(made.elseBlock());
+  scf::YieldOp::create(builder, loc, usual);
+  builder.setInsertionPointToStart(made.thenBlock());
+  SmallVector<Value> results;
+  for (auto [rare, other] : llvm::zip(side(op.getThenRegion(), taken), usual))
+    results.push_back(arith::SelectOp::create(builder, loc, taken, rare, other));
+  scf::YieldOp::create(builder, loc, results);
+  for (auto [result, value] : llvm::zip(op.getResults(), made.getResults()))
+    point_.values[result] = Lanes::varying(value);
 }
 
 void Evaluator::evaluate(Operation &op, Value mask) {

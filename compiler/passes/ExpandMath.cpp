@@ -1,9 +1,8 @@
-// In: functions of f32 scalars (exp, log, tanh, erf, rsqrt, powers) in bodies and around them.
-// Out: arithmetic that has the same form on vectors, at most about two units in the last place
-// from the exact value; and sums of products as fused multiply-adds.
+// In: functions of f32 scalars (exp, log, tanh, erf, sin, cos, rsqrt, powers) in bodies and around
+// them. Out: arithmetic that has the same form on vectors, as close to the exact value as the
+// README says; and sums of products as fused multiply-adds.
 // Must hold: this runs on scalars, before vectors exist, so that every lane and every rest of
-// a loop computes the same bits. What has no short expansion over the whole range (sin, cos,
-// pow) stays for libm, and so does everything in double: tables are exact (T3).
+// a loop computes the same bits. Doubles stay for libm: tables are exact (T3) and made once.
 #include "compiler/passes/Passes.h"
 #include "compiler/passes/ScalarMath.h"
 #include "compiler/passes/Target.h"
@@ -12,6 +11,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/Matchers.h"
 
 namespace qkv {
@@ -22,11 +22,11 @@ namespace {
 
 using namespace mlir;
 
-/// x ^ constant, where that is a few multiplications or a root; else null.
+/// x ^ y: of a constant y a few multiplications or a root, where that is all.
 Value expandPower(ScalarMath &math, Value x, Value exponent) {
   APFloat constant(0.0f);
   if (!matchPattern(exponent, m_ConstantFloat(&constant)))
-    return {};
+    return math.power(x, exponent);
   float power = constant.convertToFloat();
   if (power == 0.5f) // pow(-0, 0.5) is 0, pow(-inf, 0.5) is inf; a sum and a comparison see to it
     return math.select(math.equal(x, math.number(-INFINITY)), math.number(INFINITY),
@@ -49,7 +49,7 @@ Value expandPower(ScalarMath &math, Value x, Value exponent) {
     }
     break;
   }
-  return {};
+  return math.power(x, exponent);
 }
 
 Value expand(Operation *op, ScalarMath &math) {
@@ -62,6 +62,10 @@ Value expand(Operation *op, ScalarMath &math) {
     return math.hyperbolicTangent(x);
   if (isa<math::ErfOp>(op))
     return math.errorFunction(x);
+  if (isa<math::SinOp>(op))
+    return math.sine(x);
+  if (isa<math::CosOp>(op))
+    return math.cosine(x);
   if (isa<math::RsqrtOp>(op))
     return math.divide(math.number(1), math.squareRoot(x));
   if (auto power = dyn_cast<math::PowFOp>(op))

@@ -74,18 +74,19 @@ def WidenBools : Pass<"qkv-widen-bools", "mlir::ModuleOp"> {
 def ExpandMath : Pass<"qkv-expand-math", "mlir::func::FuncOp"> {
   let summary = "functions of f32 become arithmetic; sums of products fused multiply-adds";
   let description = [{
-    Before: `math.exp`, `log`, `tanh`, `erf`, `rsqrt` and powers of f32 scalars; `out + a * b`
-    in the bodies of reductions.
-    After: arithmetic with an error of at most two units in the last place; `math.fma` where
-    the target has it and the sum allows it (`contract`). No operation keeps fast-math flags:
-    later steps reorder nothing. Doubles, and sin, cos and pow of f32, are left to libm.
+    Before: `math.exp`, `log`, `tanh`, `erf`, `sin`, `cos`, `rsqrt` and powers of f32 scalars;
+    `out + a * b` in the bodies of reductions.
+    After: arithmetic, as exact as the README's table says; `math.fma` where the target has it
+    and the sum allows it (`contract`). No operation keeps fast-math flags: later steps reorder
+    nothing. Doubles are left to libm.
     Why before vectors: vectors and scalars compute the same bits, and later steps contract
     nothing on their own.
     Example: tests/passes/expand-math.mlir
   }];
   let options = [Option<"cpu", "cpu", "std::string", /*default=*/"\"native\"",
                         "the processor, as --cpu names it">];
-  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::math::MathDialect"];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::math::MathDialect",
+                           "mlir::scf::SCFDialect"];
 }
 
 def LowerExtrema : Pass<"qkv-lower-extrema", "mlir::func::FuncOp"> {

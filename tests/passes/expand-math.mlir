@@ -1,5 +1,5 @@
-// RUN: %opt %s --passes 'func.func(qkv-expand-math{cpu=x86-64-v3})' | FileCheck %s
-// RUN: %opt %s --passes 'func.func(qkv-expand-math{cpu=x86-64})' | FileCheck %s --check-prefix=PLAIN
+// RUN: %opt %s --passes 'func.func(qkv-expand-math{cpu=x86-64-v3},canonicalize)' | FileCheck %s
+// RUN: %opt %s --passes 'func.func(qkv-expand-math{cpu=x86-64},canonicalize)' | FileCheck %s --check-prefix=PLAIN
 
 // CHECK-LABEL: func.func @functions
 func.func @functions(%x: f32) -> (f32, f32, f32, f32) {
@@ -13,8 +13,12 @@ func.func @functions(%x: f32) -> (f32, f32, f32, f32) {
   // CHECK: math.sqrt
   // CHECK: arith.divf
   %c = math.rsqrt %x : f32
-  // What needs the whole range of its argument is libm's.
-  // CHECK: math.sin
+  // Large angles are reduced apart, where there are any.
+  // CHECK: arith.cmpf oge
+  // CHECK: scf.if
+  // CHECK-COUNT-8: math.roundeven %{{.*}} : f64
+  // CHECK: } {qkv.rare}
+  // CHECK-NOT: math.sin
   %d = math.sin %x : f32
   return %a, %b, %c, %d : f32, f32, f32, f32
 }
@@ -25,10 +29,17 @@ func.func @powers(%x: f32, %y: f32) -> (f32, f32, f32) {
   %odd = arith.constant 2.3 : f32
   // CHECK: arith.mulf %[[X:.*]], %[[X]]
   %a = math.powf %x, %two : f32
-  // CHECK: math.powf
+  // Through the logarithm in f64; of a constant exponent nothing asks what kind it is.
+  // CHECK: arith.extf
+  // CHECK: math.fma %{{.*}} : f64
+  // CHECK-NOT: math.copysign
+  // CHECK: arith.cmpf uno
   %b = math.powf %x, %odd : f32
-  // CHECK: math.powf
+  // CHECK: math.fma %{{.*}} : f64
+  // CHECK: math.copysign
+  // CHECK-NOT: math.powf
   %c = math.powf %x, %y : f32
+  // CHECK: return
   return %a, %b, %c : f32, f32, f32
 }
 
