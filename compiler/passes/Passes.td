@@ -5,6 +5,22 @@
 
 include "mlir/Pass/PassBase.td"
 
+def FuseElementwise : Pass<"qkv-fuse-elementwise", "mlir::func::FuncOp"> {
+  let summary = "elementwise equations are computed where they are read";
+  let description = [{
+    Before: one `linalg.generic` on tensors an equation.
+    After: an elementwise one is part of its readers, and `qkv.equations` there names all that
+    are, where it has one reader, or costs less than storing and loading it. It does not move
+    into an operation that reads an element of it many times (over more letters; a contraction),
+    unless into an elementwise one and at the cost of a load; nor past what may write over
+    its operands.
+    Why own: MLIR's pattern asks for a rule what to move; and it moves one value at a time past
+    writes, which would copy the state of a recurrence in each step.
+    Example: tests/passes/fuse-elementwise.mlir
+  }];
+  let dependentDialects = ["mlir::affine::AffineDialect", "mlir::linalg::LinalgDialect"];
+}
+
 def PassDestinations : Pass<"qkv-pass-destinations", "mlir::ModuleOp"> {
   let summary = "private functions write their results where the caller says";
   let description = [{

@@ -33,8 +33,10 @@ constexpr Step steps[] = {
     {Stage::Fused, "canonicalize",
      "irgen writes an equation as it reads. (Nothing merges equal operations before buffers: two "
      "sums that start from one fill would need copies of it.)"},
+    {Stage::Fused, "func.func(qkv-fuse-elementwise),canonicalize",
+     "what is left of equations by themselves; canonicalize merges operands that became equal"},
     {Stage::Fused, "func.func(qkv-block-rows),canonicalize",
-     "on tensors, where who reads a value is seen; affine bounds of blocks are lowered with views"},
+     "fewer values are over two letters now; on tensors, where who reads a value is seen"},
 
     // ---- kernels: buffers, then loops and vectors on them.
     {Stage::Kernels, "qkv-pass-destinations",
