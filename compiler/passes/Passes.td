@@ -76,6 +76,23 @@ def FreeEarly : Pass<"qkv-free-early", "mlir::func::FuncOp"> {
   }];
 }
 
+def PlanArena : Pass<"qkv-plan-arena", "mlir::ModuleOp"> {
+  let summary = "buffers become views of one arena";
+  let description = [{
+    Before: `memref.alloc` and `memref.dealloc`, paired in a block.
+    After: an entry allocates one arena, and buffers are `memref.view`s of it at offsets that it
+    computes from the sizes it is called with; what is not alive at once shares memory. A
+    private function takes its part from the caller, and `@NAME.arena` says how much it needs.
+    What threads allocate inside `scf.forall`, or is freed under another name, stays.
+    Why offsets and not a plan of constants: sizes are known when a model runs. Of two buffers
+    that are alive at once one always lies above the other; which, is found by first fit
+    over guessed sizes.
+    Example: tests/passes/plan-arena.mlir
+  }];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::func::FuncDialect",
+                           "mlir::memref::MemRefDialect"];
+}
+
 def WidenBools : Pass<"qkv-widen-bools", "mlir::ModuleOp"> {
   let summary = "buffers of bools become buffers of bytes";
   let description = [{

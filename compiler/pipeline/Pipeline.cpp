@@ -72,6 +72,8 @@ constexpr Step steps[] = {
      "before canonicalize, which takes ten times as long for it"},
     {Stage::Kernels, "func.func(loop-invariant-code-motion)",
      "places and splats that do not change in a loop"},
+    {Stage::Kernels, "qkv-plan-arena,func.func(cse)",
+     "last: every buffer is there, and lives as long as it will"},
 
     // ---- llvm: one dialect after the other.
     {Stage::Llvm, "qkv-export-entries", "while they are still func.func"},
