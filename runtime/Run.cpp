@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <malloc.h>
 #include <tuple>
 #include <unistd.h>
 #include <vector>
@@ -92,7 +93,19 @@ extern "C" void qkv_check_failed(qkv_context *context, int32_t site, int64_t val
   static_cast<RunState *>(context->runtime)->record(site, value, bound);
 }
 
+// The block that was freed last waits for the next call: a model's arena is then the same pages
+// from call to call, not fresh ones that the kernel must clear. Of several callers at once one
+// finds it. A very large one goes back.
+static std::atomic<void *> kept{nullptr};
+static constexpr size_t keptAtMost = size_t(64) << 20;
+
 extern "C" void *qkv_alloc(size_t bytes) {
+  if (void *last = kept.exchange(nullptr, std::memory_order_acquire)) {
+    size_t has = malloc_usable_size(last);
+    if (has >= bytes && has / 4 <= bytes)
+      return last;
+    free(last);
+  }
   size_t rounded = bytes > SIZE_MAX - 63 ? 0 : bytes ? (bytes + 63) / 64 * 64 : 64;
   void *memory = rounded ? aligned_alloc(64, rounded) : nullptr;
   if (!memory) {
@@ -104,7 +117,11 @@ extern "C" void *qkv_alloc(size_t bytes) {
   return memory;
 }
 
-extern "C" void qkv_free(void *pointer) { free(pointer); }
+extern "C" void qkv_free(void *pointer) {
+  if (pointer && malloc_usable_size(pointer) <= keptAtMost)
+    pointer = kept.exchange(pointer, std::memory_order_acq_rel);
+  free(pointer);
+}
 
 extern "C" void qkv_parallel_for(qkv_context *context, int64_t count, int64_t grain,
                                  void (*body)(void *argument, int64_t begin, int64_t end),
