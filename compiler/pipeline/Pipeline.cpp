@@ -27,9 +27,9 @@ constexpr Step steps[] = {
     // incremental form (what is read at another position becomes state) and the split into
     // once-at-load, once-per-session and per-step parts; until then the stage is `graph`.
 
-    // ---- fused: groups of equations that run as one loop nest. Here will stand the fusion
-    // of softmax-weighted sums (attention), before the elementwise one: it must see the
-    // equations apart.
+    // ---- fused: groups of equations that run as one loop nest. Softmax-weighted sums are one
+    // operation already (irgen/FuseAttention, on equations, where the law can be seen); here are
+    // the groups of all others.
     {Stage::Fused, "canonicalize",
      "irgen writes an equation as it reads. (Nothing merges equal operations before buffers: two "
      "sums that start from one fill would need copies of it.)"},
