@@ -1,8 +1,5 @@
 // In: arbitrary bytes from libFuzzer. Out: nothing. Holds: reading them as safetensors, as an index
 // and as a packed file neither crashes nor reads outside.
-//
-//   clang++-22 -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -I. \
-//     tests/runtime/FuzzSafetensors.cpp runtime/*.cpp (without StandAlone.cpp) -lpthread
 #include "runtime/Json.h"
 #include "runtime/Weights.h"
 

@@ -7,14 +7,28 @@
 
 namespace qkv::test {
 
+/// How many times slower than otherwise everything may be in this build.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr int slowdown = 10;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+constexpr int slowdown = 10;
+#else
+constexpr int slowdown = 1;
+#endif
+#else
+constexpr int slowdown = 1;
+#endif
+
 struct Guarded {
   std::string said;   ///< what the function returned
   std::string died;   ///< how the process ended, if it did not end by itself
-  double seconds = 0; ///< processor time
+  double seconds = 0; ///< processor time, as if the build were not slow
   int64_t peak = 0;   ///< most memory used, in bytes
 };
 
-/// Calls fn in a child process with at most 4 GB of address space and `seconds` of processor time.
+/// Calls fn in a child process with at most 4 GB of address space and `seconds` of processor time
+/// (times the slowdown).
 /// `note` in it may be set to say what is being done; it is part of `died`.
 Guarded guarded(double seconds, const std::function<std::string()> &fn);
 

@@ -292,13 +292,14 @@ class Pathological : public testing::TestWithParam<Case> {};
 
 TEST_P(Pathological, IsCheckedInLittleTimeAndMemory) {
   const Case &c = GetParam();
-  Guarded g = guarded(4, [&] {
+  Guarded g = guarded(6, [&] {
     std::string says, wrong = problemsOf(c.text, &says);
     return wrong.empty() ? says : "WRONG: " + wrong;
   });
   ASSERT_EQ(g.died, "");
   EXPECT_LT(g.seconds, 2);
-  EXPECT_LT(g.peak, int64_t(1) << 30);
+  if (slowdown == 1) // a sanitizer keeps what was freed
+    EXPECT_LT(g.peak, int64_t(1) << 30);
   EXPECT_EQ(g.said.find("WRONG"), std::string::npos) << g.said;
   if (c.expect.empty())
     EXPECT_EQ(g.said, "");
