@@ -164,7 +164,7 @@ int64_t Machine::integer(const Node &n, int64_t *frame) {
       {n.source->span, "the checked equations are broken: a float where an int belongs", ""}};
 }
 
-double Machine::function(const Node &n, double x) {
+double Machine::function(const Node &n, double x) const {
   double r = 0;
   switch (n.op) {
   case Op::Neg:

@@ -231,7 +231,7 @@ private:
   double applyNumber(const Node &n, int64_t *frame);
   int64_t applyInteger(const Node &n, int64_t *frame);
   bool compare(const Node &n, int64_t *frame);
-  double function(const Node &n, double x);
+  double function(const Node &n, double x) const;
   double combine(const Node &n, double x, double y);
   uint64_t remembered(const Node &n, int64_t *frame);
   [[noreturn]] void outside(const Node &read, size_t axis, int64_t value);

@@ -94,7 +94,7 @@ private:
                        std::back_inserter(both));
         n->free = std::move(both);
       }
-    n->a = args.size() > 0 ? args[0] : nullptr;
+    n->a = !args.empty() ? args[0] : nullptr;
     n->b = args.size() > 1 ? args[1] : nullptr;
     n->c = args.size() > 2 ? args[2] : nullptr;
     n->args = std::move(args);

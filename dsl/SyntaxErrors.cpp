@@ -108,8 +108,10 @@ private:
 
   bool guardBefore() const {
     Place open = opener();
+    if (!open)
+      return false;
     int depth = 0;
-    for (Place p = open; p && ++p < at_;) {
+    for (Place p = open + 1; p < at_; ++p) {
       depth += p->kind == Kind::LeftParen || p->kind == Kind::LeftBracket;
       depth -= p->kind == Kind::RightParen || p->kind == Kind::RightBracket;
       if (depth == 0 && p->kind == Kind::Where)

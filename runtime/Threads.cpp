@@ -146,8 +146,8 @@ int threadCount() {
   int wanted = pool.wanted.load(std::memory_order_relaxed);
   if (wanted == 0) {
     const char *text = getenv("QKV_THREADS");
-    int asked = text ? atoi(text) : 0;
-    wanted = std::clamp(asked > 0 ? asked : usableCores(), 1, maxThreads);
+    long asked = text ? strtol(text, nullptr, 10) : 0;
+    wanted = static_cast<int>(std::clamp<long>(asked > 0 ? asked : usableCores(), 1, maxThreads));
     int none = 0;
     if (!pool.wanted.compare_exchange_strong(none, wanted))
       wanted = none;
