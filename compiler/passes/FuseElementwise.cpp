@@ -17,6 +17,8 @@
 #include "mlir/IR/Matchers.h"
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
+#include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/StringExtras.h"
 
 namespace qkv {
 #define GEN_PASS_DEF_FUSEELEMENTWISE
@@ -91,13 +93,15 @@ bool mayWrite(OpOperand &operand) {
   return !isPure(op) || op->getNumRegions() > 0; // loops, calls
 }
 
-/// The names of the equations that an operation computes.
-void appendEquations(Operation *op, SmallVector<Attribute> &names) {
-  auto several = op->getAttrOfType<ArrayAttr>(equationsAttribute);
-  Attribute one = op->getAttr(equationAttribute);
-  for (Attribute name : several ? several.getValue() : one ? ArrayRef(one) : ArrayRef<Attribute>())
-    if (!llvm::is_contained(names, name))
-      names.push_back(name);
+/// Adds the names of the equations that an operation computes.
+void appendEquations(Operation *op, llvm::SmallSetVector<StringRef, 8> &names) {
+  auto several = op->getAttrOfType<StringAttr>(equationsAttribute);
+  auto one = op->getAttrOfType<StringAttr>(equationAttribute);
+  SmallVector<StringRef> parts;
+  if (several || one)
+    (several ? several : one).getValue().split(parts, ',');
+  for (StringRef name : parts)
+    names.insert(name.trim());
 }
 
 /// A producer and what its readers must satisfy.
@@ -205,7 +209,7 @@ private:
   bool fuse(linalg::GenericOp op, OpOperand &use) {
     IRRewriter rewriter(&getContext());
     auto reader = cast<linalg::GenericOp>(use.getOwner());
-    SmallVector<Attribute> names;
+    llvm::SmallSetVector<StringRef, 8> names;
     appendEquations(op, names);
     appendEquations(reader, names);
     // (A copy that has one reader, because of a result with others the fused operation would
@@ -223,7 +227,7 @@ private:
     if (Attribute last = reader->getAttr(equationAttribute))
       made->setAttr(equationAttribute, last);
     if (names.size() > 1)
-      made->setAttr(equationsAttribute, rewriter.getArrayAttr(names));
+      made->setAttr(equationsAttribute, rewriter.getStringAttr(llvm::join(names, ", ")));
     SmallVector<Value> results;
     for (Value result : reader->getResults())
       results.push_back(fused->replacements.lookup(result));

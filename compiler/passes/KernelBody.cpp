@@ -18,7 +18,8 @@ namespace {
 
 /// Whether an operation of a body may depend on the lanes. (What does not is cloned as it is.)
 bool hasVectorForm(Operation &op) {
-  if (isa<linalg::IndexOp, linalg::YieldOp, memref::LoadOp, scf::YieldOp, CheckOp>(op))
+  if (isa<linalg::IndexOp, linalg::YieldOp, memref::LoadOp, scf::YieldOp, CheckOp>(op) ||
+      op.hasTrait<OpTrait::ConstantLike>()) // (in a branch that depends on them)
     return true;
   if (auto branch = dyn_cast<scf::IfOp>(op))
     return llvm::all_of(branch->getRegions(), [](Region &region) {

@@ -23,6 +23,26 @@ TEST(Buffers, stepsOfARecurrenceAllocateNothing) {
   }
 }
 
+TEST(Buffers, aRunAllocatesOnce) {
+  const std::pair<const char *, std::vector<int64_t>> cases[] = {
+      {"attention", {17, 33, 64}},
+      {"contractions", {17, 33, 64}},
+      {"convolution", {17, 33}},
+      {"gathers", {17, 33}},
+      {"guards", {17, 33}},
+      {"layers", {17}},
+      {"recurrences", {17}},
+      {"reductions", {17, 33}},
+      {"rnn", {17}},
+      {"tables", {17, 33}},
+      {"writes", {17}},
+  };
+  for (const auto &[file, sizes] : cases) {
+    Module module(readFile(std::string(QKV_MODULES) + file + ".mlir"), Lowering::Pipeline);
+    EXPECT_LE(countsOf(module, sizes).allocations, 1) << file;
+  }
+}
+
 TEST(Buffers, aRecurrenceHoldsItsTensorsOnce) {
   Module module(readFile(std::string(QKV_MODULES) + "rnn.mlir"), Lowering::Pipeline);
   // Per step: the product taken out of the loop and the state.

@@ -11,7 +11,7 @@
 // One reader of each element: into it, whatever it costs, and the names come along.
 // CHECK-LABEL: func.func @chain
 // CHECK: linalg.generic
-// CHECK-SAME: qkv.equation = "y", qkv.equations = ["u", "v", "y"]
+// CHECK-SAME: qkv.equation = "y", qkv.equations = "u, v, y"
 // CHECK: math.exp
 // CHECK: arith.addf
 // CHECK: math.tanh
