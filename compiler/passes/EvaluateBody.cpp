@@ -14,6 +14,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/IRMapping.h"
+#include "mlir/IR/Matchers.h"
 #include "llvm/ADT/SetVector.h"
 
 namespace qkv {
@@ -247,6 +248,14 @@ void Evaluator::evaluate(Operation &op, Value mask) {
   if (isa<arith::MulIOp>(op)) {
     point_.values[result] =
         lanes_.multiply(loc, valueOf(op.getOperand(0)), valueOf(op.getOperand(1)));
+    return;
+  }
+  if (APInt by; isa<arith::DivUIOp, arith::RemUIOp>(op) && isa<IndexType>(result.getType()) &&
+                matchPattern(op.getOperand(1), m_ConstantInt(&by)) && by.isStrictlyPositive()) {
+    Lanes value = valueOf(op.getOperand(0));
+    point_.values[result] = isa<arith::DivUIOp>(op)
+                                ? lanes_.divide(loc, value, by.getSExtValue())
+                                : lanes_.remainder(loc, value, by.getSExtValue());
     return;
   }
   if (isa<arith::IndexCastOp>(op)) {

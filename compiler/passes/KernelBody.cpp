@@ -37,15 +37,23 @@ Letters lettersOf(AffineExpr expression, unsigned count) {
   return out;
 }
 
-/// The change of an affine expression from one position of `letter` to the next.
-std::optional<int64_t> stepOf(AffineExpr expression, int letter) {
+/// The change of an affine expression from one position of `letter` to the next, in a vector
+/// that begins at a multiple of `lanes`.
+std::optional<int64_t> stepOf(AffineExpr expression, int letter, int64_t lanes) {
   if (!expression.isFunctionOfDim(letter))
     return 0;
   if (isa<AffineDimExpr>(expression))
     return 1;
   auto binary = cast<AffineBinaryOpExpr>(expression);
-  std::optional<int64_t> a = stepOf(binary.getLHS(), letter);
-  std::optional<int64_t> b = stepOf(binary.getRHS(), letter);
+  if (auto width = dyn_cast<AffineConstantExpr>(binary.getRHS());
+      width && isa<AffineDimExpr>(binary.getLHS()) && width.getValue() % lanes == 0) {
+    if (expression.getKind() == AffineExprKind::FloorDiv)
+      return 0;
+    if (expression.getKind() == AffineExprKind::Mod)
+      return 1;
+  }
+  std::optional<int64_t> a = stepOf(binary.getLHS(), letter, lanes);
+  std::optional<int64_t> b = stepOf(binary.getRHS(), letter, lanes);
   if (!a || !b)
     return std::nullopt;
   if (expression.getKind() == AffineExprKind::Add)
@@ -58,7 +66,7 @@ std::optional<int64_t> stepOf(AffineExpr expression, int letter) {
 
 } // namespace
 
-KernelBody::KernelBody(linalg::GenericOp op) : op_(op) {
+KernelBody::KernelBody(linalg::GenericOp op, int64_t lanes) : op_(op), lanes_(lanes) {
   unsigned count = op.getNumLoops();
   for (OpOperand &operand : op->getOpOperands()) {
     AffineMap map = op.getMatchingIndexingMap(&operand);
@@ -120,6 +128,11 @@ std::optional<int64_t> KernelBody::step(Value value, int letter) const {
     return 1;
   if (isa<arith::IndexCastOp>(op))
     return step(op->getOperand(0), letter);
+  APInt width;
+  if (isa<arith::DivUIOp, arith::RemUIOp>(op) &&
+      op->getOperand(0).getDefiningOp<linalg::IndexOp>() &&
+      matchPattern(op->getOperand(1), m_ConstantInt(&width)) && width.getSExtValue() % lanes_ == 0)
+    return isa<arith::DivUIOp>(op) ? 0 : 1;
   if (!isa<arith::AddIOp, arith::SubIOp, arith::MulIOp>(op))
     return std::nullopt;
   std::optional<int64_t> a = step(op->getOperand(0), letter), b = step(op->getOperand(1), letter);
@@ -142,7 +155,7 @@ llvm::SmallVector<std::optional<int64_t>> KernelBody::Access::steps(const Kernel
   llvm::SmallVector<std::optional<int64_t>> out;
   if (map)
     for (AffineExpr expression : map.getResults())
-      out.push_back(stepOf(expression, letter));
+      out.push_back(stepOf(expression, letter, body.lanes_));
   else
     for (Value index : indices)
       out.push_back(body.step(index, letter));

@@ -25,7 +25,8 @@ void evaluateOperation(LaneBuilder &lanes, Point &point, mlir::Operation &op, ml
 /// What a body reads and needs, found once a kernel.
 class KernelBody {
 public:
-  explicit KernelBody(mlir::linalg::GenericOp op);
+  /// Vectors of `lanes` begin at multiples of it.
+  KernelBody(mlir::linalg::GenericOp op, int64_t lanes);
 
   mlir::linalg::GenericOp op() const { return op_; }
 
@@ -71,6 +72,7 @@ private:
                                    mlir::OpOperand &operand) const;
 
   mlir::linalg::GenericOp op_;
+  int64_t lanes_;
   llvm::DenseMap<mlir::Value, Letters> letters_;
   llvm::DenseMap<mlir::Operation *, Letters> needs_; ///< of operations without results too
   llvm::SmallVector<Access> reads_;

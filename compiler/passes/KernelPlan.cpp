@@ -140,8 +140,7 @@ struct Planner {
 
   /// Outputs in lanes: rows share what they read along the vector letter.
   void tileAlong(KernelPlan &plan) const {
-    bool many = target.registers >= 32;
-    int64_t vectors = many ? 4 : 2;
+    int64_t vectors = target.tileVectors();
     if (!ShapedType::isDynamic(extents[plan.vector]))
       vectors =
           std::clamp<int64_t>((extents[plan.vector] + plan.lanes - 1) / plan.lanes, 1, vectors);
@@ -159,16 +158,41 @@ struct Planner {
     }
     plan.columns = vectors;
     if (plan.row >= 0) {
-      int64_t budget = many ? 24 : 12;
-      int64_t rows = vectors == 4 ? 4 : 8;
-      while (rows * vectors > budget)
-        rows -= 2;
-      plan.rows = fit(plan.row, rows);
+      // Accumulators, the vectors they share and one that is the same in all lanes.
+      int64_t budget = target.registers >= 32 ? 24 : 12;
       int64_t extent = extents[plan.row];
-      if (vectors == 4 && many && !ShapedType::isDynamic(extent) && extent % 6 == 0)
-        plan.rows = 6;
+      plan.rows = std::min<int64_t>(budget / vectors, 8);
+      if (!ShapedType::isDynamic(extent)) { // tiles of nearly equal size
+        int64_t tiles = std::max<int64_t>((extent + plan.rows - 1) / plan.rows, 1);
+        plan.rows = std::max<int64_t>((extent + tiles - 1) / tiles, 1);
+      }
     }
     limitToBody(plan);
+  }
+
+  /// What one group of vectors reads of a matrix in all its sums, if it is used for many rows and
+  /// leaves the second cache: then in chunks.
+  void chunk(KernelPlan &plan) const {
+    if (plan.row < 0 || plan.reductions.empty() || kernel().getNumDpsInits() != 1)
+      return;
+    int64_t rounds = extents[plan.reductions.front()], inner = 1;
+    for (int letter : plan.reductions) {
+      if (ShapedType::isDynamic(extents[letter]))
+        return;
+      inner *= std::max<int64_t>(extents[letter], 1);
+    }
+    inner /= std::max<int64_t>(rounds, 1);
+    int64_t bytes = 0; // that a round reads
+    for (const KernelBody::Access &read : body.reads())
+      if ((read.letters >> plan.vector & 1) && !(read.letters >> plan.row & 1))
+        bytes += inner * plan.columns * plan.lanes *
+                 cast<MemRefType>(read.buffer.getType()).getElementTypeBitWidth() / 8;
+    if (bytes * rounds <= target.l2 / 3)
+      return;
+    int64_t chunks = (bytes * rounds * 5 + target.l2 - 1) / target.l2;
+    plan.chunk = std::max<int64_t>((rounds + chunks - 1) / chunks, 1);
+    if (plan.chunk >= rounds)
+      plan.chunk = 0;
   }
 
   /// Partial sums in lanes: a tile of as many outputs as there are lanes, whose partial sums
@@ -216,6 +240,12 @@ struct Planner {
 
 } // namespace
 
+int64_t KernelPlan::rowsFor(int64_t vectors) const {
+  if (vectors >= columns || rows <= 1)
+    return rows;
+  return std::min<int64_t>(rows * columns / vectors, 8) / 2 * 2;
+}
+
 KernelPlan planKernel(const KernelBody &body, const TargetDescription &target) {
   Planner planner{body, target};
   KernelPlan plan;
@@ -244,6 +274,8 @@ KernelPlan planKernel(const KernelBody &body, const TargetDescription &target) {
   }
   if (plan.across)
     plan.reductions.push_back(plan.vector);
+  else if (plan.vector >= 0)
+    planner.chunk(plan);
   return plan;
 }
 

@@ -18,6 +18,12 @@ struct KernelPlan {
   /// letter or, across, positions of letter `column`.
   int row = -1, column = -1;
   int64_t rows = 1, columns = 1;
+  /// Rows of a tile that has fewer vectors than `columns`: as many accumulators, if rows allow.
+  int64_t rowsFor(int64_t vectors) const;
+  /// Positions of the outermost reduced letter that all rows are computed for before the next ones,
+  /// so that what the vectors read of a matrix stays in the cache; 0: all. Partial sums wait in
+  /// the output, bit for bit.
+  int64_t chunk = 0;
   llvm::SmallVector<int> outer;      ///< the other parallel letters, outermost first
   llvm::SmallVector<int> reductions; ///< outermost first; across, the vector letter is last
 };

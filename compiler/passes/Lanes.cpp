@@ -4,9 +4,12 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/AffineExpr.h"
 #include "mlir/IR/Matchers.h"
+
+#include <numeric>
 
 namespace qkv {
 
@@ -85,7 +88,74 @@ std::optional<int64_t> constantOf(Value value) {
   return std::nullopt;
 }
 
+/// A number that a value is a multiple of, whatever is computed: constants, variables of loops, and
+/// sums and products of them; 0 is a multiple of anything.
+int64_t divisorOf(Value value) {
+  if (std::optional<int64_t> known = constantOf(value))
+    return std::abs(*known);
+  if (auto argument = dyn_cast<BlockArgument>(value)) {
+    Operation *parent = argument.getOwner()->getParentOp();
+    if (auto loop = dyn_cast<scf::ForOp>(parent); loop && argument == loop.getInductionVar())
+      return std::gcd(divisorOf(loop.getLowerBound()), divisorOf(loop.getStep()));
+    if (auto loop = dyn_cast<scf::ForallOp>(parent);
+        loop && argument.getArgNumber() < loop.getRank()) {
+      std::optional<int64_t> lower =
+          getConstantIntValue(loop.getMixedLowerBound()[argument.getArgNumber()]);
+      std::optional<int64_t> step =
+          getConstantIntValue(loop.getMixedStep()[argument.getArgNumber()]);
+      return lower && step ? std::gcd(*lower, *step) : 1;
+    }
+    return 1;
+  }
+  Operation *op = value.getDefiningOp();
+  if (isa<arith::AddIOp>(op))
+    return std::gcd(divisorOf(op->getOperand(0)), divisorOf(op->getOperand(1)));
+  if (isa<arith::IndexCastOp>(op))
+    return divisorOf(op->getOperand(0));
+  return 1;
+}
+
+/// base + offset, the offset a constant.
+std::pair<Value, int64_t> splitOffset(Value value) {
+  if (auto sum = value.getDefiningOp<arith::AddIOp>())
+    if (std::optional<int64_t> offset = constantOf(sum.getRhs()))
+      return {sum.getLhs(), *offset};
+  return {value, 0};
+}
+
 } // namespace
+
+Lanes LaneBuilder::divide(Location loc, const Lanes &a, int64_t by) {
+  if (!a.uniform() &&
+      !(a.affine() && a.step == 1 && by % lanes_ == 0 && divisorOf(a.first) % lanes_ == 0)) {
+    Value all = vector(loc, a);
+    return Lanes::varying(
+        arith::DivUIOp::create(builder_, loc, all, constant(loc, all.getType(), by)));
+  }
+  if (std::optional<int64_t> known = constantOf(a.first))
+    return Lanes(constant(loc, a.first.getType(), *known / by));
+  auto [base, offset] = splitOffset(a.first);
+  // (base + offset) / by = base / by, where by divides base and 0 <= offset < by
+  bool same = divisorOf(base) % by == 0 && offset >= 0 && offset < by;
+  Value from = same ? base : a.first;
+  return Lanes(arith::DivUIOp::create(builder_, loc, from, constant(loc, from.getType(), by)));
+}
+
+Lanes LaneBuilder::remainder(Location loc, const Lanes &a, int64_t by) {
+  if (!a.uniform() &&
+      !(a.affine() && a.step == 1 && by % lanes_ == 0 && divisorOf(a.first) % lanes_ == 0)) {
+    Value all = vector(loc, a);
+    return Lanes::varying(
+        arith::RemUIOp::create(builder_, loc, all, constant(loc, all.getType(), by)));
+  }
+  Type type = a.first.getType();
+  if (std::optional<int64_t> known = constantOf(a.first))
+    return Lanes(constant(loc, type, *known % by), a.step);
+  auto [base, offset] = splitOffset(a.first);
+  if (divisorOf(base) % by == 0 && offset >= 0 && offset < by)
+    return Lanes(constant(loc, type, offset), a.step);
+  return Lanes(arith::RemUIOp::create(builder_, loc, a.first, constant(loc, type, by)), a.step);
+}
 
 Lanes LaneBuilder::add(Location loc, const Lanes &a, const Lanes &b) {
   if (!a.affine() || !b.affine())
@@ -133,11 +203,9 @@ Lanes LaneBuilder::affine(Location loc, AffineExpr expression, ArrayRef<Lanes> d
   case AffineExprKind::Mul:
     return multiply(loc, a, b);
   case AffineExprKind::FloorDiv: // indices are never negative, so both divisions agree
-    return each(
-        [&](Value x, Value y) -> Value { return arith::DivUIOp::create(builder_, loc, x, y); });
+    return divide(loc, a, *constantOf(b.first));
   case AffineExprKind::Mod:
-    return each(
-        [&](Value x, Value y) -> Value { return arith::RemUIOp::create(builder_, loc, x, y); });
+    return remainder(loc, a, *constantOf(b.first));
   default:
     return each(
         [&](Value x, Value y) -> Value { return arith::CeilDivUIOp::create(builder_, loc, x, y); });

@@ -50,6 +50,10 @@ public:
   Lanes add(mlir::Location loc, const Lanes &a, const Lanes &b);
   Lanes subtract(mlir::Location loc, const Lanes &a, const Lanes &b);
   Lanes multiply(mlir::Location loc, const Lanes &a, const Lanes &b);
+  /// By a positive number, of what is not negative. Lanes of one step that begin at a multiple of
+  /// `lanes()` stay affine where the number is one, too.
+  Lanes divide(mlir::Location loc, const Lanes &a, int64_t by);
+  Lanes remainder(mlir::Location loc, const Lanes &a, int64_t by);
   /// An affine expression over dimensions, as indexing maps hold them.
   Lanes affine(mlir::Location loc, mlir::AffineExpr expression, mlir::ArrayRef<Lanes> dims);
 

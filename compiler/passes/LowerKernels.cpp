@@ -1,6 +1,7 @@
 // In: linalg.generic on buffers. Out: scf loops with vectors, after the plan of KernelPlan.h.
 // Must hold: every legal generic is lowered; an element's value depends on its position and
 // the reduced extents, never on how many other elements there are.
+#include "compiler/passes/Epilogues.h"
 #include "compiler/passes/KernelPlan.h"
 #include "compiler/passes/Passes.h"
 #include "compiler/passes/ReduceLanes.h"
@@ -34,11 +35,13 @@ constexpr int64_t fewestRounds = 8;
 
 class KernelEmitter {
 public:
-  /// Fills whose values the kernel starts from are added to `taken`: they write nothing more.
+  /// Fills whose values the kernel starts from, and kernels that run on its tiles, are added to
+  /// `taken`: they are written with it.
   KernelEmitter(OpBuilder &builder, linalg::GenericOp op, const TargetDescription &target,
                 llvm::DenseSet<Operation *> &taken)
-      : builder_(builder), op_(op), loc_(op.getLoc()), body_(op), plan_(planKernel(body_, target)),
-        lanes_(builder, op.getLoc(), plan_.lanes), taken_(taken) {}
+      : builder_(builder), op_(op), loc_(op.getLoc()), body_(op, target.lanes),
+        plan_(planKernel(body_, target)), lanes_(builder, op.getLoc(), plan_.lanes), taken_(taken) {
+  }
 
   void emit();
 
@@ -61,12 +64,14 @@ private:
   void loop(Value begin, Value end, int64_t step, Emit emit, int letter = -1);
   void chooseParallel();
   void tiles(int letter, int64_t full, int64_t rest, llvm::function_ref<void(Value, bool)> emit);
+  void halvedTiles(int letter, int64_t full, llvm::function_ref<void(Value, int64_t)> emit);
   Value maskFrom(Value begin);
 
   void outer(unsigned depth, Point point, Letters known);
   void vectorColumns(const Point &point, Letters known);
   void rows(const Point &point, Letters known, ArrayRef<Column> columns);
   void tile(ArrayRef<Point> points, Letters known);
+  void epilogues(const Point &point, ArrayRef<Column> columns, Value row, int64_t count);
   void acrossTiles(const Point &point, Letters known);
   void acrossTile(ArrayRef<Point> points, Letters known, int64_t columns);
   SmallVector<Value> reduce(unsigned depth, ArrayRef<Point> points, Letters known,
@@ -76,6 +81,7 @@ private:
                                 ArrayRef<Value> accumulators);
 
   Value initial(int output);
+  Value startOf(const Point &point, unsigned output);
 
   OpBuilder &builder_;
   linalg::GenericOp op_;
@@ -84,9 +90,15 @@ private:
   KernelPlan plan_;
   LaneBuilder lanes_;
   llvm::DenseSet<Operation *> &taken_;
+  SmallVector<Epilogue> epilogues_;
   SmallVector<Extent> extents_;
-  int parallel_ = -1;           ///< the letter whose loop is divided among threads
-  int64_t grain_ = 1;           ///< rounds of it that a piece has at least
+  int parallel_ = -1; ///< the letter whose loop is divided among threads
+  int64_t grain_ = 1; ///< rounds of it that a piece has at least
+  /// The positions of the outermost reduced letter that are summed now; `first`: whether they are
+  /// the first ones. Null where all are.
+  struct Chunk {
+    Value begin, end, first;
+  } chunk_;
   SmallVector<Value> initials_; ///< an output's first value; null: what the buffer holds
 };
 
@@ -170,6 +182,32 @@ void KernelEmitter::tiles(int letter, int64_t full, int64_t rest,
     loop(end, extents_[letter].value, rest, [&](Value at) { emit(at, false); });
 }
 
+/// Full tiles along a letter, then what is left: half of it and so on, each at most once.
+void KernelEmitter::halvedTiles(int letter, int64_t full,
+                                llvm::function_ref<void(Value, int64_t)> emit) {
+  const Extent &extent = extents_[letter];
+  Value done = below(letter, full);
+  loop(index(0), done, full, [&](Value at) { emit(at, full); }, letter);
+  for (int64_t count = full; count > 1;) {
+    int64_t most = count - 1; // that may be left
+    count = int64_t(1) << llvm::Log2_64(most);
+    if (!ShapedType::isDynamic(extent.fixed)) {
+      int64_t from = done.getDefiningOp<arith::ConstantIndexOp>().value();
+      if (extent.fixed - from >= count) {
+        emit(done, count);
+        done = index(from + count);
+      }
+      continue;
+    }
+    Value left = arith::SubIOp::create(builder_, loc_, extent.value, done);
+    // (A round or none: what is left is less than two of them.)
+    Value rest = arith::RemUIOp::create(builder_, loc_, left, index(count));
+    Value end = arith::SubIOp::create(builder_, loc_, extent.value, rest);
+    loop(done, end, count, [&](Value at) { emit(at, count); });
+    done = end;
+  }
+}
+
 Value KernelEmitter::maskFrom(Value begin) {
   Value left = arith::SubIOp::create(builder_, loc_, extents_[plan_.vector].value, begin);
   return vector::CreateMaskOp::create(builder_, loc_, lanes_.vectorOf(builder_.getI1Type()), left);
@@ -215,6 +253,10 @@ void KernelEmitter::emit() {
                         fixed ? *fixed : ShapedType::kDynamic});
   }
   chooseParallel();
+  if (!plan_.reductions.empty() && plan_.vector >= 0 && !plan_.across)
+    epilogues_ = findEpilogues(op_, plan_.vector, plan_.lanes);
+  for (const Epilogue &epilogue : epilogues_)
+    taken_.insert(epilogue.body->op());
   Point point;
   point.letters.resize(extents_.size());
   outer(0, point, 0);
@@ -283,10 +325,64 @@ void KernelEmitter::rows(const Point &point, Letters known, ArrayRef<Column> col
         points.push_back(here);
       }
     tile(points, known | bit(plan_.row) | bit(plan_.vector));
+    epilogues(point, columns, row, count);
   };
   if (plan_.row < 0)
     return emit(Value(), 1);
-  tiles(plan_.row, plan_.rows, 1, [&](Value row, bool full) { emit(row, full ? plan_.rows : 1); });
+  auto all = [&] { halvedTiles(plan_.row, plan_.rowsFor(columns.size()), emit); };
+  if (!plan_.chunk)
+    return all();
+  Value end = extents_[plan_.reductions.front()].value;
+  loop(index(0), end, plan_.chunk, [&](Value begin) {
+    Value behind = arith::MinUIOp::create(builder_, loc_, plus(begin, plan_.chunk), end);
+    Value first = arith::CmpIOp::create(builder_, loc_, arith::CmpIPredicate::eq, begin, index(0));
+    chunk_ = {begin, behind, first};
+    all();
+    chunk_ = {};
+  });
+}
+
+/// The kernels that run on a tile of finished outputs, a row after the other.
+void KernelEmitter::epilogues(const Point &point, ArrayRef<Column> columns, Value row,
+                              int64_t count) {
+  if (epilogues_.empty())
+    return;
+  auto run = [&](Value at) {
+    for (const Epilogue &epilogue : epilogues_)
+      for (const Column &column : columns) {
+        Point here;
+        here.mask = column.mask;
+        for (int letter : epilogue.letters)
+          here.letters.push_back(letter == plan_.vector ? Lanes(column.begin, 1)
+                                 : letter == plan_.row  ? Lanes(at)
+                                                        : point.letters[letter]);
+        epilogue.body->evaluate(lanes_, here, (Letters(1) << here.letters.size()) - 1);
+        for (auto [number, value] : llvm::enumerate(epilogue.body->results(here)))
+          epilogue.body->store(lanes_, here, number, value);
+      }
+  };
+  OpBuilder::InsertionGuard guard(builder_);
+  if (chunk_.first) { // finished with the last chunk
+    Value last = arith::CmpIOp::create(builder_, loc_, arith::CmpIPredicate::eq, chunk_.end,
+                                       extents_[plan_.reductions.front()].value);
+    auto branch = scf::IfOp::create(builder_, loc_, last, /*withElseRegion=*/false);
+    builder_.setInsertionPointToStart(branch.thenBlock());
+  }
+  if (plan_.row < 0)
+    return run(Value());
+  loop(row, plus(row, count), 1, run);
+}
+
+/// What an output's element starts from: at the first chunk of its sums the initial value.
+Value KernelEmitter::startOf(const Point &point, unsigned output) {
+  auto held = [&] { return body_.load(lanes_, point, *op_.getDpsInitOperand(output)); };
+  Value initial = initials_[output];
+  if (!initial)
+    return lanes_.vector(loc_, held());
+  Value start = lanes_.vector(loc_, Lanes(initial));
+  if (!chunk_.first)
+    return start;
+  return arith::SelectOp::create(builder_, loc_, chunk_.first, start, lanes_.vector(loc_, held()));
 }
 
 /// Outputs at `points`, each a scalar or a vector of its own.
@@ -304,9 +400,7 @@ void KernelEmitter::tile(ArrayRef<Point> points, Letters known) {
   SmallVector<Value> accumulators;
   for (const Point &point : points)
     for (unsigned output = 0; output < outputs; ++output)
-      accumulators.push_back(lanes_.vector(
-          loc_, initials_[output] ? Lanes(initials_[output])
-                                  : body_.load(lanes_, point, *op_.getDpsInitOperand(output))));
+      accumulators.push_back(startOf(point, output));
   accumulators = reduce(0, points, known, accumulators);
   for (auto [at, point] : llvm::enumerate(points))
     for (unsigned output = 0; output < outputs; ++output) {
@@ -370,6 +464,9 @@ SmallVector<Value> KernelEmitter::reduce(unsigned depth, ArrayRef<Point> points,
   }
   int letter = plan_.reductions[depth];
   Value zero = index(0), end = extents_[letter].value;
+  if (depth == 0 && chunk_.first)
+    return reduceLoop(letter, chunk_.begin, chunk_.end, 1, false, depth, points, known,
+                      accumulators);
   if (letter != plan_.vector)
     return reduceLoop(letter, zero, end, 1, false, depth, points, known, accumulators);
   Value full = below(letter, plan_.lanes);
@@ -447,8 +544,12 @@ struct LowerKernels : impl::LowerKernelsBase<LowerKernels> {
     TargetDescription target = describeTarget(cpu);
     SmallVector<linalg::GenericOp> kernels;
     getOperation().walk([&](linalg::GenericOp op) { kernels.push_back(op); });
-    // Backwards: a reduction finds the fill before it as it was.
+    // Backwards: a reduction finds the fill before it as it was. Reductions first: they find the
+    // kernels behind them as they were.
     llvm::DenseSet<Operation *> taken;
+    auto isReduction = [](linalg::GenericOp op) { return op.getNumReductionLoops() > 0; };
+    std::stable_partition(kernels.begin(), kernels.end(),
+                          [&](linalg::GenericOp op) { return !isReduction(op); });
     for (linalg::GenericOp op : llvm::reverse(kernels)) {
       OpBuilder builder(op);
       if (taken.contains(op))

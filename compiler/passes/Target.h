@@ -16,6 +16,11 @@ struct TargetDescription {
   long l1 = 32 << 10;   ///< data cache, bytes
   long l2 = 256 << 10;  ///< bytes, of one core
 
+  /// Vectors beside each other in the tile of outputs that a contraction keeps in registers, and
+  /// the positions of a panel of weights that it reads for them.
+  int tileVectors() const { return registers >= 32 ? 4 : 2; }
+  int panelWidth() const { return lanes * tileVectors(); }
+
   /// The function attribute "prefer-vector-width", in bits; 0 leaves it to LLVM.
   int preferredWidth() const { return lanes * 32 > 256 ? lanes * 32 : 0; }
 };

@@ -155,9 +155,9 @@ func.func @weights(%x: memref<?x768xf32>, %w: memref<768x768xf32>, %y: memref<?x
 
 // -----
 
-// x W: rows of 4, 4 vectors of outputs.
+// x W: 6 rows of 4 vectors of outputs, then 4 rows, 2, 1.
 // CHECK-LABEL: func.func @product
-// CHECK: %{{.*}}:16 = scf.for
+// CHECK: %{{.*}}:24 = scf.for
 // CHECK: vector.broadcast
 // CHECK: math.fma
 // CHECK-NOT: vector.shuffle
@@ -167,6 +167,179 @@ func.func @product(%x: memref<?x768xf32>, %w: memref<768x64xf32>, %y: memref<?x6
       ins(%x, %w : memref<?x768xf32>, memref<768x64xf32>) outs(%y : memref<?x64xf32>) {
   ^bb0(%a: f32, %b: f32, %out: f32):
     %r = math.fma %a, %b, %out : f32
+    linalg.yield %r : f32
+  }
+  return
+}
+
+// -----
+
+// Weights in panels: the panel's number and the places in it are known from the tile, nothing is
+// divided in a loop; each vector of a panel is loaded once for the rows of a tile. A panel of
+// 512 KB is summed in chunks: partial sums go on from the output.
+// CHECK-LABEL: func.func @panels
+// CHECK: scf.forall (%[[O:.*]]) = (0) to (576) step (64)
+// CHECK: scf.for %[[FROM:.*]] = %c0 to %c2048 step %[[CHUNK:.*]] {
+// CHECK-DAG: %[[TO:.*]] = arith.minui
+// CHECK-DAG: %[[FIRST:.*]] = arith.cmpi eq, %[[FROM]], %c0
+// CHECK: vector.load %arg2[%{{.*}}, %[[O]]] : memref<?x600xf32>
+// CHECK: arith.select %[[FIRST]]
+// CHECK: %{{.*}}:24 = scf.for %[[C:.*]] = %[[FROM]] to %[[TO]] step %c1
+// CHECK: %[[PANEL:.*]] = arith.divui %[[O]], %c64
+// CHECK: vector.load %arg1[%[[PANEL]], %[[C]], %c0]
+// CHECK: vector.load %arg1[%[[PANEL]], %[[C]], %c16]
+// CHECK: vector.load %arg1[%[[PANEL]], %[[C]], %c32]
+// CHECK: vector.load %arg1[%[[PANEL]], %[[C]], %c48]
+// CHECK-NOT: vector.load
+// CHECK: scf.yield
+// CHECK: %{{.*}}:16 = scf.for
+// CHECK: %{{.*}}:8 = scf.for
+// CHECK: %{{.*}}:4 = scf.for
+// CHECK: return
+// AVX2-LABEL: func.func @panels
+// AVX2: %{{.*}}:12 = scf.for
+// AVX2-NOT: vector.gather
+// AVX2: return
+func.func @panels(%x: memref<?x2048xf32>, %w: memref<10x2048x64xf32>, %y: memref<?x600xf32>) {
+  %zero = arith.constant 0.0 : f32
+  linalg.generic {indexing_maps = [affine_map<(i, j) -> ()>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      ins(%zero : f32) outs(%y : memref<?x600xf32>) {
+  ^bb0(%a: f32, %out: f32):
+    linalg.yield %a : f32
+  }
+  linalg.generic {indexing_maps = [affine_map<(i, o, c) -> (i, c)>, affine_map<(i, o, c) -> (o floordiv 64, c, o mod 64)>, affine_map<(i, o, c) -> (i, o)>], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%x, %w : memref<?x2048xf32>, memref<10x2048x64xf32>) outs(%y : memref<?x600xf32>) {
+  ^bb0(%a: f32, %b: f32, %out: f32):
+    %r = math.fma %a, %b, %out : f32
+    linalg.yield %r : f32
+  }
+  return
+}
+
+// -----
+
+// Narrow weights: a vector is widened once for all rows of a tile.
+// CHECK-LABEL: func.func @narrow
+// CHECK: %{{.*}}:24 = scf.for
+// CHECK-COUNT-4: arith.extf {{.*}} : vector<16xbf16> to vector<16xf32>
+// CHECK-NOT: arith.extf
+// CHECK: scf.yield
+// CHECK: return
+func.func @narrow(%x: memref<?x512xf32>, %w: memref<2x512x64xbf16>, %y: memref<?x128xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(i, o, c) -> (i, c)>, affine_map<(i, o, c) -> (o floordiv 64, c, o mod 64)>, affine_map<(i, o, c) -> (i, o)>], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%x, %w : memref<?x512xf32>, memref<2x512x64xbf16>) outs(%y : memref<?x128xf32>) {
+  ^bb0(%a: f32, %b: bf16, %out: f32):
+    %wide = arith.extf %b : bf16 to f32
+    %r = math.fma %a, %wide, %out : f32
+    linalg.yield %r : f32
+  }
+  return
+}
+
+// -----
+
+// Bias and residual run on each tile behind its sums, the second in place; their buffers are made
+// before. The transposed copy is a kernel of its own.
+// CHECK-LABEL: func.func @epilogues
+// CHECK: memref.alloc
+// CHECK: scf.forall
+// CHECK: %{{.*}}:24 = scf.for
+// CHECK-COUNT-24: vector.store
+// CHECK: scf.for
+// CHECK: vector.load %arg2
+// CHECK: vector.load %arg3
+// CHECK: vector.store %{{.*}}, %arg3
+// CHECK: %{{.*}}:16 = scf.for
+// CHECK: scf.for
+// CHECK: vector.load %arg3
+// CHECK: %{{.*}}:8 = scf.for
+// CHECK: %{{.*}}:4 = scf.for
+// CHECK: scf.for
+// CHECK-NOT: math.fma
+// CHECK: %arg4
+// CHECK: return
+func.func @epilogues(%x: memref<?x96xf32>, %w: memref<1x96x64xf32>, %b: memref<64xf32>, %r: memref<?x64xf32>, %t: memref<64x?xf32>) {
+  %zero = arith.constant 0.0 : f32
+  %c0 = arith.constant 0 : index
+  %n = memref.dim %x, %c0 : memref<?x96xf32>
+  %y = memref.alloc(%n) : memref<?x64xf32>
+  linalg.generic {indexing_maps = [affine_map<(i, j) -> ()>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      ins(%zero : f32) outs(%y : memref<?x64xf32>) {
+  ^bb0(%a: f32, %out: f32):
+    linalg.yield %a : f32
+  }
+  linalg.generic {indexing_maps = [affine_map<(i, o, c) -> (i, c)>, affine_map<(i, o, c) -> (o floordiv 64, c, o mod 64)>, affine_map<(i, o, c) -> (i, o)>], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%x, %w : memref<?x96xf32>, memref<1x96x64xf32>) outs(%y : memref<?x64xf32>) {
+  ^bb0(%a: f32, %b0: f32, %out: f32):
+    %f = math.fma %a, %b0, %out : f32
+    linalg.yield %f : f32
+  }
+  %z = memref.alloc(%n) : memref<?x64xf32>
+  linalg.generic {indexing_maps = [affine_map<(i, o) -> (i, o)>, affine_map<(i, o) -> (o)>, affine_map<(i, o) -> (i, o)>], iterator_types = ["parallel", "parallel"]}
+      ins(%y, %b : memref<?x64xf32>, memref<64xf32>) outs(%z : memref<?x64xf32>) {
+  ^bb0(%a: f32, %b0: f32, %out: f32):
+    %s = arith.addf %a, %b0 : f32
+    linalg.yield %s : f32
+  }
+  memref.dealloc %y : memref<?x64xf32>
+  linalg.generic {indexing_maps = [affine_map<(i, o) -> (i, o)>, affine_map<(i, o) -> (i, o)>, affine_map<(i, o) -> (i, o)>], iterator_types = ["parallel", "parallel"]}
+      ins(%z, %r : memref<?x64xf32>, memref<?x64xf32>) outs(%r : memref<?x64xf32>) {
+  ^bb0(%a: f32, %b0: f32, %out: f32):
+    %s = arith.addf %a, %b0 : f32
+    linalg.yield %s : f32
+  }
+  linalg.generic {indexing_maps = [affine_map<(i, o) -> (i, o)>, affine_map<(i, o) -> (o, i)>], iterator_types = ["parallel", "parallel"]}
+      ins(%z : memref<?x64xf32>) outs(%t : memref<64x?xf32>) {
+  ^bb0(%a: f32, %out: f32):
+    linalg.yield %a : f32
+  }
+  memref.dealloc %z : memref<?x64xf32>
+  return
+}
+
+// -----
+
+// What the contraction reads is not written before all of it is read.
+// CHECK-LABEL: func.func @reads
+// CHECK: %{{.*}}:24 = scf.for
+// CHECK-COUNT-24: vector.store %{{.*}}, %arg2
+// CHECK-NOT: vector.store %{{.*}}, %arg0
+// CHECK: %{{.*}}:4 = scf.for
+// CHECK: vector.store %{{.*}}, %arg0
+// CHECK: return
+func.func @reads(%x: memref<?x64xf32>, %w: memref<1x64x64xf32>, %y: memref<?x64xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(i, o, c) -> (i, c)>, affine_map<(i, o, c) -> (o floordiv 64, c, o mod 64)>, affine_map<(i, o, c) -> (i, o)>], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%x, %w : memref<?x64xf32>, memref<1x64x64xf32>) outs(%y : memref<?x64xf32>) {
+  ^bb0(%a: f32, %b: f32, %out: f32):
+    %f = math.fma %a, %b, %out : f32
+    linalg.yield %f : f32
+  }
+  linalg.generic {indexing_maps = [affine_map<(i, o) -> (i, o)>, affine_map<(i, o) -> (i, o)>], iterator_types = ["parallel", "parallel"]}
+      ins(%y : memref<?x64xf32>) outs(%x : memref<?x64xf32>) {
+  ^bb0(%a: f32, %out: f32):
+    %s = arith.addf %a, %out : f32
+    linalg.yield %s : f32
+  }
+  return
+}
+
+// -----
+
+// A row of a table that lies in panels: its place is found once, the elements are gathered.
+// CHECK-LABEL: func.func @panelRow
+// CHECK: arith.divui
+// CHECK: arith.remui
+// CHECK: vector.gather
+// CHECK: return
+func.func @panelRow(%tokens: memref<?xindex>, %w: memref<2x48x64xf32>, %y: memref<?x48xf32>) {
+  %width = arith.constant 64 : index
+  linalg.generic {indexing_maps = [affine_map<(i, c) -> (i)>, affine_map<(i, c) -> (i, c)>], iterator_types = ["parallel", "parallel"]}
+      ins(%tokens : memref<?xindex>) outs(%y : memref<?x48xf32>) {
+  ^bb0(%token: index, %out: f32):
+    %c = linalg.index 1 : index
+    %panel = arith.divui %token, %width : index
+    %lane = arith.remui %token, %width : index
+    %r = memref.load %w[%panel, %c, %lane] : memref<2x48x64xf32>
     linalg.yield %r : f32
   }
   return
