@@ -81,6 +81,14 @@ void FileBytes::release() {
   mapped = false;
 }
 
+void FileBytes::forget(const char *from, size_t size) const {
+  uintptr_t page = sysconf(_SC_PAGESIZE), begin = reinterpret_cast<uintptr_t>(from);
+  uintptr_t end = (begin + size) / page * page;
+  begin = (begin + page - 1) / page * page;
+  if (mapped && begin < end)
+    madvise(reinterpret_cast<void *>(begin), end - begin, MADV_DONTNEED);
+}
+
 bool FileBytes::copy(const void *data, size_t size) {
   release();
   if (size == 0)

@@ -4,13 +4,15 @@
 //
 // Little endian, all offsets from the file's start P, which is a multiple of 4096 in whatever
 // file holds it:
-//   0   "QKVPACK1"
+//   0   "QKVPACK2"
 //   8   u64 bytes of the whole     16  u64 bytes of the table     24  u64 number of parameters
 //   32  u64 offset of the data (a multiple of 4096)               40  zeros
 //   64  the table; for each parameter u32 bytes of its name, u32 rank, u64 offset of its data (a
-//       multiple of 64), i64 extents, the name, zeros to a multiple of 8
+//       multiple of 64), u32 element, panel axis, block and width (qkv_param), i64 extents, the
+//       name, zeros to a multiple of 8
 // Behind a program the last 24 bytes of the file are "QKVTRAIL", u64 P, u64 bytes of the whole.
 #include "runtime/Error.h"
+#include "runtime/Panels.h"
 #include "runtime/Weights.h"
 
 #include <cstring>
@@ -20,8 +22,9 @@
 namespace qkv::rt {
 namespace {
 
-constexpr char magic[] = "QKVPACK1", trailerMagic[] = "QKVTRAIL";
-constexpr size_t headerBytes = 64, trailerBytes = 24, page = 4096, line = 64;
+constexpr char magic[] = "QKVPACK2", trailerMagic[] = "QKVTRAIL";
+constexpr size_t headerBytes = 64, trailerBytes = 24, page = 4096, line = 64,
+                 rowBytes = 32; // of the table, without extents and name
 
 uint64_t load(const char *from) {
   uint64_t value;
@@ -38,8 +41,8 @@ uint64_t aligned(uint64_t value, uint64_t alignment) {
 }
 
 int64_t paramBytes(const qkv_param &param) {
-  int64_t count = elementCount({param.shape, param.shape + param.rank});
-  return count < 0 || count > INT64_MAX / 4 ? -1 : count * 4;
+  int64_t count = heldCount(param);
+  return count < 0 ? -1 : count * static_cast<int64_t>(elementSize(param));
 }
 
 /// Where each parameter's data goes; parameters that share memory share it in the file too.
@@ -52,7 +55,8 @@ struct Layout {
 Layout layoutOf(const qkv_model &model, const qkv_weights &weights) {
   Layout layout;
   for (int32_t i = 0; i < model.param_count; ++i)
-    layout.tableBytes += aligned(16 + 8 * model.params[i].rank + strlen(model.params[i].name), 8);
+    layout.tableBytes +=
+        aligned(rowBytes + 8 * model.params[i].rank + strlen(model.params[i].name), 8);
   uint64_t offset = layout.dataOffset = aligned(headerBytes + layout.tableBytes, page);
   for (int32_t i = 0; i < model.param_count; ++i) {
     int32_t first = i;
@@ -83,6 +87,8 @@ bool writePacked(const qkv_model &model, const qkv_weights &weights, OutputFile 
     append(head, strlen(param.name), 4);
     append(head, param.rank, 4);
     append(head, layout.offsets[i]);
+    for (int32_t field : {param.element, param.panel_axis, param.panel_block, param.panel_width})
+      append(head, field, 4);
     for (int32_t axis = 0; axis < param.rank; ++axis)
       append(head, param.shape[axis]);
     head += param.name;
@@ -99,25 +105,52 @@ bool writePacked(const qkv_model &model, const qkv_weights &weights, OutputFile 
   return true;
 }
 
+/// A parameter of a file that was packed for another processor, as the model holds it.
+void holdAgain(const qkv_param &from, const qkv_param &to, qkv_weights &weights, int32_t index) {
+  void *held = qkv_alloc(heldCount(to) * elementSize(to));
+  weights.owned.push_back(held);
+  auto *plain = heldPlain(to) ? static_cast<float *>(held)
+                              : static_cast<float *>(qkv_alloc(
+                                    elementCount({to.shape, to.shape + to.rank}) * sizeof(float)));
+  readHeld(from, weights.params[index], plain);
+  if (!heldPlain(to)) {
+    writeHeld(to, plain, held);
+    qkv_free(plain);
+  }
+  weights.params[index] = held;
+}
+
 /// One row of the table; `at` moves behind it.
 struct Row {
   std::string_view name;
   std::vector<int64_t> shape;
   uint64_t offset = 0;
+  qkv_param held = {}; ///< its shape and how the data lie
 };
 
 bool readRow(const char *&at, const char *end, Row &row) {
-  if (end - at < 16)
+  if (end - at < static_cast<ptrdiff_t>(rowBytes))
     return false;
   uint64_t sizes = load(at), length = sizes & 0xFFFFFFFF, rank = sizes >> 32;
   row.offset = load(at + 8);
-  uint64_t bytes = aligned(16 + 8 * rank + length, 8);
+  uint64_t bytes = aligned(rowBytes + 8 * rank + length, 8);
   if (rank > 64 || bytes > static_cast<uint64_t>(end - at))
     return false;
   row.shape.resize(rank);
   if (rank)
-    memcpy(row.shape.data(), at + 16, 8 * rank);
-  row.name = {at + 16 + 8 * rank, length};
+    memcpy(row.shape.data(), at + rowBytes, 8 * rank);
+  row.name = {at + rowBytes + 8 * rank, length};
+  row.held.rank = static_cast<int32_t>(rank);
+  row.held.shape = row.shape.data();
+  memcpy(&row.held.element, at + 16, 4);
+  memcpy(&row.held.panel_axis, at + 20, 4);
+  memcpy(&row.held.panel_block, at + 24, 4);
+  memcpy(&row.held.panel_width, at + 28, 4);
+  const qkv_param &held = row.held;
+  auto isAxis = [&](int32_t axis) { return axis >= 0 && axis < held.rank; };
+  if (held.element < QKV_F32 || held.element > QKV_F16 || held.panel_width < 0 ||
+      (held.panel_width > 0 && (!isAxis(held.panel_axis) || !isAxis(held.panel_block))))
+    return false;
   at += bytes;
   return true;
 }
@@ -168,11 +201,13 @@ bool openPacked(const qkv_model &model, qkv_weights &weights, size_t offset,
       return other(format("it has %s%s where %s has %s%s", quote(row.name).c_str(),
                           shapeText(row.shape).c_str(), model.name, quote(param.name).c_str(),
                           shapeText(wanted).c_str()));
-    int64_t bytes = paramBytes(param);
+    int64_t bytes = paramBytes(row.held);
     if (bytes < 0 || row.offset % 4 || row.offset > total ||
         static_cast<uint64_t>(bytes) > total - row.offset)
       return broken();
     weights.params.push_back(const_cast<char *>(start + row.offset));
+    if (!heldAlike(row.held, param))
+      holdAgain(row.held, param, weights, i);
   }
   return true;
 }

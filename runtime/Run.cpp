@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <malloc.h>
+#include <sys/mman.h>
 #include <tuple>
 #include <unistd.h>
 #include <vector>
@@ -107,7 +108,12 @@ extern "C" void *qkv_alloc(size_t bytes) {
     free(last);
   }
   size_t rounded = bytes > SIZE_MAX - 63 ? 0 : bytes ? (bytes + 63) / 64 * 64 : 64;
-  void *memory = rounded ? aligned_alloc(64, rounded) : nullptr;
+  // Large memory in large pages: each is a fault, and a row of a table of the processor's.
+  constexpr size_t largePage = 2 << 20;
+  bool large = bytes >= 2 * largePage;
+  void *memory = rounded ? aligned_alloc(large ? largePage : 64, rounded) : nullptr;
+  if (memory && large)
+    madvise(memory, rounded, MADV_HUGEPAGE);
   if (!memory) {
     std::string text = format("error: not enough memory: %zu bytes are needed\n", bytes);
     writeAll(2, text.data(), text.size());

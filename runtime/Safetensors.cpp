@@ -212,6 +212,12 @@ const FileTensor *Safetensors::find(std::string_view name) const {
   return found != byName.end() && list[*found].name == name ? &list[*found] : nullptr;
 }
 
+void Safetensors::forget(const FileTensor &tensor) const {
+  for (const FileBytes &file : files)
+    if (tensor.data >= file.data() && tensor.data < file.data() + file.size())
+      file.forget(tensor.data, tensor.bytes);
+}
+
 const FileTensor *Safetensors::nearest(std::string_view name) const {
   std::vector<std::string_view> names;
   for (uint32_t index : byName)

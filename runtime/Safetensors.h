@@ -40,6 +40,8 @@ public:
   const FileTensor *find(std::string_view name) const;
   /// A name like it, for "did you mean"; null if none is near.
   const FileTensor *nearest(std::string_view name) const;
+  /// The memory of a tensor's bytes may go: they are read no more, or from the file again.
+  void forget(const FileTensor &tensor) const;
   /// The file or folder, as messages call it.
   const std::string &path() const { return place; }
 

@@ -1,8 +1,10 @@
-// In: a model's description and safetensors. Out: a pointer to f32 for each parameter. Holds: f32
-// that lies aligned in the file is used in place; all else is converted once, in parallel.
+// In: a model's description and safetensors. Out: a pointer to each parameter as it is held. Holds:
+// what lies in the file as it is held is used in place; all else is converted once, tensor by
+// tensor, in parallel, and the file's pages behind it are let go.
 #include "runtime/Weights.h"
 
 #include "runtime/Error.h"
+#include "runtime/Panels.h"
 #include "runtime/Threads.h"
 
 #include <algorithm>
@@ -91,9 +93,29 @@ bool checkTensor(const qkv_param &param, const FileTensor &tensor, const Safeten
   return true;
 }
 
-void *own(qkv_weights &weights, int64_t count) {
-  weights.owned.push_back(qkv_alloc(count * sizeof(float)));
+void *own(qkv_weights &weights, size_t bytes) {
+  weights.owned.push_back(qkv_alloc(bytes));
   return weights.owned.back();
+}
+
+void *ownFloats(qkv_weights &weights, int64_t count) { return own(weights, count * sizeof(float)); }
+
+void *ownHeld(qkv_weights &weights, const qkv_param &param) {
+  return own(weights, heldCount(param) * elementSize(param));
+}
+
+/// A parameter as it is held, made of row-major f32. If that is the last memory of ours, it goes.
+void *holdParam(const qkv_param &param, void *plain, qkv_weights &weights) {
+  if (heldPlain(param))
+    return plain;
+  bool ours = !weights.owned.empty() && weights.owned.back() == plain;
+  if (ours)
+    weights.owned.pop_back();
+  void *held = ownHeld(weights, param);
+  writeHeld(param, static_cast<const float *>(plain), held);
+  if (ours)
+    qkv_free(plain);
+  return held;
 }
 
 void convertInParallel(float *target, const FileTensor &tensor) {
@@ -138,7 +160,7 @@ void placeStacked(const qkv_param &param, int32_t setting, const float *from, fl
 
 void *readStacked(const qkv_param &param, const std::vector<const FileTensor *> &tensors,
                   qkv_weights &weights) {
-  auto *all = static_cast<float *>(own(weights, elementCount(shapeOf(param))));
+  auto *all = static_cast<float *>(ownFloats(weights, elementCount(shapeOf(param))));
   bool leading = true;
   for (int32_t k = 0; k < param.stacked_count; ++k)
     leading &= param.stacked[k] == k;
@@ -188,9 +210,14 @@ bool readParam(const qkv_param &param, const Safetensors &file, qkv_weights &wei
              reinterpret_cast<uintptr_t>(tensors[0]->data) % alignof(float) == 0) {
     pointer = const_cast<char *>(tensors[0]->data);
   } else {
-    pointer = own(weights, tensors[0]->count());
+    pointer = ownFloats(weights, tensors[0]->count());
     convertInParallel(static_cast<float *>(pointer), *tensors[0]);
   }
+  void *plain = pointer;
+  pointer = holdParam(param, plain, weights);
+  if (pointer != tensors[0]->data)
+    for (const FileTensor *tensor : tensors)
+      file.forget(*tensor);
   return true;
 }
 
@@ -231,10 +258,13 @@ bool fallBack(const qkv_model &model, int32_t index, qkv_weights &weights, qkv_e
                             shapeText(shapeOf(model.params[from])).c_str(),
                             shapeText(shapeOf(model.params[index])).c_str()));
   if (!weights.params[from]) {
-    auto *filled = static_cast<float *>(own(weights, count));
+    auto *filled = static_cast<float *>(ownFloats(weights, count));
     std::fill_n(filled, count, static_cast<float>(model.params[from].fallback_number));
-    weights.params[from] = filled;
+    weights.params[from] = holdParam(model.params[from], filled, weights);
   }
+  if (!heldAlike(model.params[from], model.params[index]))
+    return failParam(error, model.params[index],
+                     format("its fallback %s is held in another way", model.params[from].name));
   weights.params[index] = weights.params[from];
   return true;
 }
@@ -248,7 +278,7 @@ bool resolveParams(const qkv_model &model, const Safetensors &file, qkv_weights 
   int64_t firstMissing = -1;
   for (int32_t i = 0; i < model.param_count; ++i) {
     const qkv_param &param = model.params[i];
-    if (elementCount(shapeOf(param)) < 0 || param.rank > 64)
+    if (heldCount(param) < 0 || param.rank > 64)
       return failParam(error, param,
                        format("its shape %s is too large", shapeText(shapeOf(param)).c_str()));
     if (!readParam(param, file, weights, weights.params[i], missing, firstMissing, i, error))

@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-#define QKV_ABI 1
+#define QKV_ABI 2
 
 /* Element types of a model's tensors. */
 enum { QKV_FLOAT = 0, QKV_INT = 1, QKV_BOOL = 2 };
@@ -64,7 +64,13 @@ typedef struct qkv_value {
   const qkv_axis *axes;
 } qkv_value;
 
-/* A parameter: f32, of known shape. */
+/* How an element of a parameter is held. */
+enum { QKV_F32 = 0, QKV_BF16 = 1, QKV_F16 = 2 };
+
+/* A parameter: a float of known shape. It is held row-major or, where panel_width > 0, in panels:
+ * axis panel_axis is cut into pieces of panel_width positions, the last one filled up with zeros;
+ * the piece's number is the panel_block-th of the other axes, the position in it the last axis.
+ * [o,c] with axis 0, block 0, width 64 is held as [o / 64, c, o % 64]. */
 typedef struct qkv_param {
   const char *name; /* of the program, unique: "layer.3.attn.Wq" */
   int32_t rank;
@@ -78,6 +84,8 @@ typedef struct qkv_param {
   int32_t line, column, length; /* of its declaration */
   double fallback_number;
   const char *file;
+  int32_t panel_axis, panel_block, panel_width;
+  int32_t element;
 } qkv_param;
 
 struct qkv_model;

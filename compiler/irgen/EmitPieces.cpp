@@ -227,10 +227,14 @@ private:
         return false;
       indices.push_back(*split);
     }
+    const PanelLayout *held = f_.layout(e->tensor);
+    // Panels have no slices along their axis: all of it, or one position.
+    if (held && indices[held->axis].letter >= 0 &&
+        (indices[held->axis].rest ||
+         dimensions_[number_.at(indices[held->axis].letter)].base != Size(0)))
+      return false;
     MLIRContext *context = b_.getContext();
-    SmallVector<AffineExpr> results;
-    SmallVector<OpFoldResult> offsets, sizes;
-    SmallVector<int64_t> shape;
+    SmallVector<Part> parts; // one for each dimension in memory
     bool whole = true;
     for (size_t i = 0; i < indices.size(); ++i) {
       const Axis &axis = t.axes[i];
@@ -238,8 +242,7 @@ private:
         continue;
       if (indices[i].letter < 0) {
         Value at = outside_.storageIndex(e->args[i], axis);
-        offsets.push_back(getAsOpFoldResult(at));
-        sizes.push_back(b_.getIndexAttr(1));
+        parts.push_back({getAsOpFoldResult(at), b_.getIndexAttr(1), {}});
         whole = false;
         continue;
       }
@@ -249,13 +252,23 @@ private:
         offset = f_.add(loc_, offset, getAsOpFoldResult(f_.value(d.base)));
       if (indices[i].rest)
         offset = f_.add(loc_, offset, getAsOpFoldResult(outside_.index(indices[i].rest)));
-      OpFoldResult size = f_.extent(d.extent);
-      whole &= isZeroInteger(offset) && d.extent == axis.extent && !axis.before && !axis.after;
-      offsets.push_back(offset);
-      sizes.push_back(size);
-      auto known = getConstantIntValue(size);
-      shape.push_back(known ? *known : ShapedType::kDynamic);
-      results.push_back(getAffineDimExpr(number_.at(indices[i].letter), context));
+      whole &= isZeroInteger(offset) && !axis.before && !axis.after &&
+               (d.extent == axis.extent || (held && i == size_t(held->axis)));
+      parts.push_back(
+          {offset, f_.extent(d.extent), getAffineDimExpr(number_.at(indices[i].letter), context)});
+    }
+    if (held)
+      splitPanels(parts, *held, f_.storageType(e->tensor).getShape());
+    SmallVector<AffineExpr> results;
+    SmallVector<OpFoldResult> offsets, sizes;
+    SmallVector<int64_t> shape;
+    for (const Part &part : parts) {
+      offsets.push_back(part.offset);
+      sizes.push_back(part.size);
+      if (!part.at)
+        continue;
+      results.push_back(part.at);
+      shape.push_back(getConstantIntValue(part.size).value_or(ShapedType::kDynamic));
     }
     Value operand = source->second;
     if (!whole) {
@@ -266,6 +279,31 @@ private:
     auto map = AffineMap::get(dimensions_.size(), 0, results, context);
     given_[e.get()] = addOperand(operand, map);
     return true;
+  }
+
+  /// What an operand takes of one dimension of a tensor in memory, and the index of its elements
+  /// (null: it is one position, and no dimension of the operand).
+  struct Part {
+    OpFoldResult offset, size;
+    AffineExpr at;
+  };
+
+  /// Puts the number of the panel and the position in it in the place of their axis.
+  void splitPanels(SmallVectorImpl<Part> &parts, const PanelLayout &held, ArrayRef<int64_t> shape) {
+    Part axis = parts[held.axis], number, inside;
+    if (axis.at) {
+      OpFoldResult zero = b_.getIndexAttr(0);
+      number = {zero, b_.getIndexAttr(shape[held.block]), axis.at.floorDiv(held.width)};
+      inside = {zero, b_.getIndexAttr(held.width), axis.at % held.width};
+    } else {
+      Value at = f_.asValue(axis.offset), width = f_.constant(held.width);
+      OpFoldResult one = b_.getIndexAttr(1);
+      number = {b_.createOrFold<arith::DivUIOp>(loc_, at, width), one, {}};
+      inside = {b_.createOrFold<arith::RemUIOp>(loc_, at, width), one, {}};
+    }
+    parts.erase(parts.begin() + held.axis);
+    parts.insert(parts.begin() + held.block, number);
+    parts.push_back(inside);
   }
 
   int addOperand(Value operand, AffineMap map) {

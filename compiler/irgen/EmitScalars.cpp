@@ -34,8 +34,12 @@ Value ScalarEmitter::integer(int64_t v) {
 
 Value ScalarEmitter::emit(const ExprPtr &e) {
   auto operandValue = given.find(e.get());
-  if (operandValue != given.end() && !(operandValue->second.getType().isF64() && !e->constant))
-    return operandValue->second;
+  if (operandValue != given.end()) {
+    // (What is held in another type than it is computed in, read() converts.)
+    mlir::Type held = operandValue->second.getType();
+    if (!(held.isF64() && !e->constant) && !held.isBF16() && !held.isF16())
+      return operandValue->second;
+  }
   Value &v = done_[e.get()];
   if (!v) {
     Value made = node(e);
@@ -382,6 +386,13 @@ Value ScalarEmitter::read(const ExprPtr &e) {
           !function_.bounds.inside(e->args[i], t.axes[i], factsFor(e->args[i])) &&
           !function_.bounds.atLeast(t.axes[i].extent + Size(t.axes[i].before + t.axes[i].after), 1);
     }
+    if (const PanelLayout *held = function_.layout(e->tensor)) {
+      Value at = indices[held->axis], width = function_.constant(held->width);
+      indices.erase(indices.begin() + held->axis);
+      indices.insert(indices.begin() + held->block,
+                     builder_.createOrFold<arith::DivUIOp>(loc, at, width));
+      indices.push_back(builder_.createOrFold<arith::RemUIOp>(loc, at, width));
+    }
     mlir::Type type = function_.elementType(e->tensor);
     if (!mayBeEmpty) {
       v = tensor::ExtractOp::create(builder_, loc, source->second, indices);
@@ -405,6 +416,8 @@ Value ScalarEmitter::read(const ExprPtr &e) {
       v = branch.getResult(0);
     }
   }
+  if (v.getType().isBF16() || v.getType().isF16()) // a parameter that is held in 16 bits
+    v = arith::ExtFOp::create(builder_, loc, builder_.getF32Type(), v);
   // A table read at an index that depends on data meets data here (T3).
   if (v.getType().isF64() && !e->constant)
     v = builder_.createOrFold<arith::TruncFOp>(loc, builder_.getF32Type(), v);

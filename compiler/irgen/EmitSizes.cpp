@@ -148,6 +148,8 @@ mlir::Type FunctionEmitter::elementType(int tensor) {
     return builder.getI1Type();
   if (t.type == Type::Int)
     return builder.getI64Type();
+  if (auto held = prepared.elements.find(tensor); held != prepared.elements.end())
+    return held->second == QKV_BF16 ? mlir::Type(builder.getBF16Type()) : builder.getF16Type();
   return t.constant ? mlir::Type(builder.getF64Type()) : builder.getF32Type();
 }
 
@@ -158,7 +160,18 @@ RankedTensorType FunctionEmitter::storageType(int tensor) {
     shape.push_back(known ? std::max<int64_t>(*known, 0) + a.before + a.after
                           : ShapedType::kDynamic);
   }
+  if (const PanelLayout *held = layout(tensor)) {
+    int64_t panels = (shape[held->axis] + held->width - 1) / held->width;
+    shape.erase(shape.begin() + held->axis);
+    shape.insert(shape.begin() + held->block, panels);
+    shape.push_back(held->width);
+  }
   return RankedTensorType::get(shape, elementType(tensor));
+}
+
+const PanelLayout *FunctionEmitter::layout(int tensor) const {
+  auto held = prepared.layouts.find(tensor);
+  return held == prepared.layouts.end() ? nullptr : &held->second;
 }
 
 Value FunctionEmitter::fill(Location loc, Value number, Value tensor) {

@@ -40,7 +40,8 @@ bool FunctionEmitter::isLocal(int tensor, size_t axis) const {
 void FunctionEmitter::computeWhole(int tensor) {
   const Tensor &t = program.tensors[tensor];
   Location loc = state.location(t.span, t.label);
-  if (int other = sameAs(program, t); other >= 0 && !prepared.checks.count(tensor)) {
+  if (int other = sameAs(program, t); other >= 0 && !prepared.checks.count(tensor) &&
+                                      !layout(other) && elementType(other) == elementType(tensor)) {
     tensors[tensor] = tensors.at(other);
     return;
   }

@@ -80,6 +80,8 @@ public:
   mlir::OpFoldResult add(mlir::Location loc, mlir::OpFoldResult a, mlir::OpFoldResult b);
   mlir::Type elementType(int tensor);
   mlir::RankedTensorType storageType(int tensor);
+  /// How a tensor is held; null: row-major.
+  const PanelLayout *layout(int tensor) const;
   mlir::Value zeros(int tensor, mlir::Location loc);
   mlir::Value fill(mlir::Location loc, mlir::Value number, mlir::Value tensor);
 

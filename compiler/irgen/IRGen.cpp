@@ -142,6 +142,10 @@ static OwningOpRef<ModuleOp> make(MLIRContext &context, const Program &program,
         params.push_back(t);
     std::sort(params.begin(), params.end());
   }
+  std::vector<Prepared *> entries{&whole};
+  if (hasLast)
+    entries.push_back(&last);
+  packWeights(entries, options.panelWidth, options.lanes, options.element);
   auto emit = [&](Prepared &prepared, const std::string &name) {
     std::vector<ScheduleNode> nodes = order(prepared, name);
     emitEntry(state, prepared, nodes, name, params);
@@ -155,6 +159,16 @@ static OwningOpRef<ModuleOp> make(MLIRContext &context, const Program &program,
     emit(last, program.name + ".last");
 
   Description description = describe(program, params);
+  for (size_t i = 0; i < params.size(); ++i) {
+    if (auto element = whole.elements.find(params[i]); element != whole.elements.end())
+      description.params[i].element = element->second;
+    if (auto held = whole.layouts.find(params[i]); held != whole.layouts.end()) {
+      Description::Param &param = description.params[i];
+      param.panelAxis = held->second.axis;
+      param.panelBlock = held->second.block;
+      param.panelWidth = static_cast<int32_t>(held->second.width);
+    }
+  }
   description.sites = state.sites;
   description.hasLast = hasLast;
   description.hasBatch = options.batch;

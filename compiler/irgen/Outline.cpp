@@ -231,6 +231,11 @@ private:
       out_.text += a.extent.text(program_.atoms) + ":" + std::to_string(a.before) + ":" +
                    std::to_string(a.after) + ",";
     out_.text += "]";
+    if (auto held = prepared_.layouts.find(t); held != prepared_.layouts.end())
+      out_.text += "/" + std::to_string(held->second.axis) + "/" +
+                   std::to_string(held->second.block) + "/" + std::to_string(held->second.width);
+    if (auto element = prepared_.elements.find(t); element != prepared_.elements.end())
+      out_.text += "/e" + std::to_string(element->second);
   }
 
   void define(int t) {

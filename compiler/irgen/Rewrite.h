@@ -35,10 +35,22 @@ struct Notes {
   std::map<int, std::string> why;       ///< why it is computed as it is
 };
 
+/// How a parameter lies in memory where that is not row-major: axis `axis` is cut into panels of
+/// `width` positions, the last one filled up with zeros. The panel's number stands as the
+/// `block`-th of the other axes, the position in it is the last one: W[o,c] with axis 0, block 0
+/// and width 64 is held as [o // 64, c, o % 64].
+struct PanelLayout {
+  int axis = 0, block = 0;
+  int64_t width = 0;
+  bool operator==(const PanelLayout &) const = default;
+};
+
 struct Prepared {
   Program program;
   std::map<int, std::vector<Check>> checks; ///< by tensor
   Notes notes;
+  std::map<int, PanelLayout> layouts; ///< by parameter; row-major where it has none
+  std::map<int, int32_t> elements;    ///< QKV_BF16 or QKV_F16, by parameter; f32 otherwise
 };
 
 /// InlineTables.cpp. Tables over two sequence letters are written in place (T3: never stored).
@@ -68,5 +80,11 @@ void narrowTables(Prepared &prepared);
 /// all results get it, and `nodes` stay the program's order. Their number stands before the
 /// dynamic sizes.
 void addBatch(Prepared &prepared, std::vector<ScheduleNode> &nodes);
+/// PackWeights.cpp. Chooses the layouts of the parameters that are contracted, for all `entries`
+/// together: a parameter has one copy. Panels have `width` positions (0: no panels) or, of a
+/// shorter axis, the next multiple of `lanes`. Parameters that are contracted or gathered are held
+/// as `element` (QKV_F32, ...), others as f32.
+void packWeights(const std::vector<Prepared *> &entries, int64_t width, int64_t lanes,
+                 int32_t element);
 
 } // namespace qkv::irgen

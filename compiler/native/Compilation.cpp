@@ -2,6 +2,7 @@
 #include "compiler/native/Compilation.h"
 #include "compiler/dialect/QkvDialect.h"
 #include "compiler/irgen/IRGen.h"
+#include "compiler/passes/Target.h"
 
 #include "mlir/IR/AsmState.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -67,7 +68,7 @@ Stage Compilation::stage() const { return data_->stage; }
 bool Compilation::isLlvmIr() const { return data_->native != nullptr; }
 
 std::unique_ptr<Compilation> Compilation::begin(const Program &program, const std::string &cpu,
-                                                std::string &error, bool batch) {
+                                                std::string &error, bool batch, int32_t element) {
   auto data = std::make_unique<Data>(cpu);
   std::string said;
   llvm::raw_string_ostream out(said);
@@ -75,8 +76,12 @@ std::unique_ptr<Compilation> Compilation::begin(const Program &program, const st
     out << diagnostic.getLocation() << ": " << diagnostic << "\n";
     return mlir::success();
   });
+  TargetDescription target = describeTarget(cpu);
   GenerateOptions options;
   options.batch = batch;
+  options.panelWidth = target.panelWidth();
+  options.lanes = target.lanes;
+  options.element = element;
   data->module = generate(*data->context, program, options);
   if (!data->module || mlir::failed(mlir::verify(*data->module))) {
     error = "the graph stage cannot be made of the equations\n" + said;

@@ -8,6 +8,7 @@
 #include "compiler/native/NativeModule.h"
 #include "compiler/pipeline/Pipeline.h"
 #include "dsl/Program.h"
+#include "runtime/qkv.h"
 
 #include <memory>
 #include <optional>
@@ -24,9 +25,11 @@ struct TextPart {
 
 class Compilation {
 public:
-  /// The `graph` stage of a program; with `batch` also for several sequences at once.
+  /// The `graph` stage of a program; with `batch` also for several sequences at once. Parameters
+  /// that are contracted or gathered are held as `element`: QKV_F32, QKV_BF16 or QKV_F16.
   static std::unique_ptr<Compilation> begin(const Program &program, const std::string &cpu,
-                                            std::string &error, bool batch = false);
+                                            std::string &error, bool batch = false,
+                                            int32_t element = QKV_F32);
   /// A module's text, MLIR or (where it says so) LLVM IR. Its stage is `from`, or what its
   /// attribute `qkv.stage` says. `name` is what messages call it.
   static std::unique_ptr<Compilation> parse(const std::string &text, const std::string &name,

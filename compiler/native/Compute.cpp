@@ -2,6 +2,7 @@
 // is, so that what was not written shows.
 #include "compiler/native/Verify.h"
 #include "runtime/Inputs.h"
+#include "runtime/Panels.h"
 #include "runtime/Weights.h"
 
 #include <algorithm>
@@ -67,8 +68,13 @@ struct Memory {
       return false;
     for (int number : program.inputs)
       inputs.push_back(packed(trial.inputs.at(number)));
-    for (const auto &[number, values] : trial.params)
-      weights.params.push_back(params.emplace_back(packed(values)).data());
+    for (const auto &[number, values] : trial.params) {
+      std::vector<char> plain = packed(values);
+      const qkv_param &param = model.params[params.size()];
+      params.emplace_back(rt::heldCount(param) * rt::elementSize(param) + 8);
+      rt::writeHeld(param, reinterpret_cast<const float *>(plain.data()), params.back().data());
+      weights.params.push_back(params.back().data());
+    }
     if (lastOnly) {
       resultShapes.resize(1);
       resultShapes[0].erase(resultShapes[0].begin());

@@ -45,6 +45,8 @@ struct Description {
     std::vector<int32_t> stacked;
     int fallback = 0, fallbackParam = -1;
     double fallbackNumber = 0;
+    int panelAxis = 0, panelBlock = 0, panelWidth = 0; ///< as in qkv_param
+    int element = QKV_F32;
     std::string file;
     int line = 0, column = 0, length = 0;
   };

@@ -63,6 +63,13 @@ std::string defect(const Description &d) {
     if (p.fallback < 0 || p.fallback > 2 || outside(p.fallbackParam, d.params.size()) ||
         (p.fallback == 1 && p.fallbackParam < 0))
       return "fallback of " + p.name;
+    int rank = static_cast<int>(p.shape.size());
+    if (p.panelWidth < 0 || p.panelWidth > 1 << 16 ||
+        (p.panelWidth > 0 &&
+         (p.panelAxis < 0 || p.panelAxis >= rank || p.panelBlock < 0 || p.panelBlock >= rank)))
+      return "panels of " + p.name;
+    if (p.element < QKV_F32 || p.element > QKV_F16)
+      return "element of " + p.name;
     int64_t names = 1;
     for (int32_t axis : p.stacked) {
       if (axis < 0 || axis >= static_cast<int>(p.shape.size()))
@@ -99,6 +106,8 @@ std::string Description::json() const {
                            {"fallback", p.fallback},
                            {"fallback_param", p.fallbackParam},
                            {"fallback_number", number(p.fallbackNumber)},
+                           {"panels", {p.panelAxis, p.panelBlock, p.panelWidth}},
+                           {"element", p.element},
                            {"file", p.file},
                            {"at", {p.line, p.column, p.length}}});
   j["sites"] = nlohmann::json::array();
@@ -135,6 +144,10 @@ bool Description::fromJson(const std::string &text, Description &out, std::strin
       param.fallback = p.at("fallback");
       param.fallbackParam = p.at("fallback_param");
       param.fallbackNumber = number(p.at("fallback_number"));
+      param.panelAxis = p.at("panels").at(0);
+      param.panelBlock = p.at("panels").at(1);
+      param.panelWidth = p.at("panels").at(2);
+      param.element = p.at("element");
       param.file = p.at("file");
       param.line = p.at("at").at(0);
       param.column = p.at("at").at(1);

@@ -95,7 +95,8 @@ Constant *Constants::param(const Description::Param &p) {
       {string(p.name), count(shape), count(names), array<int64_t>(shape),
        array<const char *>(names), array<int32_t>(stacked), count(stacked), number(p.fallback),
        number(p.fallbackParam), number(p.line), number(p.column), number(p.length),
-       llvm::ConstantFP::get(llvm::Type::getDoubleTy(context), p.fallbackNumber), string(p.file)});
+       llvm::ConstantFP::get(llvm::Type::getDoubleTy(context), p.fallbackNumber), string(p.file),
+       number(p.panelAxis), number(p.panelBlock), number(p.panelWidth), number(p.element)});
 }
 
 /// void shapes(const qkv_model *, const int64_t *sizes, int64_t *extents)

@@ -67,6 +67,10 @@ ModelInMemory::Data::Data(Description given) : qkv_model{}, description(std::mov
     param.file = p.file.c_str();
     param.line = p.line;
     param.column = p.column;
+    param.panel_axis = p.panelAxis;
+    param.panel_block = p.panelBlock;
+    param.panel_width = p.panelWidth;
+    param.element = p.element;
     param.length = p.length;
     paramList.push_back(param);
   }

@@ -1,6 +1,7 @@
 // Generated runs. Holds: the same program and seed give the same values on every machine.
 #include "compiler/native/Trial.h"
 #include "compiler/native/Description.h"
+#include "runtime/Panels.h"
 
 #include <algorithm>
 #include <cmath>
@@ -193,6 +194,22 @@ Trial makeTrial(const Program &program, const TrialOptions &options) {
       break;
   }
   return trial;
+}
+
+void roundParams(const qkv_model &model, Trial &trial) {
+  size_t at = 0;
+  for (auto &[number, values] : trial.params) {
+    qkv_param flat{}; // the same elements in a row
+    int64_t count = values.count();
+    flat.rank = 1;
+    flat.shape = &count;
+    flat.element = model.params[at++].element;
+    std::vector<float> plain(values.floats.begin(), values.floats.end());
+    std::vector<char> held(plain.size() * rt::elementSize(flat));
+    rt::writeHeld(flat, plain.data(), held.data());
+    rt::readHeld(flat, held.data(), plain.data());
+    values.floats.assign(plain.begin(), plain.end());
+  }
 }
 
 Oracle expect(const Program &program, const Trial &trial, const std::vector<int> &tensors,

@@ -4,6 +4,7 @@
 
 #include "compiler/native/Compare.h"
 #include "dsl/Program.h"
+#include "runtime/qkv.h"
 
 #include <functional>
 #include <map>
@@ -30,6 +31,9 @@ struct Trial {
 /// Inputs for which the interpreter meets no failing check, if such are found by trying: ints that
 /// are used as indices stay inside what they index.
 Trial makeTrial(const Program &program, const TrialOptions &options);
+
+/// Rounds the trial's parameters to what a compiled model holds of them.
+void roundParams(const qkv_model &model, Trial &trial);
 
 /// The interpreter's values of tensors, in double and in f32 three times; or the check that fails.
 struct Oracle {

@@ -12,10 +12,12 @@ namespace {
 
 /// The text that a stage prints, read back and compiled on from there, in machine code.
 std::unique_ptr<JitModel> modelFrom(const Program &program, const std::string &stage,
-                                    const std::string &cpu, std::string &error) {
+                                    const VerifyOptions &options, std::string &error) {
+  const std::string &cpu = options.cpu;
   bool text = stage == "ir", code = stage == "asm";
   Stage to = text || code ? Stage::Llvm : *stageByName(stage);
-  std::unique_ptr<Compilation> first = Compilation::begin(program, cpu, error, /*batch=*/true);
+  std::unique_ptr<Compilation> first =
+      Compilation::begin(program, cpu, error, /*batch=*/true, options.element);
   if (!first || !first->advance(to, error))
     return nullptr;
   std::unique_ptr<NativeModule> native;
@@ -95,7 +97,7 @@ std::vector<int> equations(const Program &program) {
 
 /// The first equation that differs when each is a result of its own.
 std::optional<Difference> firstEquation(const Program &program, const Trial &trial,
-                                        const std::string &stage, const std::string &cpu) {
+                                        const std::string &stage, const VerifyOptions &options) {
   Program open = program;
   std::vector<int> tensors = equations(program);
   open.results.clear();
@@ -104,7 +106,7 @@ std::optional<Difference> firstEquation(const Program &program, const Trial &tri
   open.generatorInput = open.generatorSource = -1;
   Trial same = trial;
   std::string error;
-  std::unique_ptr<JitModel> model = modelFrom(open, stage, cpu, error);
+  std::unique_ptr<JitModel> model = modelFrom(open, stage, options, error);
   if (!model)
     return std::nullopt;
   Computed computed = compute(model->model(), open, same);
@@ -149,7 +151,7 @@ public:
   StageReport stage(const std::string &name) {
     StageReport report;
     report.stage = name;
-    std::unique_ptr<JitModel> model = modelFrom(program, name, options.cpu, report.failure);
+    std::unique_ptr<JitModel> model = modelFrom(program, name, options, report.failure);
     if (!model)
       return report;
     Computed computed = compute(model->model(), program, trial);
@@ -194,7 +196,7 @@ private:
       return;
     report.same = false;
     if (options.findEquation)
-      report.difference = firstEquation(program, trial, report.stage, options.cpu);
+      report.difference = firstEquation(program, trial, report.stage, options);
     if (!report.difference)
       report.difference = difference(program, tensor, expected, found);
   }

@@ -1,6 +1,6 @@
 // Prints the module of a model file: for looking at, and for the lit tests here.
 //
-//   irgen-dump FILE [MODEL] [--to STAGE] [--config JSON] [--locations] [--batch]
+//   irgen-dump FILE [MODEL] [--to STAGE] [--config JSON] [--panel WIDTH] [--locations] [--batch]
 #include "compiler/irgen/IRGen.h"
 #include "compiler/pipeline/Pipeline.h"
 
@@ -25,6 +25,8 @@ int main(int argc, char **argv) {
       to = argv[++i];
     else if (a == "--config" && i + 1 < argc)
       options.config = argv[++i];
+    else if (a == "--panel" && i + 1 < argc)
+      generateOptions.panelWidth = std::stoll(argv[++i]), generateOptions.lanes = 16;
     else if (a == "--locations")
       locations = true;
     else if (a == "--batch")

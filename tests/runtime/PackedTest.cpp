@@ -54,8 +54,8 @@ TEST_F(Packed, BehindAProgram) {
     ASSERT_TRUE(embedWeights(test.model(), *weights, program, &error)) << error.text;
     std::string bytes = readFile(program);
     EXPECT_EQ(bytes.substr(0, image.size()), image);
-    EXPECT_EQ(bytes.find("QKVPACK1"), 8192u);
-    EXPECT_EQ(bytes.rfind("QKVPACK1"), 8192u);
+    EXPECT_EQ(bytes.find("QKVPACK2"), 8192u);
+    EXPECT_EQ(bytes.rfind("QKVPACK2"), 8192u);
     struct stat status;
     stat(program.c_str(), &status);
     EXPECT_EQ(status.st_mode & 0777, 0755u);

@@ -106,7 +106,8 @@ const qkv_model &TestModel::model() {
     cParams.push_back({param.name.c_str(), int32_t(param.shape.size()), int32_t(list.size()),
                        param.shape.data(), list.data(), param.stacked.data(),
                        int32_t(param.stacked.size()), param.fallback, param.fallbackParam, 7, 9, 1,
-                       param.fallbackNumber, "test.qkv"});
+                       param.fallbackNumber, "test.qkv", param.panelAxis, param.panelBlock,
+                       param.panelWidth, param.element});
   }
   auto fill = [&](auto &from, auto &to) {
     to.clear();

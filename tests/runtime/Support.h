@@ -55,6 +55,7 @@ struct TestParam {
   std::vector<int32_t> stacked = {};
   int32_t fallback = 0, fallbackParam = 0;
   double fallbackNumber = 0;
+  int32_t panelAxis = 0, panelBlock = 0, panelWidth = 0, element = QKV_F32;
 };
 
 /// An input or a result: its axes as (letter, size or -1, extent where the size is -1).

@@ -124,6 +124,7 @@ void addIr(CLI::App &app, int &code) {
   options->command = "qkv ir";
   CLI::App *command = app.add_subcommand("ir", "print a model at a stage of the compiler");
   addModelOptions(*command, *options, /*dumps=*/true, /*cpu=*/true);
+  addWeightsType(*command, *options);
   command
       ->add_option("--stage", options->stage,
                    "ast: checked equations; graph: tensors; step, fused, kernels: loops; llvm; asm")

@@ -25,6 +25,20 @@ bool isDump(const ModelOptions &options, const std::string &text) {
 
 } // namespace
 
+int32_t elementOf(const ModelOptions &options) {
+  return options.weightsType == "bf16"  ? QKV_BF16
+         : options.weightsType == "f16" ? QKV_F16
+                                        : QKV_F32;
+}
+
+void addWeightsType(CLI::App &app, ModelOptions &options) {
+  app.add_option("--weights-type", options.weightsType,
+                 "how matrices of weights are held: rounded once, all arithmetic in f32")
+      ->check(CLI::IsMember({"f32", "bf16", "f16"}))
+      ->type_name("TYPE")
+      ->capture_default_str();
+}
+
 void addModelOptions(CLI::App &app, ModelOptions &options, bool dumps, bool cpu) {
   app.set_help_flag("-h,--help", "print this help");
   app.add_option("file", options.file,
@@ -107,7 +121,8 @@ std::unique_ptr<Compilation> openCompilation(const ModelOptions &options,
   std::string error;
   std::unique_ptr<Compilation> compilation;
   if (file->program) {
-    compilation = Compilation::begin(*file->program, options.cpu, error, options.batch);
+    compilation =
+        Compilation::begin(*file->program, options.cpu, error, options.batch, elementOf(options));
   } else {
     std::optional<Stage> from;
     if (!options.from.empty())

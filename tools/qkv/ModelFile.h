@@ -25,11 +25,17 @@ struct ModelOptions {
   std::string weights; ///< C2: config.json lies in this folder, or beside this file
   std::string from;    ///< the stage of a dump
   std::string cpu = "native";
-  bool batch = false; ///< code for several sequences at once, too
+  bool batch = false;              ///< code for several sequences at once, too
+  std::string weightsType = "f32"; ///< how matrices of weights are held
 };
 
 /// Adds FILE and --model; with `dumps` also --from; with `cpu` also --cpu.
 void addModelOptions(CLI::App &app, ModelOptions &options, bool dumps, bool cpu);
+
+/// Adds --weights-type.
+void addWeightsType(CLI::App &app, ModelOptions &options);
+/// What it says: QKV_F32, ...
+int32_t elementOf(const ModelOptions &options);
 
 /// The text of config.json beside the weights; empty where there is none.
 std::string configBeside(const std::string &weights, std::string &path);

@@ -41,6 +41,7 @@ void addRun(CLI::App &app, int &code) {
   options->command = "qkv run";
   CLI::App *command = app.add_subcommand("run", "compile a model in memory and run it");
   addModelOptions(*command, *options, /*dumps=*/true, /*cpu=*/true);
+  addWeightsType(*command, *options);
   addProgramOptions(*command, options->program, options->weights);
   command->footer("Inputs are found by name and bind the dynamic sizes. A generator takes text.\n\n"
                   "examples:\n"

@@ -145,8 +145,16 @@ int run(const Options &options) {
       if (int failed = readWeights(program, options, wanted))
         return failed;
     trial = makeTrial(program, wanted);
+    std::string error;
+    Description held;
+    std::unique_ptr<Compilation> graph =
+        Compilation::begin(program, options.cpu, error, /*batch=*/false, elementOf(options));
+    if (!graph || !graph->description(held, error))
+      return fail(options.command, error);
+    roundParams(ModelInMemory(held).model(), trial);
     VerifyOptions how;
     how.cpu = options.cpu;
+    how.element = elementOf(options);
     how.progress = [&](const std::string &stage, double share) {
       progress.says("verifying " + options.file + ": " + stage);
       progress.at(share);
@@ -166,6 +174,7 @@ void addVerify(CLI::App &app, int &code) {
   CLI::App *command =
       app.add_subcommand("verify", "compare every stage of the compiler with the interpreter");
   addModelOptions(*command, *options, /*dumps=*/false, /*cpu=*/true);
+  addWeightsType(*command, *options);
   command->add_option("--size", options->sizes, "a dynamic size, as in T=7 (default: small ones)")
       ->allow_extra_args(false)
       ->take_all()
