@@ -113,11 +113,12 @@ static void emitEntry(ModuleState &state, const Prepared &prepared, std::vector<
 }
 
 /// The rewritings, in order.
-static Prepared prepare(Program program) {
+static Prepared prepare(Program program, const GenerateOptions &options) {
   inlineTables(program); // first: what is inlined is demanded and split where it is read
   Notes notes;
-  fuseAttention(program, notes); // before positions are dropped: all entries have the same kernels
-  demandPositions(program);      // before reductions hide who reads which position
+  if (options.fuse)
+    fuseAttention(program, notes); // before positions are dropped: entries have the same kernels
+  demandPositions(program);        // before reductions hide who reads which position
   Prepared prepared = splitReductions(std::move(program));
   hoistInvariants(prepared); // tables and sums that were split off are among them
   narrowTables(prepared);    // last: it asks who reads a table in the end
@@ -132,11 +133,11 @@ static OwningOpRef<ModuleOp> make(MLIRContext &context, const Program &program,
                       math::MathDialect, scf::SCFDialect, tensor::TensorDialect>();
   ModuleState state(context, program.name);
   OwningOpRef<ModuleOp> module(state.module);
-  Prepared whole = prepare(program), last;
+  Prepared whole = prepare(program, options), last;
   std::vector<int> params = usedParams(whole.program);
   bool hasLast = options.lastPosition && program.generatorInput >= 0;
   if (hasLast) {
-    last = prepare(lastPosition(program));
+    last = prepare(lastPosition(program), options);
     for (int t : usedParams(last.program))
       if (std::find(params.begin(), params.end(), t) == params.end())
         params.push_back(t);

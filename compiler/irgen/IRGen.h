@@ -20,6 +20,8 @@ struct GenerateOptions {
   int64_t panelWidth = 0, lanes = 1;
   /// How those that are contracted or gathered hold an element: QKV_F32, QKV_BF16, QKV_F16.
   int32_t element = 0;
+  /// Softmax-weighted sums as one operation each.
+  bool fuse = true;
 };
 
 /// The module of a program. Its attribute `qkv.description` holds everything a caller must

@@ -68,7 +68,7 @@ Stage Compilation::stage() const { return data_->stage; }
 bool Compilation::isLlvmIr() const { return data_->native != nullptr; }
 
 std::unique_ptr<Compilation> Compilation::begin(const Program &program, const std::string &cpu,
-                                                std::string &error, bool batch, int32_t element) {
+                                                std::string &error, const Form &form) {
   auto data = std::make_unique<Data>(cpu);
   std::string said;
   llvm::raw_string_ostream out(said);
@@ -78,10 +78,11 @@ std::unique_ptr<Compilation> Compilation::begin(const Program &program, const st
   });
   TargetDescription target = describeTarget(cpu);
   GenerateOptions options;
-  options.batch = batch;
+  options.batch = form.batch;
+  options.fuse = form.fuse;
   options.panelWidth = target.panelWidth();
   options.lanes = target.lanes;
-  options.element = element;
+  options.element = form.element;
   data->module = generate(*data->context, program, options);
   if (!data->module || mlir::failed(mlir::verify(*data->module))) {
     error = "the graph stage cannot be made of the equations\n" + said;

@@ -23,13 +23,18 @@ struct TextPart {
   bool whole() const { return function.empty() && line == 0; }
 };
 
+/// Which code is made of a program.
+struct Form {
+  bool batch = false;  ///< also for several sequences at once
+  int32_t element = 0; ///< how matrices of weights are held: QKV_F32, QKV_BF16, QKV_F16
+  bool fuse = true;    ///< softmax-weighted sums as one kernel each; else by blocks of rows
+};
+
 class Compilation {
 public:
-  /// The `graph` stage of a program; with `batch` also for several sequences at once. Parameters
-  /// that are contracted or gathered are held as `element`: QKV_F32, QKV_BF16 or QKV_F16.
+  /// The `graph` stage of a program.
   static std::unique_ptr<Compilation> begin(const Program &program, const std::string &cpu,
-                                            std::string &error, bool batch = false,
-                                            int32_t element = QKV_F32);
+                                            std::string &error, const Form &form = {});
   /// A module's text, MLIR or (where it says so) LLVM IR. Its stage is `from`, or what its
   /// attribute `qkv.stage` says. `name` is what messages call it.
   static std::unique_ptr<Compilation> parse(const std::string &text, const std::string &name,

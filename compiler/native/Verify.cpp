@@ -16,8 +16,8 @@ std::unique_ptr<JitModel> modelFrom(const Program &program, const std::string &s
   const std::string &cpu = options.cpu;
   bool text = stage == "ir", code = stage == "asm";
   Stage to = text || code ? Stage::Llvm : *stageByName(stage);
-  std::unique_ptr<Compilation> first =
-      Compilation::begin(program, cpu, error, /*batch=*/true, options.element);
+  std::unique_ptr<Compilation> first = Compilation::begin(
+      program, cpu, error, {.batch = true, .element = options.element, .fuse = options.fuse});
   if (!first || !first->advance(to, error))
     return nullptr;
   std::unique_ptr<NativeModule> native;

@@ -1,6 +1,6 @@
 // Compiles models and compares what they compute with the interpreter.
 //
-//   irgen-agree FILE... [--seed N] [--size NAME=N] [--weights-type bf16|f16]
+//   irgen-agree FILE... [--unfused] [--seed N] [--size NAME=N] [--weights-type bf16|f16]
 //
 // Each file is tried with several dynamic sizes, alone and among others of its sizes; exits with 1
 // where one differs.
@@ -18,7 +18,7 @@ namespace {
 
 bool agrees(const std::string &file, const std::string &model, Sources &sources,
             const Source &source, uint64_t seed, const std::map<std::string, int64_t> &given,
-            int32_t element) {
+            int32_t element, bool fuse) {
   Diagnostics diagnostics;
   CheckOptions options;
   options.model = model;
@@ -32,7 +32,8 @@ bool agrees(const std::string &file, const std::string &model, Sources &sources,
     std::cout << file << " " << program->name << ": " << what << "\n";
     return false;
   };
-  auto compilation = Compilation::begin(*program, "native", error, /*batch=*/true, element);
+  auto compilation = Compilation::begin(*program, "native", error,
+                                        {.batch = true, .element = element, .fuse = fuse});
   if (!compilation || !compilation->advance(Stage::Llvm, error))
     return fail(error);
   auto native = compilation->native(error);
@@ -105,6 +106,7 @@ bool agrees(const std::string &file, const std::string &model, Sources &sources,
 int main(int argc, char **argv) {
   uint64_t seed = 1;
   int32_t element = QKV_F32;
+  bool fuse = true;
   std::map<std::string, int64_t> sizes;
   std::vector<std::string> files;
   for (int i = 1; i < argc; ++i) {
@@ -113,6 +115,8 @@ int main(int argc, char **argv) {
       seed = std::stoull(argv[++i]);
     } else if (a == "--weights-type" && i + 1 < argc) {
       element = std::string(argv[++i]) == "bf16" ? QKV_BF16 : QKV_F16;
+    } else if (a == "--unfused") {
+      fuse = false;
     } else if (a == "--size" && i + 1 < argc) {
       std::string s = argv[++i];
       sizes[s.substr(0, s.find('='))] = std::stoll(s.substr(s.find('=') + 1));
@@ -132,7 +136,7 @@ int main(int argc, char **argv) {
     for (const std::string &model : modelNames(*source)) {
       ++count;
       try {
-        if (!agrees(file, model, sources, *source, seed, sizes, element))
+        if (!agrees(file, model, sources, *source, seed, sizes, element, fuse))
           ++failures;
       } catch (const std::exception &e) {
         std::cout << file << " " << model << ": " << e.what() << "\n";

@@ -59,7 +59,7 @@ class Elements : public Contractions, public testing::WithParamInterface<int> {}
 
 TEST_P(Elements, rowsDoNotDependOnTheirNumber) {
   std::string error;
-  auto compilation = Compilation::begin(program, "native", error, /*batch=*/false, GetParam());
+  auto compilation = Compilation::begin(program, "native", error, {.element = GetParam()});
   auto native = compilation ? compilation->native(error) : nullptr;
   auto jit = native ? JitModel::create(std::move(native), "native", error) : nullptr;
   ASSERT_TRUE(jit) << error;

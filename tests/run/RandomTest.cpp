@@ -52,7 +52,7 @@ Verdict judge(const random::Program &program) {
   options.seed = program.seed();
   Trial trial = makeTrial(p, options);
   std::string error;
-  auto compilation = Compilation::begin(p, "native", error, /*batch=*/true);
+  auto compilation = Compilation::begin(p, "native", error, {.batch = true});
   auto native = compilation ? compilation->native(error) : nullptr;
   auto model = native ? JitModel::create(std::move(native), "native", error) : nullptr;
   if (!model) {

@@ -57,6 +57,10 @@ void addModelOptions(CLI::App &app, ModelOptions &options, bool dumps, bool cpu)
     app.add_option("--cpu", options.cpu, "the processor, as clang -march names it")
         ->type_name("NAME")
         ->capture_default_str();
+  if (cpu)
+    app.add_flag(
+        "--unfused", options.unfused,
+        "attention by blocks of rows, its scores in memory: what fusion is measured against");
 }
 
 std::string configBeside(const std::string &weights, std::string &path) {
@@ -121,8 +125,9 @@ std::unique_ptr<Compilation> openCompilation(const ModelOptions &options,
   std::string error;
   std::unique_ptr<Compilation> compilation;
   if (file->program) {
-    compilation =
-        Compilation::begin(*file->program, options.cpu, error, options.batch, elementOf(options));
+    compilation = Compilation::begin(
+        *file->program, options.cpu, error,
+        {.batch = options.batch, .element = elementOf(options), .fuse = !options.unfused});
   } else {
     std::optional<Stage> from;
     if (!options.from.empty())

@@ -148,11 +148,12 @@ int run(const Options &options) {
     std::string error;
     Description held;
     std::unique_ptr<Compilation> graph =
-        Compilation::begin(program, options.cpu, error, /*batch=*/false, elementOf(options));
+        Compilation::begin(program, options.cpu, error, {.element = elementOf(options)});
     if (!graph || !graph->description(held, error))
       return fail(options.command, error);
     roundParams(ModelInMemory(held).model(), trial);
     VerifyOptions how;
+    how.fuse = !options.unfused;
     how.cpu = options.cpu;
     how.element = elementOf(options);
     how.progress = [&](const std::string &stage, double share) {
