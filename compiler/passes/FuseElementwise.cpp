@@ -226,6 +226,8 @@ private:
     Operation *made = fused->fusedOp;
     if (Attribute last = reader->getAttr(equationAttribute))
       made->setAttr(equationAttribute, last);
+    if (Attribute batch = reader->getAttr(batchAttribute)) // (its letters are the reader's)
+      made->setAttr(batchAttribute, batch);
     if (names.size() > 1)
       made->setAttr(equationsAttribute, rewriter.getStringAttr(llvm::join(names, ", ")));
     SmallVector<Value> results;
