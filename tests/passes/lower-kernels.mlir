@@ -399,3 +399,41 @@ func.func @scalar(%x: memref<?xf32>, %n: memref<?xi64>, %y: memref<?xf32>) {
   }
   return
 }
+
+// -----
+
+#bj_b = affine_map<(b, j) -> (b)>
+#bj_j = affine_map<(b, j) -> (j)>
+
+// Lanes over the outputs: each is summed in order.
+// CHECK-LABEL: func.func @outputs
+// CHECK: vector.load %arg0
+// CHECK-NOT: vector.load %arg1
+// CHECK: return
+func.func @outputs(%y: memref<?xf32>, %w: memref<?xf32>, %o: memref<?xf32>) {
+  linalg.generic {indexing_maps = [#bj_b, #bj_j, #bj_b], iterator_types = ["parallel", "reduction"]}
+      ins(%y, %w : memref<?xf32>, memref<?xf32>) outs(%o : memref<?xf32>) {
+  ^bb0(%a: f32, %b: f32, %out: f32):
+    %p = arith.mulf %a, %b : f32
+    %s = arith.addf %out, %p : f32
+    linalg.yield %s : f32
+  }
+  return
+}
+
+// The outputs of several sequences are summed as each is alone, in lanes over what it sums.
+// CHECK-LABEL: func.func @sequences
+// CHECK-NOT: vector.load %arg0
+// CHECK: vector.load %arg1
+// CHECK: return
+func.func @sequences(%y: memref<?xf32>, %w: memref<?xf32>, %o: memref<?xf32>) {
+  linalg.generic {indexing_maps = [#bj_b, #bj_j, #bj_b], iterator_types = ["parallel", "reduction"]}
+      ins(%y, %w : memref<?xf32>, memref<?xf32>) outs(%o : memref<?xf32>)
+      attrs = {qkv.batch = 0 : i64} {
+  ^bb0(%a: f32, %b: f32, %out: f32):
+    %p = arith.mulf %a, %b : f32
+    %s = arith.addf %out, %p : f32
+    linalg.yield %s : f32
+  }
+  return
+}
