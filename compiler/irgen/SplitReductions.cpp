@@ -134,14 +134,14 @@ bool Splitter::expensive(const ExprPtr &e) {
   return result;
 }
 
-double Splitter::nominal(const Size &size) {
+double Splitter::nominal(const Size &size) const {
   std::vector<int64_t> values(program_.atoms.count(), 0);
   for (int a = 0; a < program_.atoms.count(); ++a)
     values[a] = std::max<int64_t>(1, program_.atoms[a].max / 4);
   return static_cast<double>(std::max<int64_t>(1, size.evaluate(program_.atoms, values)));
 }
 
-double Splitter::nominal(const std::set<int> &letters) {
+double Splitter::nominal(const std::set<int> &letters) const {
   double product = 1;
   for (int l : letters)
     product *= nominal(program_.letters[l].extent);

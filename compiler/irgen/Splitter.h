@@ -74,8 +74,8 @@ private:
   /// Whether evaluating it takes more than a few additions and products.
   bool expensive(const ExprPtr &e);
   /// Elements of the joint range of letters, for dynamic sizes a quarter of their max.
-  double nominal(const std::set<int> &letters);
-  double nominal(const Size &size);
+  double nominal(const std::set<int> &letters) const;
+  double nominal(const Size &size) const;
   bool isDynamic(int letter) const { return !program_.letters[letter].extent.isConstant(); }
 
   Program program_;
