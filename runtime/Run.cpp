@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <tuple>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace qkv::rt {
@@ -94,23 +95,37 @@ extern "C" void qkv_check_failed(qkv_context *context, int32_t site, int64_t val
   static_cast<RunState *>(context->runtime)->record(site, value, bound);
 }
 
-// The block that was freed last waits for the next call: a model's arena is then the same pages
-// from call to call, not fresh ones that the kernel must clear. Of several callers at once one
-// finds it. A very large one goes back.
+// One freed block, the larger of two, waits for the next call: a model's arena is then the same
+// pages from call to call, not fresh ones that the kernel must clear. Of several callers at once
+// one finds it.
 static std::atomic<void *> kept{nullptr};
-static constexpr size_t keptAtMost = size_t(64) << 20;
+static constexpr size_t keptAtMost = size_t(1) << 30;
+
+static void keep(void *block) {
+  while (block && malloc_usable_size(block) <= keptAtMost) {
+    void *other = kept.exchange(nullptr, std::memory_order_acquire);
+    if (other && malloc_usable_size(other) > malloc_usable_size(block))
+      std::swap(block, other);
+    free(other);
+    // (Null again, unless another thread has kept a block in between.)
+    block = kept.exchange(block, std::memory_order_acq_rel);
+  }
+  free(block);
+}
 
 extern "C" void *qkv_alloc(size_t bytes) {
   if (void *last = kept.exchange(nullptr, std::memory_order_acquire)) {
     size_t has = malloc_usable_size(last);
     if (has >= bytes && has / 4 <= bytes)
       return last;
-    free(last);
+    has < bytes ? free(last) : keep(last);
   }
-  size_t rounded = bytes > SIZE_MAX - 63 ? 0 : bytes ? (bytes + 63) / 64 * 64 : 64;
-  // Large memory in large pages: each is a fault, and a row of a table of the processor's.
+  // A little more than asked for, untouched: a stream's next step may want it. Large memory is in
+  // large pages: each is a fault, and a row of a table of the processor's.
   constexpr size_t largePage = 2 << 20;
   bool large = bytes >= 2 * largePage;
+  size_t wanted = bytes > SIZE_MAX / 2 ? bytes : bytes + bytes / 8;
+  size_t rounded = wanted > SIZE_MAX - 63 ? 0 : wanted ? (wanted + 63) / 64 * 64 : 64;
   void *memory = rounded ? aligned_alloc(large ? largePage : 64, rounded) : nullptr;
   if (memory && large)
     madvise(memory, rounded, MADV_HUGEPAGE);
@@ -123,11 +138,7 @@ extern "C" void *qkv_alloc(size_t bytes) {
   return memory;
 }
 
-extern "C" void qkv_free(void *pointer) {
-  if (pointer && malloc_usable_size(pointer) <= keptAtMost)
-    pointer = kept.exchange(pointer, std::memory_order_acq_rel);
-  free(pointer);
-}
+extern "C" void qkv_free(void *pointer) { keep(pointer); }
 
 extern "C" void qkv_parallel_for(qkv_context *context, int64_t count, int64_t grain,
                                  void (*body)(void *argument, int64_t begin, int64_t end),

@@ -139,4 +139,12 @@ TEST(Run, CpuFeaturesUnderBothSpellings) {
 }
 #endif
 
+TEST(Memory, theLargestFreedBlockWaits) {
+  void *large = qkv_alloc(1 << 20), *small = qkv_alloc(100);
+  qkv_free(large);
+  qkv_free(small);
+  EXPECT_NE(qkv_alloc(100), large); // too good for it
+  EXPECT_EQ(qkv_alloc(1 << 20), large);
+}
+
 } // namespace
