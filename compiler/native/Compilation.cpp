@@ -195,6 +195,26 @@ std::string Compilation::text(const TextPart &part) const {
   return out;
 }
 
+bool Compilation::explain(const ExplainOptions &options, Explanation &out, std::string &error) {
+  std::map<std::string, int> lines;
+  if (!data_->native)
+    lines = equationLines(*data_->module);
+  if (!advance(Stage::Fused, error))
+    return false;
+  out.kernels = kernelsOf(*data_->module, options, lines);
+  if (!advance(Stage::Kernels, error))
+    return false;
+  out.buffers = buffersOf(*data_->module, options, out.peakBytes);
+  return true;
+}
+
+bool Compilation::timeKernels(std::vector<std::string> &names, std::string &error) {
+  if (!advance(Stage::Kernels, error))
+    return false;
+  names = qkv::timeKernels(*data_->module);
+  return true;
+}
+
 std::unique_ptr<NativeModule> Compilation::native(std::string &error) {
   if (data_->native)
     return std::move(data_->native);

@@ -5,6 +5,7 @@
 // caller must know of the model stand in it, so that it compiles on in another process.
 #pragma once
 
+#include "compiler/native/Explain.h"
 #include "compiler/native/NativeModule.h"
 #include "compiler/pipeline/Pipeline.h"
 #include "dsl/Program.h"
@@ -49,6 +50,10 @@ public:
   bool advance(Stage to, std::string &error);
   /// The module as text. A part of it does not parse back.
   std::string text(const TextPart &part = {}) const;
+  /// Goes on to the `kernels` stage and says on the way what the model was made into.
+  bool explain(const ExplainOptions &options, Explanation &out, std::string &error);
+  /// Goes on to the `kernels` stage and has the code call qkv_time_kernel (TimeKernels.cpp).
+  bool timeKernels(std::vector<std::string> &names, std::string &error);
   /// Goes on to the llvm::Module. Call once.
   std::unique_ptr<NativeModule> native(std::string &error);
   /// What the module says of itself.

@@ -21,13 +21,15 @@ namespace {
 namespace orc = llvm::orc;
 
 /// What compiled code calls of the runtime. It is linked into this program, not exported by it.
-llvm::Error defineRuntime(orc::LLJIT &jit) {
+llvm::Error defineRuntime(orc::LLJIT &jit, const std::map<std::string, void *> &functions) {
   orc::SymbolMap symbols;
   auto add = [&](const char *name, auto *function) {
     symbols[jit.mangleAndIntern(name)] = {orc::ExecutorAddr::fromPtr(function),
                                           llvm::JITSymbolFlags::Exported |
                                               llvm::JITSymbolFlags::Callable};
   };
+  for (const auto &[name, function] : functions)
+    add(name.c_str(), function);
   add("qkv_check_failed", &qkv_check_failed);
   add("qkv_alloc", &qkv_alloc);
   add("qkv_free", &qkv_free);
@@ -43,7 +45,8 @@ qkv_model &JitModel::model() { return data_->memory->model(); }
 
 std::unique_ptr<JitModel> JitModel::create(std::unique_ptr<NativeModule> native,
                                            const std::string &cpu, std::string &error,
-                                           Effort effort) {
+                                           Effort effort,
+                                           const std::map<std::string, void *> &functions) {
   std::unique_ptr<llvm::TargetMachine> machine = makeMachine(cpu, CodeUse::Jit, error);
   if (!machine || !addEntries(*native, error))
     return nullptr;
@@ -62,7 +65,7 @@ std::unique_ptr<JitModel> JitModel::create(std::unique_ptr<NativeModule> native,
                  .create();
   if (!jit)
     return failed(jit.takeError());
-  if (llvm::Error why = defineRuntime(**jit))
+  if (llvm::Error why = defineRuntime(**jit, functions))
     return failed(std::move(why));
 
   std::string code = generateCode(*native->module, *machine, CodeFile::Object, error);

@@ -6,6 +6,7 @@
 #include "compiler/native/CodeGen.h"
 #include "compiler/native/NativeModule.h"
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -14,10 +15,12 @@ namespace qkv {
 /// A model ready to run: the description in memory with the entries of its machine code.
 class JitModel {
 public:
-  /// Null with `error` where LLVM cannot compile it.
+  /// Null with `error` where LLVM cannot compile it. `functions`: what the code may call beyond
+  /// the runtime's and libm's.
   static std::unique_ptr<JitModel> create(std::unique_ptr<NativeModule> module,
                                           const std::string &cpu, std::string &error,
-                                          Effort effort = Effort::Light);
+                                          Effort effort = Effort::Light,
+                                          const std::map<std::string, void *> &functions = {});
   ~JitModel();
   qkv_model &model();
 

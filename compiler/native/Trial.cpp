@@ -141,6 +141,11 @@ struct Draw {
 
 } // namespace
 
+std::map<int, int64_t> indexBounds(const Program &program, const std::vector<int64_t> &sizes) {
+  std::vector<int64_t> atoms = atomValues(program, sizes);
+  return IndexBounds(program, atoms).bounds;
+}
+
 Trial makeTrial(const Program &program, const TrialOptions &options) {
   Random random(options.seed * 0x2545F4914F6CDD1D + 1);
   Trial trial;

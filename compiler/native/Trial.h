@@ -35,6 +35,9 @@ Trial makeTrial(const Program &program, const TrialOptions &options);
 /// Rounds the trial's parameters to what a compiled model holds of them.
 void roundParams(const qkv_model &model, Trial &trial);
 
+/// For each int input, the least extent that it indexes, directly or through equations.
+std::map<int, int64_t> indexBounds(const Program &program, const std::vector<int64_t> &sizes);
+
 /// The interpreter's values of tensors, in double and in f32 three times; or the check that fails.
 struct Oracle {
   std::vector<Expected> values;

@@ -60,7 +60,8 @@ void expectSays(const Ran &ran, int code, const std::string &text) {
 TEST_F(Driver, helpHasExamples) {
   expectSays(qkv("--help"), 0, "build");
   expectSays(qkv("--version"), 0, "qkv 0.");
-  for (const char *command : {"check", "fmt", "interpret", "run", "build", "verify", "ir"})
+  for (const char *command :
+       {"check", "fmt", "interpret", "run", "build", "verify", "ir", "explain", "bench"})
     expectSays(qkv(std::string(command) + " --help"), 0, "examples:");
 }
 

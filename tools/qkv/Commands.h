@@ -15,5 +15,7 @@ void addRun(CLI::App &app, int &code);
 void addBuild(CLI::App &app, int &code);
 void addVerify(CLI::App &app, int &code);
 void addIr(CLI::App &app, int &code);
+void addExplain(CLI::App &app, int &code);
+void addBench(CLI::App &app, int &code);
 
 } // namespace qkv::driver

@@ -3,12 +3,12 @@
 #include "tools/qkv/InterpretedModel.h"
 #include "tools/qkv/ModelFile.h"
 #include "tools/qkv/Report.h"
+#include "tools/qkv/SizeOptions.h"
 
 #include "compiler/native/Verify.h"
 #include "runtime/Weights.h"
 
 #include <CLI/CLI.hpp>
-#include <charconv>
 #include <nlohmann/json.hpp>
 
 namespace qkv::driver {
@@ -20,31 +20,12 @@ struct Options : ModelOptions {
   bool json = false;
 };
 
-/// T=7
-std::string readSizes(const Program &program, const Options &options, TrialOptions &trial) {
-  for (const std::string &text : options.sizes) {
-    size_t equals = text.find('=');
-    std::string name = text.substr(0, equals);
-    int64_t value = 0;
-    const char *end = text.data() + text.size();
-    const char *from = equals == std::string::npos ? end : text.data() + equals + 1;
-    if (auto [stop, wrong] = std::from_chars(from, end, value); wrong != std::errc() || stop != end)
-      return "--size " + text + ": expected NAME=NUMBER";
-    const SizeAtom *found = nullptr;
-    std::string known;
-    for (int atom : program.dynamicSizes) {
-      known += (known.empty() ? "" : ", ") + program.atoms[atom].name;
-      if (program.atoms[atom].name == name)
-        found = &program.atoms[atom];
-    }
-    if (!found)
-      return "--size " + text + ": model " + program.name + " has no dynamic size " + name +
-             (known.empty() ? "" : " (it has " + known + ")");
-    if (value < 1 || value > found->max)
-      return "--size " + text + ": expected 1 to " + std::to_string(found->max);
-    trial.sizes[name] = value;
-  }
-  return "";
+std::vector<Description::Size> dynamicSizes(const Program &program) {
+  std::vector<Description::Size> sizes;
+  for (int atom : program.dynamicSizes)
+    sizes.push_back({program.atoms[atom].name, program.atoms[atom].max,
+                     program.atoms[atom].kind == SizeAtom::Kind::Stream});
+  return sizes;
 }
 
 int readWeights(const Program &program, const Options &options, TrialOptions &trial) {
@@ -63,19 +44,11 @@ int readWeights(const Program &program, const Options &options, TrialOptions &tr
   return 0;
 }
 
-std::string sizesText(const Program &program, const Trial &trial) {
-  std::string text;
-  for (size_t i = 0; i < trial.sizes.size(); ++i)
-    text += (i ? ", " : "") + program.atoms[program.dynamicSizes[i]].name + "=" +
-            std::to_string(trial.sizes[i]);
-  return text;
-}
-
 std::string reportText(const Program &program, const Trial &trial, const VerifyReport &report,
                        const Options &options) {
   std::string text = "model " + program.name + ", seed " + std::to_string(options.seed);
   if (!trial.sizes.empty())
-    text += ", " + sizesText(program, trial);
+    text += ", " + sizesText(dynamicSizes(program), trial.sizes);
   text += "\n";
   for (const StageReport &stage : report.stages) {
     char line[200];
@@ -139,7 +112,9 @@ int run(const Options &options) {
     Progress progress("verifying " + options.file);
     TrialOptions wanted;
     wanted.seed = options.seed;
-    if (std::string why = readSizes(program, options, wanted); !why.empty())
+    if (std::string why =
+            readSizes(dynamicSizes(program), program.name, options.sizes, wanted.sizes);
+        !why.empty())
       return misuse(options.command, why);
     if (!options.weights.empty())
       if (int failed = readWeights(program, options, wanted))
@@ -176,10 +151,7 @@ void addVerify(CLI::App &app, int &code) {
       app.add_subcommand("verify", "compare every stage of the compiler with the interpreter");
   addModelOptions(*command, *options, /*dumps=*/false, /*cpu=*/true);
   addWeightsType(*command, *options);
-  command->add_option("--size", options->sizes, "a dynamic size, as in T=7 (default: small ones)")
-      ->allow_extra_args(false)
-      ->take_all()
-      ->type_name("NAME=N");
+  addSizeOption(*command, options->sizes, "small ones");
   command->add_option("--weights", options->weights, "parameters (default: generated)")
       ->type_name("PATH");
   command->add_option("--seed", options->seed, "of the generated inputs and parameters")

@@ -36,6 +36,8 @@ int main(int argc, char **argv) {
   addBuild(app, code);
   addVerify(app, code);
   addIr(app, code);
+  addExplain(app, code);
+  addBench(app, code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success &success) {

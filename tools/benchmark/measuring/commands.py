@@ -96,22 +96,30 @@ def _generate(row, bench, tokens, prompt):
 
 
 def generation(row, bench):
-    """Tokens a second behind the first one."""
+    """Tokens a second behind the first one, or the gigabytes of weights that they read."""
     tokens = row.sizes["N"]
+    _, weights = bench.workshop.build(row.model, row.sizes, row.flags, row.weights, library=False)
+    each = os.path.getsize(weights) / 1e9 if row.bytes_of_weights else 1
 
     def once():
         longer = _generate(row, bench, tokens + 1, PROMPT[:8])[0]
-        return tokens / (longer - _generate(row, bench, 1, PROMPT[:8])[0])
+        return each * tokens / (longer - _generate(row, bench, 1, PROMPT[:8])[0])
 
     return repeat(once)
 
 
 def memory(row, bench):
-    """Megabytes beyond the weights as they are held."""
-    _, weights = bench.workshop.build(row.model, row.sizes, row.flags, row.weights, library=False)
-    held = os.path.getsize(weights) if weights else 0
+    """Megabytes at most at a time. (The limit is beyond the weights as they are held.)"""
     prompt = (PROMPT * (row.sizes["T"] // len(PROMPT) + 1))[:row.sizes["T"] - 1]
-    return [max(_generate(row, bench, 1, prompt)[1] - held, 1) / 1e6]
+    return [_generate(row, bench, 1, prompt)[1] / 1e6]
+
+
+def limit(row, bench):
+    """The row's, in the unit of its figure."""
+    if not row.beyond_weights:
+        return row.limit
+    _, weights = bench.workshop.build(row.model, row.sizes, row.flags, row.weights, library=False)
+    return row.limit + (os.path.getsize(weights) / 1e6 if weights else 0)
 
 
 MEASURES = {"build": build, "first-token": first_token, "binary": binary, "start-up": start_up,

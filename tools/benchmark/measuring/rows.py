@@ -38,6 +38,8 @@ class Row:
     optional: bool = False
     measure: str = "calls"
     limit: float = 0.0
+    bytes_of_weights: bool = False  # of generation: what it reads, not its tokens
+    beyond_weights: bool = False  # the limit is that much more than the weights
     mean: dict = dataclasses.field(default_factory=dict)
     ints: dict = dataclasses.field(default_factory=dict)
     shape: dict = dataclasses.field(default_factory=dict)

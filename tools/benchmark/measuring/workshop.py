@@ -16,7 +16,7 @@ from .processes import Unmeasured
 
 SOURCES = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ROOT = os.path.dirname(os.path.dirname(SOURCES))
-BUILD = os.path.join(ROOT, "build")
+BUILD = os.environ.get("QKV_BENCH_BUILD") or os.path.join(ROOT, "build")
 QKV = os.path.join(BUILD, "bin", "qkv")
 
 

@@ -16,8 +16,9 @@ function prepare() {
   ready ??= (async () => {
     native.setLogger(() => {});
     native.setLoggerLogLevel(0);
-    // The libraries beside it, one for each kind of processor: it takes the one that fits.
-    native.loadBackends(true, process.env.QKV_LLAMA_BINS);
+    // Libraries for each kind of processor lie beside it; it looks for them in the working folder.
+    process.chdir(process.env.QKV_LLAMA_BINS);
+    native.loadBackends(true);
     await native.init();
   })();
   return ready;

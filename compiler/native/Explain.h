@@ -1,0 +1,72 @@
+// What a model was made into: its kernels at the `fused` stage, its buffers at the `kernels` stage.
+//
+// In: a module on its way, numbers for its sizes. Out: plain data; no MLIR here. What holds:
+// kernels stand in the order of their first run, those of a function that is called several times
+// (a repeat's step) once, with the counts of all its calls; counts are of one run of the entry.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace mlir {
+class ModuleOp;
+} // namespace mlir
+
+namespace qkv {
+
+class Frame;
+
+struct KernelReport {
+  struct Equation {
+    std::string name;
+    int line = 0; ///< in the model file; 0: unknown
+  };
+  std::string name; ///< what its operations are called, at every stage
+  std::string kind; ///< native/Costs.h
+  std::vector<Equation> equations;
+  std::string form, why;
+  double flops = 0, bytes = 0;
+  double times = 0; ///< runs of it in one run of the entry
+};
+
+struct BufferReport {
+  std::string name, why;
+  double bytes = 0;
+};
+
+struct Explanation {
+  std::vector<KernelReport> kernels;
+  std::vector<BufferReport> buffers;
+  double peakBytes =
+      0; ///< of buffers that live at once; inputs, results, parameters are not among them
+};
+
+/// Which run is meant.
+struct ExplainOptions {
+  std::vector<int64_t> sizes; ///< a number for each of the model's, in their order
+  bool last = false;          ///< the entry that computes the last position's logits alone
+};
+
+/// The first line of each equation that a module's locations name. Fusion may lose some of them:
+/// look at the stage before it.
+std::map<std::string, int> equationLines(mlir::ModuleOp module);
+
+/// The kernels of a module at the `fused` stage.
+std::vector<KernelReport> kernelsOf(mlir::ModuleOp module, const ExplainOptions &options,
+                                    const std::map<std::string, int> &lines);
+
+/// The buffers of a module at the `kernels` stage; `peak` is what lives at once at most.
+std::vector<BufferReport> buffersOf(mlir::ModuleOp module, const ExplainOptions &options,
+                                    double &peak);
+
+/// The frame of the entry that is meant; nothing where there is none.
+std::optional<Frame> entryFrame(mlir::ModuleOp module, const ExplainOptions &options);
+
+/// Has the model's code say, at the `kernels` stage, which kernel it is about to run, by calls of
+/// qkv_time_kernel(number). Returns the names; -1 says that none runs.
+std::vector<std::string> timeKernels(mlir::ModuleOp module);
+
+} // namespace qkv

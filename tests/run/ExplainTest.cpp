@@ -1,0 +1,142 @@
+// qkv explain and qkv bench: the form of what they print, and counts that can be told by hand.
+#include "tests/run/Support.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+using namespace qkv::test;
+using nlohmann::json;
+
+namespace {
+
+// A contraction, a recurrence whose input part is taken out in front of it, a gather, a reduction.
+const char model[] = R"(size T = dynamic(max: 64)
+index t < T, c < 8, o < 16, k < 16, v < 10
+model walk(tokens[t] : token) -> (h[t,o], most[t]) {
+  param E[v,c] = "E", Wx[o,c] = "Wx", Wh[o,k] = "Wh"
+  x[t,c] = E[tokens[t],c]
+  h[-1,o] = 0
+  h[t,o] = tanh(sum[c](Wx[o,c] * x[t,c]) + sum[k](Wh[o,k] * h[t-1,k]))
+  most[t] = max[o](h[t,o])
+}
+)";
+
+struct Explain : testing::Test {
+  Folder folder;
+  Explain() { writeFile(folder / "walk.qkv", model); }
+
+  Ran qkv(const std::string &arguments) {
+    return run("cd '" + folder.path() + "' && '" QKV_DRIVER "' " + arguments);
+  }
+  json explained(const std::string &arguments) {
+    Ran ran = qkv("explain walk.qkv --json " + arguments);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    return json::parse(ran.out, nullptr, /*allow_exceptions=*/false);
+  }
+  /// The one kernel of a kind.
+  static json kernel(const json &all, const std::string &kind) {
+    json found;
+    for (const json &one : all["kernels"])
+      if (one["kind"] == kind) {
+        EXPECT_TRUE(found.is_null()) << "two of kind " << kind;
+        found = one;
+      }
+    EXPECT_FALSE(found.is_null()) << "none of kind " << kind << " in " << all.dump(2);
+    return found;
+  }
+};
+
+TEST_F(Explain, jsonHasItsForm) {
+  json all = explained("--size T=7");
+  ASSERT_TRUE(all.is_object());
+  ASSERT_FALSE(all["kernels"].empty());
+  for (const json &one : all["kernels"]) {
+    for (const char *key : {"name", "kind", "form", "why"}) {
+      ASSERT_TRUE(one[key].is_string()) << one.dump();
+      EXPECT_FALSE(one[key].get<std::string>().empty()) << one.dump();
+    }
+    EXPECT_TRUE(one["flops"].is_number_integer());
+    EXPECT_TRUE(one["bytes"].is_number_integer());
+    ASSERT_FALSE(one["equations"].empty()) << one.dump();
+    for (const json &equation : one["equations"]) {
+      EXPECT_TRUE(equation["name"].is_string());
+      int line = equation["line"];
+      EXPECT_TRUE(line >= 5 && line <= 8) << equation.dump();
+    }
+  }
+  double most = 0;
+  for (const json &one : all["buffers"]) {
+    EXPECT_FALSE(one["name"].get<std::string>().empty());
+    EXPECT_FALSE(one["why"].get<std::string>().empty());
+    most = std::max(most, one["bytes"].get<double>());
+  }
+  EXPECT_GE(all["peak_bytes"].get<double>(), most);
+}
+
+TEST_F(Explain, countsGrowWithTheSizes) {
+  for (int64_t length : {1, 7, 64}) {
+    json all = explained("--size T=" + std::to_string(length));
+    EXPECT_GE(kernel(all, "contraction")["flops"].get<int64_t>(), 2 * length * 16 * 8);
+    EXPECT_LE(kernel(all, "contraction")["flops"].get<int64_t>(), 2 * length * 16 * 8 + 64);
+    // The product with the state, its sum with the other, tanh.
+    EXPECT_EQ(kernel(all, "recurrence")["flops"].get<int64_t>(), length * (2 * 16 * 16 + 16 + 16));
+    EXPECT_EQ(kernel(all, "reduction")["flops"].get<int64_t>(), length * 16);
+  }
+}
+
+TEST_F(Explain, whatIsReadCountsOnce) {
+  json all = explained("--size T=64");
+  // The products that were computed in front, the weights, the results.
+  int64_t bytes = kernel(all, "recurrence")["bytes"];
+  EXPECT_GE(bytes, 4 * (64 * 16 + 16 * 16 + 64 * 16));
+  EXPECT_LE(bytes, 4 * (64 * 16 + 16 * 16 + 2 * 65 * 16) + 256);
+  json equations = kernel(all, "recurrence")["equations"];
+  EXPECT_TRUE(std::all_of(equations.begin(), equations.end(),
+                          [](const json &equation) { return equation["line"] <= 7; }));
+}
+
+TEST_F(Explain, textNamesKernelsAndBuffers) {
+  Ran ran = qkv("explain walk.qkv --size T=64 --peak 100 --bandwidth 10");
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  for (const char *part : {"model walk, T=64", "100 GFLOP/s", "10.0 GB/s", "recurrence", "line 7",
+                           "at least", "buffers:"})
+    EXPECT_NE(ran.out.find(part), std::string::npos) << part << " in\n" << ran.out;
+}
+
+TEST_F(Explain, misuse) {
+  EXPECT_EQ(qkv("explain walk.qkv --size X=7").code, 2);
+  EXPECT_EQ(qkv("explain walk.qkv --size T=65").code, 2);
+  EXPECT_EQ(qkv("explain walk.qkv --logits last").code, 2);
+  EXPECT_EQ(qkv("bench walk.qkv --size T=seven").code, 2);
+}
+
+TEST_F(Explain, dumpsAreExplainedFromTheirStage) {
+  ASSERT_EQ(qkv("ir walk.qkv --stage fused -o walk.mlir").code, 0);
+  Ran ran = qkv("explain walk.mlir --json --size T=7");
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(json::parse(ran.out)["kernels"].size(), explained("--size T=7")["kernels"].size());
+}
+
+TEST_F(Explain, benchTimesEveryKernel) {
+  Ran ran = qkv("bench walk.qkv --json --size T=64");
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  json all = json::parse(ran.out);
+  double whole = all["seconds"], sum = 0;
+  EXPECT_GT(whole, 0);
+  EXPECT_GT(all["peak_gflops"].get<double>(), 0);
+  EXPECT_GT(all["bandwidth_gbytes"].get<double>(), 0);
+  EXPECT_EQ(all["sizes"]["T"], 64);
+  for (const json &one : all["kernels"]) {
+    EXPECT_TRUE(one["equations"].is_array());
+    sum += one["seconds"].get<double>();
+  }
+  EXPECT_GT(sum, 0);
+  EXPECT_GT(kernel(all, "recurrence")["of_bound"].get<double>(), 0);
+  ran = qkv("bench walk.qkv --size T=64");
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_NE(ran.out.find("the whole"), std::string::npos) << ran.out;
+}
+
+} // namespace

@@ -1,0 +1,143 @@
+// qkv explain: what a model is made into: kernels and why they are as they are, buffers and why
+// they exist. Nothing is run; weights are not needed.
+#include "tools/qkv/Commands.h"
+#include "tools/qkv/KernelReports.h"
+#include "tools/qkv/ModelFile.h"
+#include "tools/qkv/Report.h"
+#include "tools/qkv/SizeOptions.h"
+
+#include "compiler/passes/Target.h"
+
+#include <CLI/CLI.hpp>
+
+#include <cmath>
+
+namespace qkv::driver {
+namespace {
+
+/// Sizes that are not given: long enough that the parts of a model weigh as they do in use.
+constexpr int64_t usualSize = 512;
+
+struct Options : ModelOptions {
+  std::vector<std::string> sizes;
+  std::string logits = "all";
+  double peak = 0, bandwidth = 0;
+  bool json = false;
+};
+
+std::string explanationJson(const Explanation &explanation) {
+  nlohmann::json out{{"kernels", nlohmann::json::array()}, {"buffers", nlohmann::json::array()}};
+  for (const KernelReport &kernel : explanation.kernels)
+    out["kernels"].push_back(kernelJson(kernel));
+  for (const BufferReport &buffer : explanation.buffers)
+    out["buffers"].push_back(
+        {{"name", buffer.name}, {"bytes", std::llround(buffer.bytes)}, {"why", buffer.why}});
+  out["peak_bytes"] = std::llround(explanation.peakBytes);
+  return out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+std::string kernelText(const KernelReport &kernel, const Roofline &roofline) {
+  char line[200];
+  std::string text = kernel.name + ": " + kernel.kind;
+  if (kernel.times > 1)
+    text += ", " + std::to_string(std::llround(kernel.times)) + " times";
+  text += "\n    equations  " + equationsText(kernel) + "\n    form       " + kernel.form +
+          "\n    why        " + kernel.why + "\n";
+  snprintf(line, sizeof line, "    counts     %s, %s: at least %s, by %s\n",
+           flopsText(kernel.flops).c_str(), bytesText(kernel.bytes).c_str(),
+           secondsText(roofline.seconds(kernel.flops, kernel.bytes)).c_str(),
+           roofline.boundByMemory(kernel.flops, kernel.bytes) ? "memory" : "arithmetic");
+  return text + line;
+}
+
+std::string explanationText(const Description &description, const std::vector<int64_t> &sizes,
+                            const Explanation &explanation, const Roofline &roofline) {
+  double flops = 0, bytes = 0, seconds = 0;
+  for (const KernelReport &kernel : explanation.kernels) {
+    flops += kernel.flops;
+    bytes += kernel.bytes;
+    seconds += roofline.seconds(kernel.flops, kernel.bytes);
+  }
+  std::string text = "model " + description.name;
+  if (!sizes.empty())
+    text += ", " + sizesText(description.sizes, sizes);
+  text += ": " + flopsText(flops) + ", " + bytesText(bytes) + ", at least " + secondsText(seconds) +
+          " (at " + flopsText(roofline.flops) + "/s and " + bytesText(roofline.bandwidth) +
+          "/s, one core)\n\nkernels, in the order in which they run\n";
+  for (const KernelReport &kernel : explanation.kernels)
+    text += "  " + kernelText(kernel, roofline);
+  text += "\nbuffers: " + bytesText(explanation.peakBytes) + " at once at most\n";
+  for (const BufferReport &buffer : explanation.buffers)
+    text += "  " + buffer.name + ": " + bytesText(buffer.bytes) + ", " + buffer.why + "\n";
+  return text;
+}
+
+int run(const Options &options) {
+  int code = 0;
+  std::string error;
+  std::unique_ptr<ModelFile> file;
+  std::unique_ptr<Compilation> compilation = openCompilation(options, file, code);
+  if (!compilation)
+    return code;
+  Description description;
+  if (!compilation->description(description, error))
+    return fail(options.command, options.file + ": " + error);
+  std::map<std::string, int64_t> given;
+  if (std::string why = readSizes(description.sizes, description.name, options.sizes, given);
+      !why.empty())
+    return misuse(options.command, why);
+  ExplainOptions wanted;
+  wanted.sizes = allSizes(description.sizes, given, usualSize);
+  wanted.last = options.logits == "last";
+  if (wanted.last && !description.hasLast)
+    return misuse(options.command, "--logits last: model " + description.name + " is no generator");
+  Explanation explanation;
+  if (!compilation->explain(wanted, explanation, error))
+    return fail(options.command, options.file + ": " + error);
+  if (options.json)
+    return print(options.command, explanationJson(explanation));
+  Roofline roofline{options.peak * 1e9, options.bandwidth * 1e9};
+  if (options.peak == 0 || options.bandwidth == 0) {
+    Roofline measured = measuredRoofline(describeTarget(options.cpu).lanes, /*threads=*/1);
+    roofline.flops = options.peak > 0 ? roofline.flops : measured.flops;
+    roofline.bandwidth = options.bandwidth > 0 ? roofline.bandwidth : measured.bandwidth;
+  }
+  return print(options.command, explanationText(description, wanted.sizes, explanation, roofline));
+}
+
+} // namespace
+
+void addExplain(CLI::App &app, int &code) {
+  auto options = std::make_shared<Options>();
+  options->command = "qkv explain";
+  CLI::App *command =
+      app.add_subcommand("explain", "say which kernels a model is made into, and why");
+  addModelOptions(*command, *options, /*dumps=*/true, /*cpu=*/true);
+  addWeightsType(*command, *options);
+  addSizeOption(*command, options->sizes, "512, or its max");
+  command
+      ->add_option("--weights", options->weights,
+                   "weights whose config.json gives the sizes read by config(...)")
+      ->type_name("PATH");
+  command->add_option("--logits", options->logits, "generators: all positions, or the last")
+      ->check(CLI::IsMember({"all", "last"}))
+      ->type_name("WHICH")
+      ->capture_default_str();
+  command->add_option("--peak", options->peak, "GFLOP/s of a core (default: measured)")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  command->add_option("--bandwidth", options->bandwidth, "GB/s of a core (default: measured)")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  command->add_flag("--json", options->json, "print it as JSON");
+  command->footer(
+      "For each kernel: its equations, its form and why it has that, floating-point operations,\n"
+      "bytes, and the time that this machine needs for them at least. For each buffer: what it is\n"
+      "for.\n\n"
+      "examples:\n"
+      "  qkv explain attention.qkv --size T=2048 --size S=2048\n"
+      "  qkv explain gpt2.qkv --weights gpt2/ --size T=1024 --logits last --json");
+  command->callback([options, &code] { code = run(*options); });
+}
+
+} // namespace qkv::driver

@@ -1,0 +1,148 @@
+// Generated runs. Holds: the same model and sizes give the same values.
+#include "tools/qkv/GeneratedRun.h"
+
+#include "compiler/native/Trial.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <set>
+#include <unistd.h>
+
+namespace qkv::driver {
+namespace {
+
+/// Numbers that look random: a linear congruential generator's upper bits.
+class Noise {
+public:
+  uint32_t bits() { return (state = state * 1664525u + 1013904223u) >> 8; }
+  float around(float center, float width) {
+    return center + width * (static_cast<float>(bits()) * 0x1p-23f - 1);
+  }
+
+private:
+  uint32_t state = 12345;
+};
+
+/// A folder that is gone with the object.
+class TemporaryFolder {
+public:
+  TemporaryFolder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "qkv-bench-XXXXXX").string();
+    if (mkdtemp(pattern.data()))
+      path_ = pattern;
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    if (!path_.empty())
+      std::filesystem::remove_all(path_, ignored);
+  }
+  const std::string &path() const { return path_; }
+
+private:
+  std::string path_;
+};
+
+/// Noise for every parameter, under the names of the checkpoint.
+bool writeWeights(const qkv_model &model, const std::string &path, qkv_error *error) {
+  std::vector<rt::NewTensor> tensors;
+  std::set<std::string> names;
+  int64_t most = 0;
+  for (int32_t p = 0; p < model.param_count; ++p) {
+    const qkv_param &param = model.params[p];
+    std::vector<int64_t> shape;
+    for (int32_t axis = 0; axis < param.rank; ++axis)
+      if (std::find(param.stacked, param.stacked + param.stacked_count, axis) ==
+          param.stacked + param.stacked_count)
+        shape.push_back(param.shape[axis]);
+    most = std::max(most, rt::elementCount(shape));
+    for (int32_t n = 0; n < param.name_count; ++n)
+      if (names.insert(param.names[n]).second)
+        tensors.push_back({param.names[n], rt::Dtype::F32, shape, nullptr});
+  }
+  // One block serves all: speed does not depend on the values, so long as they are of that size.
+  Noise noise;
+  std::vector<float> block(static_cast<size_t>(std::max<int64_t>(most, 1)));
+  for (float &value : block)
+    value = noise.around(0, 0.04f);
+  for (rt::NewTensor &tensor : tensors)
+    tensor.data = block.data();
+  return rt::writeSafetensors(path, tensors, error);
+}
+
+} // namespace
+
+bool GeneratedRun::openWeights(const qkv_model &model, const std::string &path, qkv_error *error) {
+  TemporaryFolder folder; // what is opened stays open without its name
+  std::string from = path;
+  if (from.empty() && model.param_count > 0) {
+    from = folder.path() + "/weights.safetensors";
+    if (!writeWeights(model, from, error))
+      return false;
+  }
+  weights_.reset(qkv_weights_open(&model, from.empty() ? nullptr : from.c_str(), nullptr, error));
+  return weights_ != nullptr;
+}
+
+void GeneratedRun::makeInputs(const qkv_model &model, const Program *program) {
+  std::map<int, int64_t> bounds;
+  if (program)
+    bounds = indexBounds(*program, call_.sizes);
+  Noise noise;
+  for (int32_t i = 0; i < model.input_count; ++i) {
+    int64_t count = rt::elementCount(call_.inputShapes[i]);
+    int type = model.inputs[i].type;
+    void *data = qkv_alloc(rt::typeSize(type) * static_cast<size_t>(count));
+    call_.owned.push_back(data);
+    call_.inputs.push_back(data);
+    int64_t below = program ? 8 : 1;
+    if (program)
+      if (auto bound = bounds.find(program->inputs[i]); bound != bounds.end())
+        below = std::max<int64_t>(bound->second, 1);
+    for (int64_t at = 0; at < count; ++at)
+      if (type == QKV_FLOAT)
+        static_cast<float *>(data)[at] = noise.around(0, 1);
+      else if (type == QKV_INT)
+        static_cast<int64_t *>(data)[at] = noise.bits() % below;
+      else
+        static_cast<uint8_t *>(data)[at] = noise.bits() & 1;
+  }
+}
+
+bool GeneratedRun::open(const qkv_model &model, const Program *program,
+                        const std::vector<int64_t> &sizes, const std::string &weights,
+                        const std::string &input, bool last, qkv_error *error) {
+  last_ = last;
+  if (!openWeights(model, weights, error))
+    return false;
+  if (!input.empty()) {
+    std::string warnings;
+    auto file = rt::Safetensors::open(input, error);
+    if (!file || !rt::bindInputs(model, std::move(file), call_, warnings, error))
+      return false;
+  } else {
+    call_.sizes = sizes;
+    if (!rt::shapesOf(model, sizes, call_.inputShapes, call_.resultShapes, error))
+      return false;
+    makeInputs(model, program);
+  }
+  if (last) { // the first result alone, without its first axis
+    call_.resultShapes.resize(1);
+    call_.resultShapes[0].erase(call_.resultShapes[0].begin());
+    void *data =
+        qkv_alloc(sizeof(float) * static_cast<size_t>(rt::elementCount(call_.resultShapes[0])));
+    call_.owned.push_back(data);
+    call_.results.assign(static_cast<size_t>(model.result_count), nullptr);
+    call_.results[0] = data;
+  } else {
+    rt::makeResults(model, call_);
+  }
+  return true;
+}
+
+bool GeneratedRun::run(const qkv_model &model, qkv_error *error) {
+  return qkv_run(&model, weights_.get(), call_.sizes.data(), call_.inputs.data(),
+                 call_.results.data(), last_, error) == 0;
+}
+
+} // namespace qkv::driver
