@@ -52,8 +52,11 @@ Guarded guarded(double seconds, const std::function<std::string()> &fn) {
     rlimit core{0, 0};
     setrlimit(RLIMIT_CORE, &core);
     rlimit memory{rlim_t(4) << 30, rlim_t(4) << 30};
-    if (slowdown == 1) // a sanitizer reserves terabytes
+    rlimit stack{rlim_t(120) << 20, rlim_t(120) << 20};
+    if (slowdown == 1) // a sanitizer reserves terabytes, and its frames are larger
       setrlimit(RLIMIT_AS, &memory);
+    else
+      setrlimit(RLIMIT_STACK, &stack);
     try {
       put(shared->said, fn());
     } catch (const std::bad_alloc &) {
