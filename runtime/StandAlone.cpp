@@ -26,6 +26,8 @@ void operator delete[](void *memory) noexcept { free(memory); }
 void operator delete(void *memory, size_t) noexcept { free(memory); }
 void operator delete[](void *memory, size_t) noexcept { free(memory); }
 
+// What libstdc++ calls where it would throw.
+// NOLINTBEGIN(bugprone-reserved-identifier, bugprone-std-namespace-modification)
 namespace std {
 void __throw_bad_alloc() { broken("no memory"); }
 void __throw_bad_array_new_length() { broken("no memory"); }
@@ -35,6 +37,7 @@ void __throw_out_of_range(const char *what) { broken(what); }
 void __throw_out_of_range_fmt(const char *what, ...) { broken(what); }
 void __throw_bad_function_call() { broken("empty function"); }
 } // namespace std
+// NOLINTEND(bugprone-reserved-identifier, bugprone-std-namespace-modification)
 
 // The JSON reader makes an exception object for each error, to carry a text that nobody reads
 // here; the base class of these objects needs to be made and unmade, and nothing else.
