@@ -38,27 +38,37 @@ std::string textInside(Operation *op, const char *attribute) {
   return found;
 }
 
-/// The equations of an operation and of what is inside it, each once: as attributes say, and as the
-/// locations of scalar code that several equations have left in one body.
-std::vector<std::string> equationsOf(Operation *op) {
-  std::vector<std::string> names;
-  auto add = [&](llvm::StringRef name) {
-    if (!name.empty() && llvm::find(names, name.str()) == names.end())
-      names.push_back(name.str());
+/// The equations of an operation and of what is inside it, each once. An operation that was made of
+/// several lists them ("score:6,alpha:7"); else they are the names that it and the locations of its
+/// scalar code carry, whose lines are asked for later.
+std::vector<KernelReport::Equation> equationsOf(Operation *op) {
+  std::vector<KernelReport::Equation> equations;
+  auto add = [&](llvm::StringRef name, int line) {
+    auto known = [&](const KernelReport::Equation &e) { return e.name == name; };
+    if (!name.empty() && llvm::none_of(equations, known))
+      equations.push_back({name.str(), line});
   };
   op->walk<WalkOrder::PreOrder>([&](Operation *inner) {
-    llvm::SmallVector<llvm::StringRef> list;
     std::string all = text(inner, equationsAttribute);
+    if (all.empty()) {
+      add(text(inner, equationAttribute), 0);
+      if (inner != op)
+        add(nameOf(inner->getLoc()), 0);
+      return WalkResult::advance();
+    }
+    llvm::SmallVector<llvm::StringRef> list;
     llvm::StringRef(all).split(list, ',', -1, /*KeepEmpty=*/false);
-    for (llvm::StringRef name : list)
-      add(name.trim());
-    add(text(inner, equationAttribute));
-    if (inner != op)
-      add(nameOf(inner->getLoc()));
+    for (llvm::StringRef item : list) {
+      auto [name, line] = item.trim().rsplit(':');
+      int number = 0;
+      bool numbered = !line.getAsInteger(10, number);
+      add(numbered ? name : item.trim(), number);
+    }
+    return WalkResult::skip();
   });
-  if (names.empty())
-    add(nameOf(op->getLoc()));
-  return names;
+  if (equations.empty())
+    add(nameOf(op->getLoc()), 0);
+  return equations;
 }
 
 using Visit = std::function<void(Operation *op, Frame &frame, double times)>;
@@ -131,16 +141,18 @@ namespace {
 
 /// Equations that a kernel does not name yet; where no name is, the place stands for it.
 void addEquations(KernelReport &kernel, Operation *op, const std::map<std::string, int> &lines) {
-  std::vector<std::string> names = equationsOf(op);
-  if (names.empty())
-    names.push_back(kernel.name);
-  for (const std::string &equation : names) {
-    auto known = [&](const KernelReport::Equation &e) { return e.name == equation; };
+  std::vector<KernelReport::Equation> equations = equationsOf(op);
+  if (equations.empty())
+    equations.push_back({kernel.name, 0});
+  for (KernelReport::Equation &equation : equations) {
+    auto known = [&](const KernelReport::Equation &e) { return e.name == equation.name; };
     if (std::any_of(kernel.equations.begin(), kernel.equations.end(), known))
       continue;
-    auto line = lines.find(equation);
-    kernel.equations.push_back(
-        {equation, line != lines.end() && line->second ? line->second : lineOf(op->getLoc())});
+    if (auto line = lines.find(equation.name); equation.line == 0 && line != lines.end())
+      equation.line = line->second;
+    if (equation.line == 0)
+      equation.line = lineOf(op->getLoc());
+    kernel.equations.push_back(equation);
   }
 }
 

@@ -301,7 +301,8 @@ void addBench(CLI::App &app, int &code) {
   command->footer(
       "The bound is what this machine's arithmetic and memory, both measured now, need at least "
       "for\n"
-      "a kernel's operations and bytes; see qkv explain. Medians of nine runs or more.\n\n"
+      "a kernel's operations and bytes; see qkv explain. What stays in caches may go beyond 100 %.\n"
+      "Medians of nine runs or more.\n\n"
       "examples:\n"
       "  qkv bench attention.qkv --size T=2048 --size S=2048\n"
       "  qkv bench gpt2.qkv --weights gpt2/ --size T=512 --logits last\n"
