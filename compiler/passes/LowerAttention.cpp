@@ -157,13 +157,15 @@ void AttentionEmitter::emit() {
 
 void AttentionEmitter::tile(ValueRange, Value block) {
   int64_t lanes = lanes_.lanes(), groups = rows_ == 1 ? 1 : blockSize / rows_;
-  auto scratch = [&](ArrayRef<int64_t> shape) -> Value {
-    return memref::AllocaOp::create(b_, loc_, MemRefType::get(shape, b_.getF32Type()),
-                                    b_.getI64IntegerAttr(64));
+  auto scratch = [&](ArrayRef<int64_t> shape, const char *why) -> Value {
+    auto made = memref::AllocaOp::create(b_, loc_, MemRefType::get(shape, b_.getF32Type()),
+                                         b_.getI64IntegerAttr(64));
+    made->setAttr(whyAttribute, b_.getStringAttr(why));
+    return made;
   };
-  weights_ = scratch({rows_, blockSize});
-  maxima_ = scratch({groups, lanes});       // of each row of a group in a lane
-  sums_ = scratch({groups * rows_, lanes}); // of each row, by lane
+  weights_ = scratch({rows_, blockSize}, "weights of a group of rows");
+  maxima_ = scratch({groups, lanes}, "maxima of a tile of rows, a row a lane");
+  sums_ = scratch({groups * rows_, lanes}, "sums of a tile of rows, by lane");
   Rows rows;
   rows.first = arith::MulIOp::create(b_, loc_, block, index(blockSize));
   Value left = arith::SubIOp::create(b_, loc_, op_.getRows(), rows.first);
