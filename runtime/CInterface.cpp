@@ -55,9 +55,9 @@ extern "C" qkv_session *qkv_session_open(const qkv_handle *handle, qkv_error *er
 
 extern "C" void qkv_session_close(qkv_session *session) { delete session; }
 
-/// `sequences` 0: one, as qkv_run takes it.
-static int runSession(qkv_session *session, int64_t sequences, const void *given, qkv_error *error,
-                      bool lastOnly) {
+/// `sequences` null: one, as qkv_run takes it.
+static int runSession(qkv_session *session, const int64_t *sequences, const void *given,
+                      qkv_error *error, bool lastOnly) {
   if (!session || !given)
     return fail(error, session ? "the arguments are null" : "the session is null"), -1;
   const qkv_model &model = *session->handle->model;
@@ -97,7 +97,7 @@ static int runSession(qkv_session *session, int64_t sequences, const void *given
   for (void *&result : results)
     next(&result);
   const qkv_weights *weights = session->handle->weights;
-  return sequences ? qkv_run_batch(&model, weights, sequences, sizes.data(), inputs.data(),
+  return sequences ? qkv_run_batch(&model, weights, *sequences, sizes.data(), inputs.data(),
                                    results.data(), lastOnly, error)
                    : qkv_run(&model, weights, sizes.data(), inputs.data(), results.data(), lastOnly,
                              error);
@@ -105,10 +105,10 @@ static int runSession(qkv_session *session, int64_t sequences, const void *given
 
 extern "C" int qkv_session_run(qkv_session *session, const void *arguments, qkv_error *error,
                                int32_t last_only) {
-  return runSession(session, 0, arguments, error, last_only != 0);
+  return runSession(session, nullptr, arguments, error, last_only != 0);
 }
 
 extern "C" int qkv_session_run_batch(qkv_session *session, int64_t sequences, const void *arguments,
                                      qkv_error *error, int32_t last_only) {
-  return runSession(session, sequences ? sequences : -1, arguments, error, last_only != 0);
+  return runSession(session, &sequences, arguments, error, last_only != 0);
 }
