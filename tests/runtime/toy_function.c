@@ -11,8 +11,8 @@ static const qkv_value results[] = {{"y", QKV_FLOAT, 0, 1, 0, idsAxes}};
 static const int64_t wShape[] = {5, 3}, tableShape[] = {5};
 static const char *const wNames[] = {"lin.weight"}, *const tableNames[] = {"table"};
 static const qkv_param params[] = {
-    {"W", 2, 1, wShape, wNames, 0, 0, 0, 0, 3, 9, 1, 0.0, "toy.qkv"},
-    {"table", 1, 1, tableShape, tableNames, 0, 0, 2, 0, 4, 9, 5, 0.5, "toy.qkv"}};
+    {"W", 2, 1, wShape, wNames, 0, 0, 0, 0, 3, 9, 1, 0.0, "toy.qkv", 0, 0, 0, 0},
+    {"table", 1, 1, tableShape, tableNames, 0, 0, 2, 0, 4, 9, 5, 0.5, "toy.qkv", 0, 0, 0, 0}};
 static const qkv_site sites[] = {{"toy.qkv", 7, 12, 3, "index of table along p", 0}};
 
 static void shapes(const qkv_model *model, const int64_t *s, int64_t *extents) {
