@@ -299,9 +299,8 @@ void addBench(CLI::App &app, int &code) {
       ->capture_default_str();
   command->add_flag("--json", options->json, "print it as JSON");
   command->footer(
-      "The bound is what this machine's arithmetic and memory, both measured now, need at least "
-      "for\n"
-      "a kernel's operations and bytes; see qkv explain. What stays in caches may go beyond 100 %.\n"
+      "The bound is the least that this machine's arithmetic and memory, both measured now, need\n"
+      "for a kernel's operations and bytes (qkv explain). What caches serve may exceed 100 %.\n"
       "Medians of nine runs or more.\n\n"
       "examples:\n"
       "  qkv bench attention.qkv --size T=2048 --size S=2048\n"
