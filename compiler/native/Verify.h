@@ -38,7 +38,7 @@ struct StageReport {
 struct VerifyOptions {
   std::string cpu = "native";
   int32_t element = QKV_F32; ///< as in Compilation::begin
-  bool fuse = true; ///< as Form::fuse
+  bool fuse = true;          ///< as Form::fuse
   bool findEquation = true;
   std::function<void(const std::string &stage, double share)> progress;
 };

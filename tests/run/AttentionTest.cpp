@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <ostream>
 
 namespace qkv::test {
 namespace {
@@ -15,6 +16,7 @@ namespace {
 struct Part {
   const char *name, *text;
 };
+void PrintTo(const Part &part, std::ostream *out) { *out << part.name; }
 
 const Part scores[] = {
     {"dot", "s[h,r,i,j] = sum[d](q[h,r,i,d] * k[h,j,d]) / sqrt(D)"},
