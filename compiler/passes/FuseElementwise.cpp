@@ -167,6 +167,10 @@ bool Producer::mayMoveTo(OpOperand &use) const {
   bool once = place.isPermutation();
   if (!once && (reader.getNumReductionLoops() || cost_ > cheapAsLoad || reads_.size() > 1))
     return false;
+  // What else a reduction reads may belong to several sequences while this belongs to none: then it
+  // would not move, and the reduction would be laid out, and so add up, in another way.
+  if (reader.getNumReductionLoops() && reader.getNumDpsInputs() != 1)
+    return false;
   // Read in another order than it was computed, one tensor costs what the result would; more
   // would cost more.
   SmallVector<unsigned> letters;
