@@ -313,7 +313,15 @@ void KernelBody::evaluate(LaneBuilder &lanes, Point &point, Letters known,
     // empty, and then nothing takes part.
     if (done || (known != all && (inner.getNumResults() == 0 || inner.getNumRegions() > 0)))
       continue;
-    evaluator.evaluate(inner, point.mask);
+    // What needs something that was left for later is left as well.
+    bool ready = true;
+    inner.walk([&](Operation *user) {
+      for (Value operand : user->getOperands())
+        if (Operation *def = operand.getDefiningOp(); def && def->getBlock() == op.getBody())
+          ready &= point.values.contains(operand);
+    });
+    if (ready)
+      evaluator.evaluate(inner, point.mask);
   }
 }
 
