@@ -26,7 +26,7 @@ struct ModelOptions {
   std::string from;    ///< the stage of a dump
   std::string cpu = "native";
   bool batch = false;              ///< code for several sequences at once, too
-  bool unfused = false; ///< attention by blocks of rows
+  bool unfused = false;            ///< attention by blocks of rows
   std::string weightsType = "f32"; ///< how matrices of weights are held
 };
 
