@@ -10,6 +10,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 
 namespace qkv {
 
@@ -195,6 +196,47 @@ struct Planner {
       plan.chunk = 0;
   }
 
+  /// Operands whose vectors all rows of a tile share, one after the other along the innermost sum,
+  /// and that leave the first cache.
+  SmallVector<unsigned> streamed(const KernelPlan &plan) const {
+    SmallVector<unsigned> out;
+    for (OpOperand *operand : kernel().getDpsInputOperands()) {
+      auto type = dyn_cast<MemRefType>(operand->get().getType());
+      AffineMap map = kernel().getMatchingIndexingMap(operand);
+      if (type && map.isFunctionOfDim(plan.vector) && map.isFunctionOfDim(plan.reductions.back()) &&
+          (plan.row < 0 || !map.isFunctionOfDim(plan.row)) &&
+          !(type.hasStaticShape() && bytes(type) <= target.l1) &&
+          cost({operand->get(), ~Letters(0), map, {}}, plan.vector) == loadCost)
+        out.push_back(operand->getOperandNumber());
+    }
+    return out;
+  }
+
+  static int64_t bytes(MemRefType type) {
+    return type.getNumElements() * ((type.getElementTypeBitWidth() + 7) / 8);
+  }
+
+  /// The letters of outputs along which the largest matrix lies that every round of the loop around
+  /// the kernel reads again, if the second cache does not hold it.
+  Letters swept() const {
+    auto around = op->getParentOfType<scf::ForOp>();
+    int64_t largest = target.l2;
+    Letters letters = 0;
+    for (const KernelBody::Access &read : body.reads()) {
+      auto type = cast<MemRefType>(read.buffer.getType());
+      if (!around || !around.isDefinedOutsideOfLoop(read.buffer) || !type.hasStaticShape())
+        continue;
+      if (bytes(type) <= largest)
+        continue;
+      largest = bytes(type);
+      letters = read.letters;
+    }
+    for (int letter = 0, count = extents.size(); letter < count; ++letter)
+      if (!parallel(letter))
+        letters &= ~(Letters(1) << letter);
+    return letters;
+  }
+
   /// Partial sums in lanes: a tile of as many outputs as there are lanes, whose partial sums
   /// then become one vector of outputs.
   void tileAcross(KernelPlan &plan) const {
@@ -272,10 +314,13 @@ KernelPlan planKernel(const KernelBody &body, const TargetDescription &target) {
     if (!planner.parallel(letter) && letter != plan.vector)
       plan.reductions.push_back(letter);
   }
+  plan.swept = planner.swept();
   if (plan.across)
     plan.reductions.push_back(plan.vector);
-  else if (plan.vector >= 0)
+  else if (plan.vector >= 0 && reduces) {
     planner.chunk(plan);
+    plan.streamed = planner.streamed(plan);
+  }
   return plan;
 }
 

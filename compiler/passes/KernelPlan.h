@@ -24,6 +24,13 @@ struct KernelPlan {
   /// so that what the vectors read of a matrix stays in the cache; 0: all. Partial sums wait in
   /// the output, bit for bit.
   int64_t chunk = 0;
+  /// Letters of a matrix that each round of the loop around the kernel reads again and that leaves
+  /// the second cache: odd rounds run along them from the end, so they find there what the round
+  /// before them read last. Outputs do not depend on the order in which they are computed.
+  Letters swept = 0;
+  /// Operands that the vectors of a tile share for all rows and that leave the first cache: a
+  /// matrix, whose lines are asked for ahead.
+  llvm::SmallVector<unsigned> streamed;
   llvm::SmallVector<int> outer;      ///< the other parallel letters, outermost first
   llvm::SmallVector<int> reductions; ///< outermost first; across, the vector letter is last
 };

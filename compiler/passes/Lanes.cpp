@@ -89,7 +89,7 @@ std::optional<int64_t> constantOf(Value value) {
 }
 
 /// A number that a value is a multiple of, whatever is computed: constants, variables of loops, and
-/// sums and products of them; 0 is a multiple of anything.
+/// sums and selections of them; 0 is a multiple of anything.
 int64_t divisorOf(Value value) {
   if (std::optional<int64_t> known = constantOf(value))
     return std::abs(*known);
@@ -108,8 +108,10 @@ int64_t divisorOf(Value value) {
     return 1;
   }
   Operation *op = value.getDefiningOp();
-  if (isa<arith::AddIOp>(op))
+  if (isa<arith::AddIOp, arith::SubIOp>(op))
     return std::gcd(divisorOf(op->getOperand(0)), divisorOf(op->getOperand(1)));
+  if (isa<arith::SelectOp>(op))
+    return std::gcd(divisorOf(op->getOperand(1)), divisorOf(op->getOperand(2)));
   if (isa<arith::IndexCastOp>(op))
     return divisorOf(op->getOperand(0));
   return 1;

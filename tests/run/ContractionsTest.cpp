@@ -92,6 +92,32 @@ INSTANTIATE_TEST_SUITE_P(All, Elements, testing::Values(QKV_F32, QKV_BF16, QKV_F
                                                            : "f16";
                          });
 
+// A matrix of a recurrence that no second cache of the usual size holds: its panels are taken
+// forward and backward in turn.
+TEST(Recurrence, panelsInEitherOrder) {
+  auto checked = checkText(R"(size T = dynamic(max: 8)
+index t < T, o < 800, k < 800
+model recur(x[t,o]) -> h[t,o] {
+  param W[o,k] = "w"
+  h[-1,o] = 0
+  h[t,o]  = tanh(x[t,o] + sum[k](W[o,k] * h[t-1,k]))
+}
+)",
+                           "recur.qkv");
+  const Program &program = *checked->program;
+  TrialOptions options;
+  options.sizes["T"] = 3;
+  Trial trial = makeTrial(program, options);
+  std::string error;
+  auto compilation = Compilation::begin(program, "native", error);
+  auto native = compilation ? compilation->native(error) : nullptr;
+  auto jit = native ? JitModel::create(std::move(native), "native", error) : nullptr;
+  ASSERT_TRUE(jit) << error;
+  Computed computed = compute(jit->model(), program, trial);
+  ASSERT_EQ(computed.failure, "");
+  EXPECT_EQ(differs(program, expect(program, trial, resultTensors(program)), computed), "");
+}
+
 TEST_F(Contractions, programsAndThreadsAgreeBitForBit) {
   Folder folder;
   writeFile(folder / "rows.qkv", model);
