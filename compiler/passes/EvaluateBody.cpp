@@ -5,6 +5,7 @@
 // something that differs from lane to lane computes both sides under masks. Everything else is
 // the same operation on vectors. So each lane computes exactly what the scalar form does.
 #include "compiler/passes/KernelBody.h"
+#include "compiler/passes/LaneBounds.h"
 
 #include "compiler/dialect/QkvDialect.h"
 
@@ -37,6 +38,7 @@ private:
   }
   bool isUniform(Operation &op);
   void cloneUniform(Operation &op);
+  bool known(Operation &op, Value mask);
   Lanes compare(arith::CmpIOp op);
   void check(CheckOp op, Value mask);
   void branch(scf::IfOp op, Value mask);
@@ -70,6 +72,37 @@ void Evaluator::cloneUniform(Operation &op) {
   Operation *clone = lanes_.builder().clone(op, mapping);
   for (auto [old, made] : llvm::zip(op.getResults(), clone->getResults()))
     point_.values[old] = Lanes(made);
+}
+
+/// Where the bounds of loops say what an operation gives, or which side is taken, it is not
+/// written.
+bool Evaluator::known(Operation &op, Value mask) {
+  SmallVector<Lanes> operands;
+  for (Value operand : op.getOperands())
+    operands.push_back(valueOf(operand));
+  if (std::optional<Lanes> result = resultByBounds(lanes_, op, operands)) {
+    point_.values[op.getResult(0)] = *result;
+    return true;
+  }
+  if (!isa<arith::SelectOp, scf::IfOp>(op) || !operands[0].uniform())
+    return false;
+  std::optional<int64_t> condition = constantOf(operands[0].first);
+  if (!condition)
+    return false;
+  auto branched = dyn_cast<scf::IfOp>(op);
+  if (!branched) {
+    point_.values[op.getResult(0)] = operands[*condition ? 1 : 2];
+    return true;
+  }
+  Region &side = *condition ? branched.getThenRegion() : branched.getElseRegion();
+  if (side.empty())
+    return true;
+  for (Operation &inner : side.front().without_terminator())
+    evaluate(inner, mask);
+  for (auto [result, value] :
+       llvm::zip(op.getResults(), side.front().getTerminator()->getOperands()))
+    point_.values[result] = valueOf(value);
+  return true;
 }
 
 /// A comparison of integers whose difference is a lane's multiple of a constant needs no wide
@@ -218,6 +251,8 @@ void Evaluator::evaluate(Operation &op, Value mask) {
     point_.values[index] = point_.letters[index.getDim()];
     return;
   }
+  if (known(op, mask))
+    return;
   if (isUniform(op)) {
     // Under a mask, a check that all lanes share still asks whether any lane takes part.
     if (auto checked = dyn_cast<CheckOp>(op); checked && mask && mask != point_.mask)

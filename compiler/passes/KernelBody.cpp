@@ -150,6 +150,44 @@ std::optional<int64_t> KernelBody::step(Value value, int letter) const {
   return std::nullopt;
 }
 
+llvm::SmallVector<int64_t> KernelBody::turns(int letter) const {
+  // value = letter + offset
+  auto offsetOf = [&](Value value) -> std::optional<int64_t> {
+    int64_t offset = 0;
+    while (Operation *op = value.getDefiningOp()) {
+      APInt by;
+      if (auto index = dyn_cast<linalg::IndexOp>(op))
+        return static_cast<int>(index.getDim()) == letter ? std::optional(offset) : std::nullopt;
+      if (isa<arith::AddIOp, arith::SubIOp>(op) &&
+          matchPattern(op->getOperand(1), m_ConstantInt(&by)))
+        offset += isa<arith::AddIOp>(op) ? by.getSExtValue() : -by.getSExtValue();
+      else if (!isa<arith::IndexCastOp>(op))
+        return std::nullopt;
+      value = op->getOperand(0);
+    }
+    return std::nullopt;
+  };
+  llvm::SmallVector<int64_t> out;
+  linalg::GenericOp op = op_;
+  op.getBody()->walk([&](arith::CmpIOp comparison) {
+    using P = arith::CmpIPredicate;
+    Value value = comparison.getLhs(), other = comparison.getRhs();
+    P predicate = comparison.getPredicate();
+    bool swapped = matchPattern(value, m_Constant());
+    if (swapped)
+      std::swap(value, other);
+    APInt constant;
+    std::optional<int64_t> offset = offsetOf(value);
+    if (!offset || !matchPattern(other, m_ConstantInt(&constant)))
+      return;
+    // letter + offset < constant, or <= of it, or their contraries; > is a contrary of <=.
+    bool behind = llvm::is_contained({P::sle, P::ule, P::sgt, P::ugt}, predicate) != swapped;
+    if (predicate != P::eq && predicate != P::ne)
+      out.push_back(constant.getSExtValue() - *offset + behind);
+  });
+  return out;
+}
+
 llvm::SmallVector<std::optional<int64_t>> KernelBody::Access::steps(const KernelBody &body,
                                                                     int letter) const {
   llvm::SmallVector<std::optional<int64_t>> out;

@@ -40,6 +40,9 @@ public:
   /// all), a constant, or no constant.
   std::optional<int64_t> step(mlir::Value value, int letter) const;
 
+  /// The position of `letter` at which a comparison of it with a constant changes, for each.
+  llvm::SmallVector<int64_t> turns(int letter) const;
+
   /// The elements that the body reads: a buffer and an index for each of its dimensions, as a
   /// letter's step along each.
   struct Access {

@@ -26,6 +26,10 @@ constexpr double horizontalCost = 6;
 constexpr double unknownExtent = 128;
 // Operations in an unrolled tile: beyond, code grows faster than anything gains.
 constexpr int64_t tileOperations = 400;
+// Tiles along the vectors that are enough for threads to divide.
+constexpr int64_t manyTiles = 8;
+// Parts of a loop that a condition divides.
+constexpr size_t mostTurns = 3;
 
 struct Planner {
   const KernelBody &body;
@@ -158,6 +162,8 @@ struct Planner {
       }
     }
     plan.columns = vectors;
+    if (plan.row < 0 && extents[plan.vector] >= manyTiles * 2 * vectors * plan.lanes)
+      plan.columns = 2 * vectors; // one row waits for memory: two panels at once wait less
     if (plan.row >= 0) {
       // Accumulators, the vectors they share and one that is the same in all lanes.
       int64_t budget = target.registers >= 32 ? 24 : 12;
@@ -194,6 +200,20 @@ struct Planner {
     plan.chunk = std::max<int64_t>((rounds + chunks - 1) / chunks, 1);
     if (plan.chunk >= rounds)
       plan.chunk = 0;
+  }
+
+  /// For kernels that sum nothing, whose bodies are small: they stand once for each part.
+  SmallVector<int64_t> turns(const KernelPlan &plan) const {
+    SmallVector<int64_t> out = body.turns(plan.vector);
+    llvm::sort(out);
+    out.erase(llvm::unique(out), out.end());
+    llvm::erase_if(out, [&](int64_t at) {
+      return at <= 0 || at % plan.lanes != 0 || ShapedType::isDynamic(extents[plan.vector]) ||
+             at >= extents[plan.vector];
+    });
+    if (out.size() > mostTurns)
+      out.clear();
+    return out;
   }
 
   /// Operands whose vectors all rows of a tile share, one after the other along the innermost sum,
@@ -320,6 +340,8 @@ KernelPlan planKernel(const KernelBody &body, const TargetDescription &target) {
   else if (plan.vector >= 0 && reduces) {
     planner.chunk(plan);
     plan.streamed = planner.streamed(plan);
+  } else if (plan.vector >= 0) {
+    plan.turns = planner.turns(plan);
   }
   return plan;
 }

@@ -24,6 +24,9 @@ struct KernelPlan {
   /// so that what the vectors read of a matrix stays in the cache; 0: all. Partial sums wait in
   /// the output, bit for bit.
   int64_t chunk = 0;
+  /// Positions of the vector letter, in order, where its loop is divided: a condition of the body
+  /// changes there, so that on either side it is known.
+  llvm::SmallVector<int64_t> turns;
   /// Letters of a matrix that each round of the loop around the kernel reads again and that leaves
   /// the second cache: odd rounds run along them from the end, so they find there what the round
   /// before them read last. Outputs do not depend on the order in which they are computed.

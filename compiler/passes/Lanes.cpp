@@ -2,12 +2,13 @@
 // where something needs one.
 #include "compiler/passes/Lanes.h"
 
+#include "compiler/passes/LaneBounds.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/AffineExpr.h"
-#include "mlir/IR/Matchers.h"
 
 #include <numeric>
 
@@ -81,13 +82,6 @@ Value LaneBuilder::lane(Location loc, const Lanes &value, int64_t lane) {
 
 namespace {
 
-std::optional<int64_t> constantOf(Value value) {
-  APInt integer;
-  if (value && matchPattern(value, m_ConstantInt(&integer)))
-    return integer.getSExtValue();
-  return std::nullopt;
-}
-
 /// A number that a value is a multiple of, whatever is computed: constants, variables of loops, and
 /// sums and selections of them; 0 is a multiple of anything.
 int64_t divisorOf(Value value) {
@@ -137,10 +131,11 @@ Lanes LaneBuilder::divide(Location loc, const Lanes &a, int64_t by) {
   if (std::optional<int64_t> known = constantOf(a.first))
     return Lanes(constant(loc, a.first.getType(), *known / by));
   auto [base, offset] = splitOffset(a.first);
-  // (base + offset) / by = base / by, where by divides base and 0 <= offset < by
-  bool same = divisorOf(base) % by == 0 && offset >= 0 && offset < by;
-  Value from = same ? base : a.first;
-  return Lanes(arith::DivUIOp::create(builder_, loc, from, constant(loc, from.getType(), by)));
+  // (base + offset) / by = base / by + offset / by, where by divides base and 0 <= offset
+  bool apart = divisorOf(base) % by == 0 && offset >= 0;
+  Value from = apart ? base : a.first;
+  Value whole = arith::DivUIOp::create(builder_, loc, from, constant(loc, from.getType(), by));
+  return add(loc, Lanes(whole), Lanes(constant(loc, from.getType(), apart ? offset / by : 0)));
 }
 
 Lanes LaneBuilder::remainder(Location loc, const Lanes &a, int64_t by) {
@@ -154,8 +149,8 @@ Lanes LaneBuilder::remainder(Location loc, const Lanes &a, int64_t by) {
   if (std::optional<int64_t> known = constantOf(a.first))
     return Lanes(constant(loc, type, *known % by), a.step);
   auto [base, offset] = splitOffset(a.first);
-  if (divisorOf(base) % by == 0 && offset >= 0 && offset < by)
-    return Lanes(constant(loc, type, offset), a.step);
+  if (divisorOf(base) % by == 0 && offset >= 0)
+    return Lanes(constant(loc, type, offset % by), a.step);
   return Lanes(arith::RemUIOp::create(builder_, loc, a.first, constant(loc, type, by)), a.step);
 }
 

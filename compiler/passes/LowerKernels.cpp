@@ -110,9 +110,16 @@ void KernelEmitter::vectorColumns(const Point &point, Letters known) {
     });
     return;
   }
-  loop(
-      index(0), below(plan_.vector, width), width,
-      [&](Value begin) { group(begin, plan_.columns, plan_.columns); }, plan_.vector);
+  Value begin = index(0), end = below(plan_.vector, width);
+  auto until = [&](Value turn) {
+    loop(
+        begin, turn, width, [&](Value at) { group(at, plan_.columns, plan_.columns); },
+        plan_.vector);
+    begin = turn;
+  };
+  for (int64_t turn : plan_.turns)
+    until(index(turn));
+  until(end);
   if (int64_t rest = extent.fixed % width)
     group(index(extent.fixed - rest), (rest + plan_.lanes - 1) / plan_.lanes, rest / plan_.lanes);
 }

@@ -2,19 +2,22 @@
 // RUN: %opt %s --passes 'func.func(qkv-lower-kernels{cpu=haswell},canonicalize,cse)' --split-input-file | FileCheck %s --check-prefix=AVX2
 
 // A matrix of 2 MB that each round of a recurrence reads again: odd rounds take its panels from
-// the last to the first, each from its first position. The panel's number and the places in it
-// are still known from where the tile begins.
+// the last to the first, each from its first position; two at once, for there is one row. The
+// panels' numbers and the places in them are still known from where the tile begins.
 // CHECK-LABEL: func.func @recurrence
 // CHECK: scf.for %[[T:.*]] = %c0 to %c8 step %c1 {
 // CHECK: %[[ODD:.*]] = arith.andi %[[T]], %c1
 // CHECK: %[[BACK:.*]] = arith.cmpi ne, %[[ODD]], %c0
-// CHECK: scf.forall (%[[AT:.*]]) = (0) to (1024) step (64) {
-// CHECK: %[[MIRRORED:.*]] = arith.subi %c960, %[[AT]]
+// CHECK: scf.forall (%[[AT:.*]]) = (0) to (1024) step (128) {
+// CHECK: %[[MIRRORED:.*]] = arith.subi %c896, %[[AT]]
 // CHECK: %[[O:.*]] = arith.select %[[BACK]], %[[MIRRORED]], %[[AT]]
-// CHECK: %[[SUMS:.*]]:4 = scf.for %[[C:.*]] = %c0 to %c512 step %c1
+// CHECK: %[[SUMS:.*]]:8 = scf.for %[[C:.*]] = %c0 to %c512 step %c1
 // CHECK: %[[PANEL:.*]] = arith.divui %[[O]], %c64
+// CHECK: %[[NEXT:.*]] = arith.addi %[[PANEL]], %c1
 // CHECK: vector.load %arg1[%[[PANEL]], %[[C]], %c0]
 // CHECK: vector.load %arg1[%[[PANEL]], %[[C]], %c48]
+// CHECK: vector.load %arg1[%[[NEXT]], %[[C]], %c0]
+// CHECK: vector.load %arg1[%[[NEXT]], %[[C]], %c48]
 // CHECK: vector.store %[[SUMS]]#0, %{{.*}}[%[[O]]]
 // CHECK: return
 func.func @recurrence(%x: memref<8x512xf32>, %w: memref<16x512x64xf32>, %y: memref<8x1024xf32>) {
@@ -91,6 +94,45 @@ func.func @ahead(%x: memref<6x512xf32>, %w: memref<2x512x64xbf16>, %r: memref<6x
   ^bb0(%a: f32, %b: f32, %out: f32):
     %s = arith.addf %a, %b : f32
     linalg.yield %s : f32
+  }
+  return
+}
+
+// -----
+
+// Where a condition of the vector letter changes, its loop is divided; on either side the body has
+// no condition, and what is read by it lies beside each other. (The halves of a rotary position.)
+// CHECK-LABEL: func.func @halves
+// CHECK: scf.for %[[A:.*]] = %c0 to %c32 step %c16
+// CHECK: %[[LATER:.*]] = arith.addi %[[A]], %c32
+// CHECK: vector.load %arg0[%{{.*}}, %[[LATER]]]
+// CHECK: arith.negf
+// CHECK: scf.for %[[B:.*]] = %c32 to %c64 step %c16
+// CHECK: %[[BEFORE:.*]] = arith.subi %[[B]], %c32
+// CHECK: vector.load %arg0[%{{.*}}, %[[BEFORE]]]
+// CHECK-NOT: arith.negf
+// CHECK-NOT: gather
+// CHECK-NOT: select
+// CHECK: return
+func.func @halves(%x: memref<?x64xf32>, %y: memref<?x64xf32>) {
+  %c0 = arith.constant 0 : index
+  %c32 = arith.constant 32 : index
+  %c63 = arith.constant 63 : index
+  linalg.generic {indexing_maps = [affine_map<(i, d) -> (i, d)>], iterator_types = ["parallel", "parallel"]}
+      outs(%y : memref<?x64xf32>) {
+  ^bb0(%out: f32):
+    %i = linalg.index 0 : index
+    %d = linalg.index 1 : index
+    %first = arith.cmpi slt, %d, %c32 : index
+    %up = arith.addi %d, %c32 : index
+    %clampedUp = arith.minsi %up, %c63 : index
+    %later = memref.load %x[%i, %clampedUp] : memref<?x64xf32>
+    %negative = arith.negf %later : f32
+    %down = arith.subi %d, %c32 : index
+    %clampedDown = arith.maxsi %down, %c0 : index
+    %before = memref.load %x[%i, %clampedDown] : memref<?x64xf32>
+    %r = arith.select %first, %negative, %before : f32
+    linalg.yield %r : f32
   }
   return
 }
