@@ -139,4 +139,19 @@ TEST_F(Explain, benchTimesEveryKernel) {
   EXPECT_NE(ran.out.find("the whole"), std::string::npos) << ran.out;
 }
 
+// The result of a last position is made apart from the others; a run of it, too, frees all once.
+TEST_F(Explain, benchOfALastPosition) {
+  writeFile(folder / "next.qkv", R"(size T = stream(max: 64)
+index t < T, c < 512, v < 512
+model next(tokens[t] : token) -> logits[t,v] {
+  param E[v,c] = "E"
+  logits[t,v] = sum[c](E[v,c] * tanh(E[tokens[t],c]))
+}
+)");
+  Ran ran = qkv("bench next.qkv --json --size T=16 --logits last");
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.err.find("error"), std::string::npos) << ran.err;
+  EXPECT_GT(json::parse(ran.out)["seconds"].get<double>(), 0);
+}
+
 } // namespace

@@ -131,7 +131,6 @@ bool GeneratedRun::open(const qkv_model &model, const Program *program,
     call_.resultShapes[0].erase(call_.resultShapes[0].begin());
     void *data =
         qkv_alloc(sizeof(float) * static_cast<size_t>(rt::elementCount(call_.resultShapes[0])));
-    call_.owned.push_back(data);
     call_.results.assign(static_cast<size_t>(model.result_count), nullptr);
     call_.results[0] = data;
   } else {
