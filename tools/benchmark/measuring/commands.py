@@ -3,6 +3,7 @@
 In: a Row. Out: samples of one figure. A call above half a second: three samples, else nine.
 """
 
+import contextlib
 import os
 import statistics
 import subprocess
@@ -21,14 +22,27 @@ def _environment():
     return {**os.environ, "QKV_THREADS": "1"}
 
 
+@contextlib.contextmanager
+def _bound(cpu):
+    """Processes started meanwhile run on one core. (A function between fork and exec would have the
+    whole of this process copied first, which takes longer than what some rows measure.)"""
+    usual = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {cpu})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, usual)
+
+
 def run(command, cpu, stdin=""):
     """Seconds, and the peak of resident memory in bytes."""
     with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as given:
         given.write(stdin)
         given.seek(0)
         started = time.perf_counter()
-        child = subprocess.Popen(command, stdin=given, stdout=subprocess.DEVNULL, stderr=said,
-                                 env=_environment(), preexec_fn=lambda: os.sched_setaffinity(0, {cpu}))
+        with _bound(cpu):
+            child = subprocess.Popen(command, stdin=given, stdout=subprocess.DEVNULL, stderr=said,
+                                     env=_environment())
         _, status, usage = os.wait4(child.pid, 0)
         seconds = time.perf_counter() - started
         child.returncode = os.waitstatus_to_exitcode(status)
