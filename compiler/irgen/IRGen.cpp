@@ -99,8 +99,10 @@ static void emitEntry(ModuleState &state, const Prepared &prepared, std::vector<
     f.dynamicSizes.push_back(*argument++);
   for (int t : program.inputs)
     f.tensors[t] = *argument++;
-  for (int t : params)
+  for (int t : params) {
+    function.setArgAttr(argument->getArgNumber(), "qkv.param", b.getUnitAttr());
     f.tensors[t] = *argument++;
+  }
   f.emit(plan.items);
   for (const Result &r : program.results) {
     Location loc = state.location(program.tensors[r.tensor].span, r.name);

@@ -27,7 +27,8 @@ struct GenerateOptions {
 /// The module of a program. Its attribute `qkv.description` holds everything a caller must
 /// know (native/Description.h), so that any later stage's dump can be compiled on alone.
 /// Contract with what follows:
-///   func.func @NAME(%context: !llvm.ptr, %size...: index, %input...: tensor, %param...: tensor,
+///   func.func @NAME(%context: !llvm.ptr, %size...: index, %input...: tensor, %param...: tensor
+///   {qkv.param},
 ///                   %result...: memref) attributes {qkv.entry}
 /// Each result is written by bufferization.materialize_in_destination.
 mlir::OwningOpRef<mlir::ModuleOp> generate(mlir::MLIRContext &context, const Program &program,

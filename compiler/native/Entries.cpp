@@ -34,12 +34,8 @@ public:
     arguments.insert(arguments.end(), sizeValues.begin(), sizeValues.end());
     for (size_t i = 0; i < description.inputs.size(); ++i)
       arguments.push_back(descriptor(load(function->getArg(2), i), extents(description.inputs[i])));
-    for (size_t i = 0; i < description.params.size(); ++i) {
-      std::vector<Value *> shape;
-      for (int64_t extent : description.params[i].shape)
-        shape.push_back(builder.getInt64(extent));
-      arguments.push_back(descriptor(load(function->getArg(3), i), shape));
-    }
+    if (!description.params.empty())
+      arguments.push_back(function->getArg(3)); // their table, as it is
     for (size_t i = 0; i < (form.last ? 1 : description.results.size()); ++i) {
       const Description::Value &result = description.results[i];
       std::vector<Value *> shape = extents(result);
@@ -185,7 +181,7 @@ bool addEntries(NativeModule &native, std::string &error) {
     std::string name = description.name + (form.last ? ".last" : "") + (form.batch ? ".batch" : "");
     llvm::Function *function = native.module->getFunction("_mlir_ciface_" + name);
     size_t expected = 1 + form.batch + description.sizes.size() + description.inputs.size() +
-                      description.params.size() + (form.last ? 1 : description.results.size());
+                      !description.params.empty() + (form.last ? 1 : description.results.size());
     if (!function || function->isDeclaration()) {
       error = "the module has no entry " + name;
       return false;

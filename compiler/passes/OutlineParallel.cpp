@@ -5,8 +5,8 @@
 #include "compiler/passes/Passes.h"
 
 #include "compiler/dialect/QkvDialect.h"
+#include "compiler/passes/Pointers.h"
 
-#include "mlir/Conversion/LLVMCommon/TypeConverter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -120,7 +120,7 @@ private:
     LLVMTypeConverter types(&getContext());
     SmallVector<Type> fields;
     for (Value value : captured)
-      fields.push_back(types.convertType(value.getType()));
+      fields.push_back(isPointer(value.getType()) ? pointer : types.convertType(value.getType()));
     Type record = LLVM::LLVMStructType::getLiteral(&getContext(), fields);
 
     // The function: rounds [first, last) of the loop.
@@ -138,7 +138,9 @@ private:
       Value place = LLVM::GEPOp::create(inside, loc, pointer, record, body->getArgument(0),
                                         ArrayRef<LLVM::GEPArg>{0, static_cast<int32_t>(at)});
       Value loaded = LLVM::LoadOp::create(inside, loc, fields[at], place);
-      mapping.map(value, castTo(inside, loc, value.getType(), loaded));
+      mapping.map(value, isPointer(value.getType())
+                             ? bufferAt(inside, loc, types, value.getType(), loaded)
+                             : castTo(inside, loc, value.getType(), loaded));
     }
     auto toPosition = [&](Value round) -> Value {
       Value index = arith::IndexCastOp::create(inside, loc, inside.getIndexType(), round);
@@ -162,7 +164,10 @@ private:
     for (auto [at, value] : llvm::enumerate(captured)) {
       Value place = LLVM::GEPOp::create(builder, loc, pointer, record, argument,
                                         ArrayRef<LLVM::GEPArg>{0, static_cast<int32_t>(at)});
-      LLVM::StoreOp::create(builder, loc, castTo(builder, loc, fields[at], value), place);
+      LLVM::StoreOp::create(builder, loc,
+                            isPointer(value.getType()) ? pointerTo(builder, loc, types, value)
+                                                       : castTo(builder, loc, fields[at], value),
+                            place);
     }
     Value length = arith::SubIOp::create(builder, loc, end, begin);
     Value count = arith::CeilDivSIOp::create(builder, loc, length, step);

@@ -218,11 +218,16 @@ def LowerChecks : Pass<"qkv-lower-checks", "mlir::ModuleOp"> {
 def ExportEntries : Pass<"qkv-export-entries", "mlir::ModuleOp"> {
   let summary = "entries get their C interface";
   let description = [{
-    Before: functions, the entries marked `qkv.entry`.
+    Before: functions on buffers, the entries marked `qkv.entry`, their parameters `qkv.param`.
     After: entries are public with `llvm.emit_c_interface` (`_mlir_ciface_NAME` takes
-    pointers to descriptors), all others private.
+    pointers to descriptors), all others private. An entry takes its parameters as one pointer,
+    to a table of theirs; other functions take a buffer of static extents, rows behind one
+    another, as a pointer.
+    Why: a descriptor is three arguments and two an axis; a model of a hundred parameters would
+    spend most of its compile time on handing them over.
     Example: tests/passes/export-entries.mlir
   }];
+  let dependentDialects = ["mlir::LLVM::LLVMDialect"];
 }
 
 def FinishModule : Pass<"qkv-finish-module", "mlir::ModuleOp"> {

@@ -76,7 +76,9 @@ constexpr Step steps[] = {
      "last: every buffer is there, and lives as long as it will"},
 
     // ---- llvm: one dialect after the other.
-    {Stage::Llvm, "qkv-export-entries", "while they are still func.func"},
+    {Stage::Llvm, "qkv-export-entries",
+     "while they are still func.func, and before loops are outlined, which hand "
+     "over what are pointers then"},
     {Stage::Llvm, "func.func(qkv-lower-extrema)",
      "behind the vectoriser, which must see which operation a reduction is made of"},
     {Stage::Llvm, "qkv-lower-checks", "makes scf and calls, so before both are lowered"},

@@ -8,7 +8,8 @@ using namespace qkv;
 
 namespace {
 
-// y = x + w as far as y's first axis goes; n (rank 0) is what it was told of y's shape.
+// y = x + w as far as y's first axis goes; n (rank 0) is what it was told of y's shape. w comes in
+// the table of parameters.
 const char *const moduleText = R"(
 module attributes {qkv.stage = "llvm", qkv.description = DESCRIPTION} {
   llvm.func @qkv_check_failed(!llvm.ptr, i32, i64, i64)
@@ -19,11 +20,10 @@ module attributes {qkv.stage = "llvm", qkv.description = DESCRIPTION} {
     %site = llvm.mlir.constant(0 : i32) : i32
     %c5 = llvm.mlir.constant(5 : i64) : i64
     %xs = llvm.load %x : !llvm.ptr -> !llvm.struct<(ptr, ptr, i64, array<1 x i64>, array<1 x i64>)>
-    %ws = llvm.load %w : !llvm.ptr -> !llvm.struct<(ptr, ptr, i64, array<2 x i64>, array<2 x i64>)>
     %ys = llvm.load %y : !llvm.ptr -> !llvm.struct<(ptr, ptr, i64, array<2 x i64>, array<2 x i64>)>
     %ns = llvm.load %n : !llvm.ptr -> !llvm.struct<(ptr, ptr, i64)>
     %xd = llvm.extractvalue %xs[1] : !llvm.struct<(ptr, ptr, i64, array<1 x i64>, array<1 x i64>)>
-    %wd = llvm.extractvalue %ws[1] : !llvm.struct<(ptr, ptr, i64, array<2 x i64>, array<2 x i64>)>
+    %wd = llvm.load %w : !llvm.ptr -> !llvm.ptr
     %yd = llvm.extractvalue %ys[1] : !llvm.struct<(ptr, ptr, i64, array<2 x i64>, array<2 x i64>)>
     %rows = llvm.extractvalue %ys[3, 0] : !llvm.struct<(ptr, ptr, i64, array<2 x i64>, array<2 x i64>)>
     %cols = llvm.extractvalue %ys[3, 1] : !llvm.struct<(ptr, ptr, i64, array<2 x i64>, array<2 x i64>)>

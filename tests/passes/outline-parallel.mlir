@@ -31,3 +31,15 @@ func.func @alone(%n: index, %a: memref<?xf32>) {
   } {qkv.grain = 5 : i64}
   return
 }
+
+// A buffer whose type says all but its place is handed over as a pointer.
+// CHECK-LABEL: func.func private @known.part
+// CHECK: llvm.getelementptr %arg0[0, 0] : (!llvm.ptr) -> !llvm.ptr, !llvm.struct<(ptr)>
+// CHECK: builtin.unrealized_conversion_cast %{{.*}} to memref<64xf32>
+func.func @known(%ctx: !llvm.ptr, %a: memref<64xf32>) {
+  %two = arith.constant 2.0 : f32
+  scf.forall (%i) = (0) to (64) step (4) {
+    memref.store %two, %a[%i] : memref<64xf32>
+  } {qkv.grain = 5 : i64}
+  return
+}
