@@ -100,8 +100,11 @@ void *own(qkv_weights &weights, size_t bytes) {
 
 void *ownFloats(qkv_weights &weights, int64_t count) { return own(weights, count * sizeof(float)); }
 
+size_t heldBytes(const qkv_param &param) { return heldCount(param) * elementSize(param); }
+
 void *ownHeld(qkv_weights &weights, const qkv_param &param) {
-  return own(weights, heldCount(param) * elementSize(param));
+  void *part = weights.held.take(heldBytes(param));
+  return part ? part : own(weights, heldBytes(param));
 }
 
 /// A parameter as it is held, made of row-major f32. If that is the last memory of ours, it goes.
@@ -276,11 +279,18 @@ bool resolveParams(const qkv_model &model, const Safetensors &file, qkv_weights 
   weights.params.assign(model.param_count, nullptr);
   std::vector<std::string_view> missing;
   int64_t firstMissing = -1;
+  size_t room = 0;
   for (int32_t i = 0; i < model.param_count; ++i) {
     const qkv_param &param = model.params[i];
     if (heldCount(param) < 0 || param.rank > 64)
       return failParam(error, param,
                        format("its shape %s is too large", shapeText(shapeOf(param)).c_str()));
+    if (!heldPlain(param))
+      room += heldBytes(param) + 64; // of the alignment
+  }
+  weights.held.reserve(room);
+  for (int32_t i = 0; i < model.param_count; ++i) {
+    const qkv_param &param = model.params[i];
     if (!readParam(param, file, weights, weights.params[i], missing, firstMissing, i, error))
       return false;
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "runtime/File.h"
+#include "runtime/Region.h"
 #include "runtime/Safetensors.h"
 
 #include <memory>
@@ -12,7 +13,9 @@
 /// Opened weights. Pointers lead into a mapped file where its bytes can be used as they are.
 struct qkv_weights {
   std::vector<void *> params;
-  std::vector<void *> owned; // converted, stacked or filled: from qkv_alloc
+  // Converted, stacked or filled: in one region, or where it has no room from qkv_alloc.
+  qkv::rt::Region held;
+  std::vector<void *> owned;
   std::unique_ptr<qkv::rt::Safetensors> source;
   qkv::rt::FileBytes packed;
   ~qkv_weights();

@@ -18,6 +18,6 @@ void optimize(llvm::Module &module, llvm::TargetMachine &machine, Effort effort)
 enum class CodeFile { Object, Assembly };
 /// The bytes of the file; empty with `error` set where LLVM cannot.
 std::string generateCode(llvm::Module &module, llvm::TargetMachine &machine, CodeFile kind,
-                         std::string &error);
+                         std::string &error, Effort effort = Effort::Full);
 
 } // namespace qkv

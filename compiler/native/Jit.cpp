@@ -68,7 +68,7 @@ std::unique_ptr<JitModel> JitModel::create(std::unique_ptr<NativeModule> native,
   if (llvm::Error why = defineRuntime(**jit, functions))
     return failed(std::move(why));
 
-  std::string code = generateCode(*native->module, *machine, CodeFile::Object, error);
+  std::string code = generateCode(*native->module, *machine, CodeFile::Object, error, effort);
   if (code.empty())
     return nullptr;
   if (llvm::Error why =
