@@ -3,7 +3,7 @@
 #pragma once
 
 #include "runtime/File.h"
-#include "runtime/Region.h"
+#include "runtime/LargeBlock.h"
 #include "runtime/Safetensors.h"
 
 #include <memory>
@@ -13,8 +13,8 @@
 /// Opened weights. Pointers lead into a mapped file where its bytes can be used as they are.
 struct qkv_weights {
   std::vector<void *> params;
-  // Converted, stacked or filled: in one region, or where it has no room from qkv_alloc.
-  qkv::rt::Region held;
+  // Converted, stacked or filled: in one block, or where it has no room from qkv_alloc.
+  qkv::rt::LargeBlock held;
   std::vector<void *> owned;
   std::unique_ptr<qkv::rt::Safetensors> source;
   qkv::rt::FileBytes packed;

@@ -90,10 +90,9 @@ constexpr Step steps[] = {
     {Stage::Llvm, "convert-scf-to-cf,expand-strided-metadata,lower-affine",
      "views become sizes and strides, the affine maps among them arithmetic"},
     {Stage::Llvm,
-     "convert-vector-to-llvm,convert-math-to-llvm,convert-math-to-libm,convert-vector-to-llvm,"
-     "convert-ub-to-llvm",
+     "convert-math-to-llvm,convert-math-to-libm,convert-vector-to-llvm,convert-ub-to-llvm",
      "what LLVM has an intrinsic for takes it; libm has the rest, lane by lane, which takes "
-     "vectors apart once more"},
+     "vectors apart; so vectors are behind both, once: that takes the longest of all"},
     {Stage::Llvm,
      "finalize-memref-to-llvm{use-generic-functions=true},convert-arith-to-llvm,"
      "convert-index-to-llvm,convert-cf-to-llvm,convert-func-to-llvm,reconcile-unrealized-casts",

@@ -32,7 +32,7 @@ class Contender:
         with self.around:
             seconds = self.process.ask(do="run", name=self.name, warm=1, calls=1)["seconds"][0]
         self.calls = max(1, min(64, int(0.02 / max(seconds, 1e-9))))
-        self.warm = 1 if seconds < 0.5 else 0
+        self.warm = 1 if seconds < 2 else 0
         return seconds
 
     def sample(self):

@@ -6,11 +6,11 @@
 
 namespace qkv::rt {
 
-class Region {
+class LargeBlock {
 public:
-  Region() = default;
-  Region(const Region &) = delete;
-  ~Region();
+  LargeBlock() = default;
+  LargeBlock(const LargeBlock &) = delete;
+  ~LargeBlock();
 
   /// Room for `bytes`, once. None where that is little, or where the system has none to give:
   /// then take() has nothing.

@@ -1,7 +1,7 @@
 // One mapping, in large pages where the system gives them. Each of them is a fault, and a row of
 // the table in which the processor looks up addresses: matrices that begin and end inside one
 // share it, while memory of their own would leave the ends of each to small pages.
-#include "runtime/Region.h"
+#include "runtime/LargeBlock.h"
 
 #include <cstdint>
 #include <sys/mman.h>
@@ -13,12 +13,12 @@ constexpr size_t largePage = 2 << 20, line = 64;
 
 } // namespace
 
-Region::~Region() {
+LargeBlock::~LargeBlock() {
   if (mapped)
     munmap(mapped, mappedBytes);
 }
 
-void Region::reserve(size_t bytes) {
+void LargeBlock::reserve(size_t bytes) {
   if (mapped || bytes < 2 * largePage || bytes > SIZE_MAX / 2)
     return;
   mappedBytes = bytes + largePage;
@@ -32,7 +32,7 @@ void Region::reserve(size_t bytes) {
   madvise(next, bytes, MADV_HUGEPAGE);
 }
 
-void *Region::take(size_t bytes) {
+void *LargeBlock::take(size_t bytes) {
   size_t rounded = (bytes + line - 1) / line * line;
   if (rounded < bytes || rounded > static_cast<size_t>(end - next))
     return nullptr;
