@@ -154,10 +154,11 @@ def LowerAttention : Pass<"qkv-lower-attention", "mlir::func::FuncOp"> {
   let summary = "qkv.attention becomes loops over tiles of rows and keys";
   let description = [{
     Before: `qkv.attention` on buffers, its body of arith, math, `memref.load`, `qkv.reduce`.
-    After: `scf` with vectors. Keys stream by in tiles of 64: the scores of four rows are in
-    registers, maximum and sum of a row in scratch, the weighted sum in the output. What is read
-    along the keys and not contiguous there is packed first. Tiles of keys whose bounds say that
-    nothing takes part are skipped, those of which all does are not masked.
+    After: `scf` with vectors. Keys stream by in blocks of 64: the scores of a group of rows are in
+    a scratch of some KB, maximum and sum of a row too, the weighted sum in the output. What is
+    read along the keys and not contiguous there is packed, as many heads at a time as stay in
+    cache. Blocks, and slices of 16 keys of them, whose bounds say that nothing takes part in a
+    group of rows are skipped, blocks of which all does are not masked.
     Why own: linalg on tiles leaves the scores in memory and loses a tenth to a sixth of the
     machine's peak.
     Example: tests/passes/lower-attention.mlir

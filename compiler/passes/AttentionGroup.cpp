@@ -1,0 +1,349 @@
+// Groups of rows at a block of keys: scores, weights, and what they add to the outputs
+// (AttentionEmitter.h).
+//
+// In: a group's rows, a block, whether all of it takes part for the whole tile. Out: the rows'
+// maxima, sums and outputs after the block.
+#include "compiler/passes/AttentionEmitter.h"
+
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+namespace qkv {
+
+using namespace mlir;
+
+void AttentionEmitter::each(Value begin, Value end, llvm::function_ref<void(Value)> emit,
+                            int64_t step) {
+  auto loop = scf::ForOp::create(b_, loc_, begin, end, index(step));
+  OpBuilder::InsertionGuard guard(b_);
+  b_.setInsertionPointToStart(loop.getBody());
+  emit(loop.getInductionVar());
+}
+
+SmallVector<Value>
+AttentionEmitter::fold(Value begin, Value end, ArrayRef<Value> init,
+                       llvm::function_ref<SmallVector<Value>(Value, ValueRange)> emit,
+                       int64_t step) {
+  auto loop = scf::ForOp::create(b_, loc_, begin, end, index(step), init);
+  OpBuilder::InsertionGuard guard(b_);
+  b_.setInsertionPointToStart(loop.getBody());
+  scf::YieldOp::create(b_, loc_, emit(loop.getInductionVar(), loop.getRegionIterArgs()));
+  return SmallVector<Value>(loop.getResults());
+}
+
+SmallVector<Value> AttentionEmitter::choose(Value condition, TypeRange types,
+                                            llvm::function_ref<SmallVector<Value>()> yes,
+                                            llvm::function_ref<SmallVector<Value>()> no) {
+  auto which = scf::IfOp::create(b_, loc_, types, condition, true, true);
+  OpBuilder::InsertionGuard guard(b_);
+  b_.setInsertionPointToStart(which.thenBlock());
+  scf::YieldOp::create(b_, loc_, yes());
+  b_.setInsertionPointToStart(which.elseBlock());
+  scf::YieldOp::create(b_, loc_, no());
+  return SmallVector<Value>(which.getResults());
+}
+
+void AttentionEmitter::when(Value condition, llvm::function_ref<void()> emit) {
+  auto some = scf::IfOp::create(b_, loc_, condition, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(b_);
+  b_.setInsertionPointToStart(some.thenBlock());
+  emit();
+}
+
+/// `condition` of a tile: by the bounds of rows and keys alone.
+Value AttentionEmitter::holds(Value condition, Value firstRow, Value lastRow, Value firstKey,
+                              Value lastKey) {
+  Point bounds;
+  for (auto [argument, value] : llvm::zip(op_.getBody().getArguments(), outer_))
+    bounds.values[argument] = Lanes(value);
+  for (auto [argument, value] :
+       llvm::zip(op_.bounds(), SmallVector<Value>{firstRow, lastRow, firstKey, lastKey}))
+    bounds.values[argument] = Lanes(value);
+  return body_.evaluate(condition, bounds).first;
+}
+
+AttentionEmitter::Group AttentionEmitter::groupOf(const Rows &rows, Value slot, int64_t count) {
+  Group out;
+  out.slot = slot;
+  for (int64_t r = 0; r < count; ++r) {
+    Value at = arith::AddIOp::create(b_, loc_, rows.first, plus(slot, r));
+    out.row.push_back(count == 1 ? at : Value(arith::MinUIOp::create(b_, loc_, at, rows.last)));
+  }
+  return out;
+}
+
+AttentionEmitter::Part AttentionEmitter::partOf(const Group &group, const Block &block,
+                                                Value tileWhole) {
+  Value keys = arith::MinUIOp::create(b_, loc_, block.left, index(blockSize));
+  Value end = arith::DivUIOp::create(b_, loc_, plus(keys, sliceKeys - 1), index(sliceKeys));
+  int64_t vectors = sliceKeys / lanes_.lanes(), slices = blockSize / sliceKeys;
+  auto inVectors = [&](Value slice) {
+    return b_.createOrFold<arith::MulIOp>(loc_, slice, index(vectors));
+  };
+  ScoreOp score = op_.score();
+  if (isTrue(score.getPart()))
+    return {truth(true), tileWhole, index(0), inVectors(end)};
+  // By slices of the block, so that a diagonal costs what lies below it.
+  Type flag = b_.getI1Type(), count = b_.getIndexType();
+  SmallVector<Value> found = choose(
+      tileWhole, TypeRange{flag, flag, count, count},
+      [&]() -> SmallVector<Value> { return {truth(true), truth(true), index(0), index(slices)}; },
+      [&]() -> SmallVector<Value> {
+        Value first = group.row.front(), last = group.row.back();
+        Value some = truth(false), from = index(slices), to = index(0);
+        for (int64_t slice = slices; slice-- > 0;) {
+          Value firstKey = plus(block.firstKey, slice * sliceKeys);
+          Value lastKey =
+              arith::MinUIOp::create(b_, loc_, plus(firstKey, sliceKeys - 1), block.lastKey);
+          Value any = holds(score.getAny(), first, last, firstKey, lastKey);
+          if (slice > 0) // (the others may be behind the last key)
+            any = arith::AndIOp::create(b_, loc_, any,
+                                        arith::CmpIOp::create(b_, loc_, arith::CmpIPredicate::ule,
+                                                              firstKey, block.lastKey));
+          from = arith::SelectOp::create(b_, loc_, any, index(slice), from);
+          Value isLast = arith::AndIOp::create(b_, loc_, any,
+                                               arith::XOrIOp::create(b_, loc_, some, truth(true)));
+          to = arith::SelectOp::create(b_, loc_, isLast, index(slice + 1), to);
+          some = arith::OrIOp::create(b_, loc_, some, any);
+        }
+        Value full = arith::CmpIOp::create(b_, loc_, arith::CmpIPredicate::uge, block.left,
+                                           index(blockSize));
+        Value all = holds(score.getAll(), first, last, block.firstKey, block.lastKey);
+        return {some, arith::AndIOp::create(b_, loc_, full, all), from, to};
+      });
+  // A whole block is all of its slices, whatever is said of each.
+  Value whole = found[1];
+  return {found[0], whole, inVectors(arith::SelectOp::create(b_, loc_, whole, index(0), found[2])),
+          inVectors(arith::SelectOp::create(b_, loc_, whole, index(slices), found[3]))};
+}
+
+void AttentionEmitter::group(const Group &group, const Block &block, Value tileWhole) {
+  Part part = partOf(group, block, tileWhole);
+  when(part.some, [&] {
+    int64_t vectors = blockSize / lanes_.lanes();
+    if (group.row.size() == 1) { // one vector at a time would wait for its own sums
+      int64_t many = std::min<int64_t>(vectors, 4);
+      Value wide = arith::MulIOp::create(
+          b_, loc_, arith::DivUIOp::create(b_, loc_, part.end, index(many)), index(many));
+      scores(group, block, index(0), wide, many, false);
+      scores(group, block, wide, part.end, 1, false);
+    } else {
+      auto which = scf::IfOp::create(b_, loc_, part.whole, /*withElseRegion=*/true);
+      OpBuilder::InsertionGuard guard(b_);
+      b_.setInsertionPointToStart(which.thenBlock());
+      scores(group, block, index(0), index(vectors), 2, true);
+      b_.setInsertionPointToStart(which.elseBlock());
+      scores(group, block, part.first, part.end, together(), false);
+    }
+    SmallVector<Value> scale = weights(group, block, part);
+    Value started = memref::LoadOp::create(b_, loc_, started_, group.slot);
+    for (unsigned n = 0; n < op_.getValues().size(); ++n)
+      weigh(n, group, block, part, scale, started);
+    memref::StoreOp::create(b_, loc_, truth(true), started_, group.slot);
+  });
+}
+
+/// The group's rows at `count` vectors of the block from `vector` on, row by row.
+SmallVector<Point> AttentionEmitter::pointsAt(const Group &group, const Block &block, Value vector,
+                                              int64_t count) {
+  SmallVector<Value> keyOf, packedOf;
+  Value packed = arith::AddIOp::create(
+      b_, loc_, vector,
+      arith::MulIOp::create(b_, loc_, block.number, index(blockSize / lanes_.lanes())));
+  for (int64_t v = 0; v < count; ++v) {
+    keyOf.push_back(arith::AddIOp::create(b_, loc_, block.firstKey, laneOf(vector, v)));
+    packedOf.push_back(plus(packed, v));
+  }
+  SmallVector<Point> points;
+  for (Value row : group.row)
+    for (int64_t v = 0; v < count; ++v) {
+      Point point;
+      for (auto [argument, value] : llvm::zip(op_.getBody().getArguments(), outer_))
+        point.values[argument] = Lanes(value);
+      point.values[op_.row()] = Lanes(row);
+      point.values[op_.key()] = Lanes(keyOf[v], 1);
+      point.letters = {Lanes(packedOf[v])};
+      points.push_back(point);
+    }
+  return points;
+}
+
+/// The first lane in its block of vector `vector` + v.
+Value AttentionEmitter::laneOf(Value vector, int64_t v) {
+  return plus(arith::MulIOp::create(b_, loc_, vector, index(lanes_.lanes())), v * lanes_.lanes());
+}
+
+/// S into the scratch for vectors [begin, end), `count` at a time; what takes no part is the
+/// least score.
+void AttentionEmitter::scores(const Group &group, const Block &block, Value begin, Value end,
+                              int64_t count, bool whole) {
+  ScoreOp score = op_.score();
+  each(
+      begin, end,
+      [&](Value vector) {
+        SmallVector<Point> points = pointsAt(group, block, vector, count);
+        auto valueOf = [&](Value value, Point &point) {
+          auto found = point.values.find(value);
+          return lanes_.vector(loc_, found == point.values.end() ? Lanes(value) : found->second);
+        };
+        if (!whole) {
+          for (auto [at, point] : llvm::enumerate(points)) {
+            Value left = arith::SubIOp::create(b_, loc_, block.left, laneOf(vector, at % count));
+            point.mask =
+                vector::CreateMaskOp::create(b_, loc_, lanes_.vectorOf(b_.getI1Type()), left);
+          }
+          if (!isTrue(score.getPart())) {
+            body_.evaluate(score.getPart(), points);
+            for (Point &point : points)
+              point.mask =
+                  arith::AndIOp::create(b_, loc_, point.mask, valueOf(score.getPart(), point));
+          }
+        }
+        body_.evaluate(score.getScore(), points);
+        for (auto [at, point] : llvm::enumerate(points)) {
+          Value s = valueOf(score.getScore(), point);
+          if (!whole)
+            s = arith::SelectOp::create(b_, loc_, point.mask, s, splat(leastScore));
+          vector::StoreOp::create(b_, loc_, s, scratch_,
+                                  ValueRange{index(at / count), laneOf(vector, at % count)});
+        }
+      },
+      count);
+}
+
+/// P = exp(S - newMax) in place of S, sum = c * sum + P; returns c, a row each.
+SmallVector<Value> AttentionEmitter::weights(const Group &group, const Block &block,
+                                             const Part &part) {
+  ScoreOp score = op_.score();
+  Value zero = index(0);
+  size_t count = group.row.size();
+  int64_t vectors = together();
+  SmallVector<Value> maxima(count, splat(leastScore));
+  maxima = fold(
+      part.first, part.end, maxima,
+      [&](Value vector, ValueRange before) {
+        SmallVector<Value> after(before);
+        for (size_t r = 0; r < count; ++r)
+          for (int64_t v = 0; v < vectors; ++v)
+            after[r] = arith::MaxNumFOp::create(
+                b_, loc_, after[r],
+                vector::LoadOp::create(b_, loc_, vectorType(), scratch_,
+                                       ValueRange{index(r), laneOf(vector, v)}));
+        return after;
+      },
+      vectors);
+  // newMax = max(oldMax, rowMax(S));  c = exp(oldMax - newMax)
+  Value old = count == 1 ? Value(memref::LoadOp::create(b_, loc_, maxima_, group.slot))
+                         : vector::LoadOp::create(b_, loc_, vectorType(), maxima_, group.slot);
+  Value most = old;
+  for (auto [r, lanesMax] : llvm::enumerate(maxima)) {
+    Value rowMax =
+        vector::ReductionOp::create(b_, loc_, vector::CombiningKind::MAXNUMF, lanesMax,
+                                    arith::FastMathFlags::nnan | arith::FastMathFlags::nsz);
+    if (count == 1)
+      most = arith::MaxNumFOp::create(b_, loc_, rowMax, old);
+    else
+      most = vector::InsertOp::create(
+          b_, loc_,
+          arith::MaxNumFOp::create(b_, loc_, rowMax, vector::ExtractOp::create(b_, loc_, old, r)),
+          most, r);
+  }
+  SmallVector<Value> rowMax, scale;
+  if (count == 1) {
+    memref::StoreOp::create(b_, loc_, most, maxima_, group.slot);
+    rowMax.push_back(splat(most));
+    scale.push_back(exponential(splat(arith::SubFOp::create(b_, loc_, old, most))));
+  } else {
+    vector::StoreOp::create(b_, loc_, most, maxima_, group.slot);
+    Value change = exponential(arith::SubFOp::create(b_, loc_, old, most));
+    for (size_t r = 0; r < count; ++r) {
+      rowMax.push_back(splat(vector::ExtractOp::create(b_, loc_, most, r)));
+      scale.push_back(splat(vector::ExtractOp::create(b_, loc_, change, r)));
+    }
+  }
+
+  SmallVector<Value> init(count, splat(0.0f));
+  SmallVector<Value> totals = fold(
+      part.first, part.end, init,
+      [&](Value vector, ValueRange before) {
+        SmallVector<Point> points = pointsAt(group, block, vector, vectors);
+        SmallVector<Value> after(before), p;
+        auto scoreAt = [&](size_t at) {
+          return SmallVector<Value>{index(at / vectors), laneOf(vector, at % vectors)};
+        };
+        for (size_t at = 0; at < points.size(); ++at) {
+          size_t r = at / vectors;
+          Value s = vector::LoadOp::create(b_, loc_, vectorType(), scratch_, scoreAt(at));
+          // What takes no part is exp(least - max), which is 0; in a row of which nothing took part
+          // yet it is 1, and the next scale is 0.
+          p.push_back(exponential(arith::SubFOp::create(b_, loc_, s, rowMax[r])));
+          after[r] = arith::AddFOp::create(b_, loc_, after[r], p.back());
+          if (score.getFactor()) // (NaN takes part)
+            points[at].mask =
+                arith::CmpFOp::create(b_, loc_, arith::CmpFPredicate::UGT, s, splat(leastScore));
+        }
+        if (Value factor = score.getFactor()) {
+          body_.evaluate(factor, points);
+          for (auto [at, point] : llvm::enumerate(points)) {
+            auto found = point.values.find(factor);
+            Value by =
+                lanes_.vector(loc_, found == point.values.end() ? Lanes(factor) : found->second);
+            p[at] = arith::SelectOp::create(
+                b_, loc_, point.mask, arith::MulFOp::create(b_, loc_, p[at], by), splat(0.0f));
+          }
+        }
+        for (size_t at = 0; at < p.size(); ++at)
+          vector::StoreOp::create(b_, loc_, p[at], scratch_, scoreAt(at));
+        return after;
+      },
+      vectors);
+  for (size_t r = 0; r < count; ++r) {
+    SmallVector<Value> place{plus(group.slot, r), zero};
+    Value before = vector::LoadOp::create(b_, loc_, vectorType(), sums_, place);
+    vector::StoreOp::create(b_, loc_, fma(before, scale[r], totals[r]), sums_, place);
+  }
+  return scale;
+}
+
+// O[row] = c * O[row] + sum[k](P[row, k] * V[k])
+void AttentionEmitter::weigh(unsigned n, const Group &group, const Block &block, const Part &part,
+                             ArrayRef<Value> scale, Value started) {
+  Value width = index(lanes_.lanes());
+  Value begin = arith::MulIOp::create(b_, loc_, part.first, width);
+  Value end = arith::MinUIOp::create(b_, loc_, block.left,
+                                     arith::MulIOp::create(b_, loc_, part.end, width));
+  using Column = ValueColumns::Column;
+  auto tile = [&](ArrayRef<Value> own, ArrayRef<Column> all) {
+    // The first time there is nothing to add to (and memory that was not touched yet).
+    SmallVector<Type> types(group.row.size() * all.size(), vectorType());
+    auto scaled = [&] {
+      SmallVector<Value> out;
+      for (auto [row, c] : llvm::zip(group.row, scale))
+        for (const Column &column : all)
+          out.push_back(
+              arith::MulFOp::create(b_, loc_, columns_.loadOutput(n, outer_, row, own, column), c));
+      return out;
+    };
+    auto none = [&] { return SmallVector<Value>(types.size(), splat(0.0f)); };
+    SmallVector<Value> sums = choose(started, types, scaled, none);
+    sums = fold(begin, end, sums, [&](Value k, ValueRange before) {
+      Value key = arith::AddIOp::create(b_, loc_, block.firstKey, k);
+      SmallVector<Value> v, out;
+      for (const Column &column : all)
+        v.push_back(columns_.loadValue(n, outer_, key, own, column));
+      for (size_t r = 0; r < group.row.size(); ++r) {
+        Value p = splat(memref::LoadOp::create(b_, loc_, scratch_, ValueRange{index(r), k}));
+        for (size_t c = 0; c < all.size(); ++c)
+          out.push_back(fma(p, v[c], before[r * all.size() + c]));
+      }
+      return out;
+    });
+    for (auto [r, row] : llvm::enumerate(group.row))
+      for (auto [at, column] : llvm::enumerate(all))
+        columns_.storeOutput(sums[r * all.size() + at], n, outer_, row, own, column);
+  };
+  columns_.each(n, group.row.size() == 1 ? target_.tileVectors() : 2, tile);
+}
+
+} // namespace qkv
