@@ -102,7 +102,7 @@ private:
   LaneBuilder lanes_;
   ScoreBody body_;
   ValueColumns columns_;
-  int64_t groupRows_ = 4;                // rows of a group that is not one row
+  int64_t groupRows_ = 1;                // rows of a group that is not one row
   llvm::SmallVector<mlir::Value> outer_; // letters' values
   // Of a tile of rows: scores, then weights, of a group; the rest by row.
   mlir::Value scratch_, maxima_, sums_, started_;

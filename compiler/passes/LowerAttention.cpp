@@ -30,7 +30,7 @@ static constexpr int64_t tilesOfRound = 32;
 
 void AttentionEmitter::emit() {
   b_.setInsertionPoint(op_);
-  groupRows_ = target_.registers >= 32 ? std::min<int64_t>(8, lanes_.lanes()) : 4;
+  groupRows_ = std::min<int64_t>(target_.registers >= 32 ? 8 : 4, lanes_.lanes());
   outer_.assign(op_.getOuter().size(), {});
   Value blocks = arith::CeilDivUIOp::create(b_, loc_, op_.getRows(), index(blockSize));
   // Keys are packed a round at a time, so that they are in cache where they are read.
@@ -107,8 +107,8 @@ void AttentionEmitter::tile(Value block) {
   };
   scratch_ = scratch({groupRows_, blockSize}, "scores, then weights, of a group of rows");
   maxima_ = scratch({blockSize + lanes}, "maxima of a tile of rows");
-  sums_ = scratch({blockSize, lanes}, "sums of a tile of rows, by lane");
-  started_ = scratch({blockSize}, "rows that have an output yet", b_.getI1Type());
+  sums_ = scratch({blockSize + groupRows_, lanes}, "sums of a tile of rows, by lane");
+  started_ = scratch({blockSize + groupRows_}, "rows that have an output yet", b_.getI1Type());
   Rows rows;
   rows.first = arith::MulIOp::create(b_, loc_, block, index(blockSize));
   Value left = arith::SubIOp::create(b_, loc_, op_.getRows(), rows.first);
