@@ -44,6 +44,20 @@ public:
         return letter;
     return std::nullopt;
   }
+  /// Whether the chain computes positions of `letter` from the same positions, too (heads that do
+  /// not mix).
+  bool isApart(unsigned letter) const {
+    Chain other(root_);
+    linalg::GenericOp root = root_;
+    return root.getIteratorTypesArray()[letter] == utils::IteratorType::parallel &&
+           other.follows(letter, /*rows=*/false) && other.members_.size() == members_.size();
+  }
+  /// Whether every wide value of the chain has the letter: the values' own have not.
+  static bool isOuter(linalg::GenericOp root, unsigned letter) {
+    return llvm::all_of(root.getDpsInputOperands(), [&](OpOperand *operand) {
+      return !isWide(operand->get()) || axisOf(root.getMatchingIndexingMap(operand), letter);
+    });
+  }
   bool contains(Operation *op) const { return members_.contains(op); }
   ArrayRef<Operation *> members() const { return members_.getArrayRef(); }
 
@@ -69,7 +83,7 @@ private:
     return ofChain_[generic];
   }
 
-  bool follows(unsigned letter) {
+  bool follows(unsigned letter, bool rows = true) {
     members_.clear();
     rows_.clear();
     bool wide = false;
@@ -82,7 +96,7 @@ private:
           continue;
         wide = wide || isWide(value);
         auto axis = axisOf(op.getMatchingIndexingMap(operand), row);
-        if (!axis || !cast<RankedTensorType>(value.getType()).isDynamicDim(*axis))
+        if (!axis || (rows && !cast<RankedTensorType>(value.getType()).isDynamicDim(*axis)))
           return false;
         auto producer = value.getDefiningOp<linalg::GenericOp>();
         auto [known, fresh] = rows_.try_emplace(producer, *axis);
@@ -139,6 +153,10 @@ struct BlockRows : impl::BlockRowsBase<BlockRows> {
     IRRewriter rewriter(&getContext());
     SmallVector<OpFoldResult> sizes(root.getNumLoops(), rewriter.getIndexAttr(0));
     sizes[letter] = rewriter.getIndexAttr(blockRows);
+    // Heads one by one: what a block holds stays in cache.
+    for (unsigned other = 0; other < sizes.size(); ++other)
+      if (other != letter && chain.isOuter(root, other) && chain.isApart(other))
+        sizes[other] = rewriter.getIndexAttr(1);
     scf::SCFTileAndFuseOptions options;
     options.setTilingOptions(scf::SCFTilingOptions().setTileSizes(sizes));
     options.setFusionControlFn(
@@ -177,6 +195,8 @@ struct BlockRows : impl::BlockRowsBase<BlockRows> {
     DominanceInfo dominance(getOperation());
     for (LoopLikeOpInterface loop : tiled->loops)
       eliminateCommonSubExpressions(rewriter, dominance, loop);
+    for (LoopLikeOpInterface loop : tiled->loops)
+      allotBlocks(rewriter, loop);
     for (bool changed = true; changed;) {
       changed = false;
       for (Operation *&op : dead)
@@ -186,6 +206,43 @@ struct BlockRows : impl::BlockRowsBase<BlockRows> {
           op = nullptr;
           changed = true;
         }
+    }
+  }
+
+  /// What a block is computed into is as large as a whole one, so that its size is known before
+  /// the loop; and each has its own: they would have to be told apart again.
+  void allotBlocks(IRRewriter &rewriter, LoopLikeOpInterface loop) {
+    SmallVector<linalg::FillOp> fills;
+    loop->walk([&](linalg::FillOp op) { fills.push_back(op); });
+    for (linalg::FillOp fill : fills)
+      while (!fill->use_empty() && !fill.getResult(0).hasOneUse()) {
+        OpOperand &use = *fill->use_begin();
+        rewriter.setInsertionPoint(use.getOwner());
+        use.set(rewriter.clone(*fill)->getResult(0));
+      }
+    SmallVector<tensor::EmptyOp> empties;
+    loop->walk([&](tensor::EmptyOp op) { empties.push_back(op); });
+    for (tensor::EmptyOp empty : empties) {
+      SmallVector<OpFoldResult> sizes = empty.getMixedSizes(), whole = sizes;
+      for (OpFoldResult &size : whole)
+        if (auto rows = dyn_cast<Value>(size);
+            rows && loop->isAncestor(rows.getParentBlock()->getParentOp()))
+          size = rewriter.getIndexAttr(blockRows);
+      if (whole == sizes)
+        continue;
+      SmallVector<OpFoldResult> zero(sizes.size(), rewriter.getIndexAttr(0)),
+          one(sizes.size(), rewriter.getIndexAttr(1));
+      SmallVector<OpOperand *> uses;
+      for (OpOperand &use : empty->getUses())
+        uses.push_back(&use);
+      for (OpOperand *use : uses) {
+        rewriter.setInsertionPoint(use->getOwner());
+        Value block = tensor::EmptyOp::create(rewriter, empty.getLoc(), whole,
+                                              empty.getType().getElementType());
+        use->set(tensor::ExtractSliceOp::create(rewriter, empty.getLoc(), empty.getType(), block,
+                                                zero, sizes, one));
+      }
+      rewriter.eraseOp(empty);
     }
   }
 

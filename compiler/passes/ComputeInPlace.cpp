@@ -22,7 +22,14 @@ namespace {
 
 using namespace mlir;
 
-/// The use of a tensor.empty that `value` is computed over, through operations whose results
+/// A tensor of nothing: a tensor.empty, or a part of one (of a block of rows).
+bool isNothing(Value value) {
+  if (auto slice = value.getDefiningOp<tensor::ExtractSliceOp>())
+    value = slice.getSource();
+  return value.getDefiningOp<tensor::EmptyOp>();
+}
+
+/// The use of a tensor of nothing that `value` is computed over, through operations whose results
 /// nothing else reads; null where there is none. The value itself may have other uses.
 OpOperand *originOf(Value value) {
   while (true) {
@@ -38,7 +45,7 @@ OpOperand *originOf(Value value) {
       init = loop.getTiedLoopInit(result);
     if (!init)
       return nullptr;
-    if (init->get().getDefiningOp<tensor::EmptyOp>())
+    if (isNothing(init->get()))
       return init;
     if (!init->get().hasOneUse())
       return nullptr;
@@ -104,7 +111,7 @@ private:
     if (op.getNumReductionLoops() || op.getNumDpsInits() != 1)
       return;
     OpOperand *out = op.getDpsInitOperand(0);
-    if (!out->get().getDefiningOp<tensor::EmptyOp>())
+    if (!isNothing(out->get()))
       return;
     for (OpOperand *in : op.getDpsInputOperands()) {
       Value x = in->get();

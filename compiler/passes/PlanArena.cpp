@@ -368,10 +368,11 @@ struct PlanArena : impl::PlanArenaBase<PlanArena> {
     }
     for (func::FuncOp function : order)
       if (auto plan = plans.find(function.getName()); plan != plans.end())
-        // (A single buffer is its own arena.)
+        // (A single buffer is its own arena, unless it is made again and again.)
         if (plan->second.fromCaller || plan->second.tenants.size() > 1 ||
-            llvm::any_of(plan->second.tenants,
-                         [](Tenant &tenant) { return isa<func::CallOp>(tenant.op); }))
+            llvm::any_of(plan->second.tenants, [&](Tenant &tenant) {
+              return isa<func::CallOp>(tenant.op) || tenant.op->getParentOp() != function;
+            }))
           Planner(function, plans).rewrite();
   }
 

@@ -51,8 +51,9 @@ constexpr Step steps[] = {
      "allocator aligns, so the allocations need not"},
     {Stage::Kernels, "canonicalize,cse",
      "loops lose the buffers they only hand through, which the two next steps would follow"},
-    {Stage::Kernels, "func.func(buffer-hoisting,buffer-loop-hoisting)",
-     "no allocation in a loop whose size is known before it"},
+    {Stage::Kernels, "func.func(buffer-hoisting)",
+     "in front of branches; what a loop allocates stays in it, where the arena sees how long it "
+     "lives"},
     {Stage::Kernels,
      "ownership-based-buffer-deallocation,canonicalize,buffer-deallocation-simplification,"
      "bufferization-lower-deallocations,convert-bufferization-to-memref,cse,canonicalize",
@@ -60,6 +61,8 @@ constexpr Step steps[] = {
     {Stage::Kernels, "func.func(qkv-free-early)",
      "behind the analysis above, which frees at the end of blocks"},
     {Stage::Kernels, "func.func(qkv-lower-copies)", "one form for the lowering that follows"},
+    {Stage::Kernels, "lower-affine",
+     "places in blocks of rows become arithmetic, which the lowering below follows into lanes"},
     {Stage::Kernels, "qkv-widen-bools", "no vector of bools is in memory when vectors are made"},
     {Stage::Kernels, "func.func(qkv-expand-math{cpu=CPU})",
      "on scalars: all lanes and all ends of loops then compute the same bits"},

@@ -11,6 +11,7 @@
 // CHECK-NOT: tensor<?x?xf32>
 // CHECK: scf.for {{.*}} step %c64
 // CHECK: affine.min
+// CHECK: tensor.empty(%{{.*}}) : tensor<64x?xf32>
 // CHECK: linalg.generic {{.*}}"s"
 // CHECK-NOT: "s"
 // CHECK: linalg.generic {{.*}}"t"
@@ -39,6 +40,36 @@ func.func @chain(%a: tensor<?x?xf32>, %n: index) -> tensor<?xf32> {
     linalg.yield %r : f32
   } -> tensor<?xf32>
   return %o : tensor<?xf32>
+}
+
+// -----
+
+#hij = affine_map<(h, i, j) -> (h, i, j)>
+#hi = affine_map<(h, i, j) -> (h, i)>
+
+// Heads that do not mix go one by one, so that a block of one is what is in cache.
+// CHECK-LABEL: func.func @heads
+// CHECK: scf.for {{.*}} step %c1
+// CHECK: scf.for {{.*}} step %c64
+// CHECK: tensor.empty(%{{.*}}) : tensor<1x64x?xf32>
+// CHECK: linalg.generic {{.*}}"s"
+// CHECK: linalg.generic {{.*}}"t"
+func.func @heads(%a: tensor<8x?x?xf32>, %n: index) -> tensor<8x?xf32> {
+  %e = tensor.empty(%n, %n) : tensor<8x?x?xf32>
+  %f = tensor.empty(%n) : tensor<8x?xf32>
+  %s = linalg.generic {indexing_maps = [#hij, #hij], iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%a : tensor<8x?x?xf32>) outs(%e : tensor<8x?x?xf32>) attrs = {qkv.equation = "s"} {
+  ^bb0(%x: f32, %out: f32):
+    %r = arith.mulf %x, %x : f32
+    linalg.yield %r : f32
+  } -> tensor<8x?x?xf32>
+  %t = linalg.generic {indexing_maps = [#hij, #hi], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%s : tensor<8x?x?xf32>) outs(%f : tensor<8x?xf32>) attrs = {qkv.equation = "t"} {
+  ^bb0(%x: f32, %out: f32):
+    %r = arith.addf %x, %out : f32
+    linalg.yield %r : f32
+  } -> tensor<8x?xf32>
+  return %t : tensor<8x?xf32>
 }
 
 // -----

@@ -1,36 +1,48 @@
 // RUN: %opt %s --passes 'func.func(qkv-lower-attention{cpu=skylake-avx512},cse,canonicalize)' | FileCheck %s
 // RUN: %opt %s --passes 'func.func(qkv-lower-attention{cpu=haswell},cse,canonicalize)' | FileCheck %s --check-prefix=AVX2
 
-// Keys are packed once, in blocks of 64 lanes; then a tile of rows is a round of a parallel loop.
-// Its keys stream by: skipped where no element takes part, without a mask where all do. Scores
-// are in no buffer: only four rows of weights are, in scratch.
+// Keys are packed into vectors of lanes, as many heads at a time as stay in cache; then a tile of
+// rows is a round of a parallel loop. Its keys stream by: skipped where no element takes part,
+// without a mask where all do, for the tile and then for a group of rows and slices of 16 keys.
+// Scores are in no buffer but a scratch for eight rows.
 // CHECK-LABEL: func.func @causal
-// CHECK: %[[PACKED:.*]] = memref.alloc(%{{.*}}) {{.*}} : memref<3x?x64x64xf32>
+// CHECK: %[[PACKED:.*]] = memref.alloc(%{{.*}}) {{.*}} : memref<?x?x64x16xf32>
+// CHECK: scf.for
 // CHECK: scf.forall
 // CHECK: vector.shuffle
 // CHECK: vector.store {{.*}}, %[[PACKED]]
 // CHECK-NOT: memref.alloc(
 // CHECK: scf.forall
-// CHECK: %[[WEIGHTS:.*]] = memref.alloca() {{.*}} : memref<4x64xf32>
+// CHECK: %[[SCRATCH:.*]] = memref.alloca() {{.*}} : memref<8x64xf32>
 // CHECK: scf.for
 // CHECK: %[[ANY:.*]] = arith.cmpi sle
 // CHECK: scf.if %[[ANY]]
 // CHECK: %[[ALL:.*]] = arith.cmpi sle
-// CHECK: scf.if
-// The whole tile: a dot product of four rows with four vectors of keys in registers.
+// CHECK: %[[WHOLE:.*]] = arith.andi %[[ALL]]
+// CHECK: %[[PART:.*]]:4 = scf.if %[[WHOLE]]
+// CHECK-COUNT-4: arith.cmpi sle
+// CHECK: scf.if %[[PART]]#0
+// The whole block: a dot product of eight rows with two vectors of keys in registers.
+// CHECK: scf.if %[[PART]]#1
 // CHECK-NOT: vector.create_mask
 // CHECK: scf.for {{.*}} iter_args({{.*}}) -> (vector<16xf32>
 // CHECK: vector.load %[[PACKED]]
 // CHECK-COUNT-16: math.fma
-// CHECK: arith.maxnumf
-// CHECK: vector.reduction <maxnumf>
-// CHECK: vector.store {{.*}}, %[[WEIGHTS]]
+// CHECK-NEXT: scf.yield
+// CHECK: vector.store {{.*}}, %[[SCRATCH]]
 // CHECK: } else {
+// A vector of keys at a time.
 // CHECK: vector.create_mask
+// CHECK-COUNT-8: math.fma
+// CHECK-NEXT: scf.yield
 // CHECK: arith.select
+// CHECK: vector.store {{.*}}, %[[SCRATCH]]
+// CHECK: vector.reduction <maxnumf>
+// The output is read once there is something in it.
+// CHECK: scf.if %{{.*}} -> (vector<16xf32>
 // CHECK: memref.dealloc %[[PACKED]]
 
-// With half the registers the tile is half as wide.
+// With half the registers groups have half the rows.
 // AVX2-LABEL: func.func @causal
 // AVX2: scf.forall
 // AVX2: scf.forall
@@ -61,12 +73,13 @@ func.func @causal(%context: !llvm.ptr, %q: memref<3x?x64xf32>, %k: memref<3x?x64
   return
 }
 
-// A score without a sum over keys' letters reads what is contiguous in place; the last tile alone
+// A score without a sum over keys' letters reads what is contiguous in place; the last block alone
 // is masked.
 // CHECK-LABEL: func.func @table
 // CHECK-NOT: memref.alloc(
 // CHECK: scf.forall
-// CHECK-NOT: scf.if
+// CHECK: %[[WHOLE:.*]] = arith.cmpi uge
+// CHECK: scf.if %[[WHOLE]]
 // CHECK: vector.load %{{.*}} : memref<?x?xf32>, vector<16xf32>
 // CHECK: vector.maskedload
 func.func @table(%context: !llvm.ptr, %s: memref<?x?xf32>, %v: memref<?x20xf32>,
