@@ -77,12 +77,13 @@ private:
   void rounds(size_t depth, int letter, mlir::Value blocks);
   void region(int letter, mlir::Value first, mlir::Value count, mlir::Value blocks);
   void tile(mlir::Value block);
-  void keys(const Rows &rows, mlir::Value block);
+  int64_t blocksOfStretch();
+  void keys(const Group &group, mlir::Value block);
   Group groupOf(const Rows &rows, mlir::Value slot, int64_t count);
-  Part partOf(const Group &group, const Block &block, mlir::Value tileWhole);
+  Part partOf(const Group &group, const Block &block, mlir::Value whole);
   mlir::Value holds(mlir::Value condition, mlir::Value firstRow, mlir::Value lastRow,
                     mlir::Value firstKey, mlir::Value lastKey);
-  void group(const Group &group, const Block &block, mlir::Value tileWhole);
+  void group(const Group &group, const Block &block, mlir::Value whole);
   llvm::SmallVector<Point> pointsAt(const Group &group, const Block &block, mlir::Value vector,
                                     int64_t count);
   mlir::Value laneOf(mlir::Value vector, int64_t v);

@@ -74,7 +74,7 @@ AttentionEmitter::Group AttentionEmitter::groupOf(const Rows &rows, Value slot, 
 }
 
 AttentionEmitter::Part AttentionEmitter::partOf(const Group &group, const Block &block,
-                                                Value tileWhole) {
+                                                Value whole) {
   Value keys = arith::MinUIOp::create(b_, loc_, block.left, index(blockSize));
   Value end = arith::DivUIOp::create(b_, loc_, plus(keys, sliceKeys - 1), index(sliceKeys));
   int64_t vectors = sliceKeys / lanes_.lanes(), slices = blockSize / sliceKeys;
@@ -83,12 +83,12 @@ AttentionEmitter::Part AttentionEmitter::partOf(const Group &group, const Block 
   };
   ScoreOp score = op_.score();
   if (isTrue(score.getPart()))
-    return {truth(true), tileWhole, index(0), inVectors(end)};
+    return {truth(true), whole, index(0), inVectors(end)};
   // By slices of the block, so that a diagonal costs what lies below it.
   Type flag = b_.getI1Type(), count = b_.getIndexType();
   SmallVector<Value> found = choose(
-      tileWhole, TypeRange{flag, flag, count, count},
-      [&]() -> SmallVector<Value> { return {truth(true), truth(true), index(0), index(slices)}; },
+      whole, TypeRange{flag, count, count},
+      [&]() -> SmallVector<Value> { return {truth(true), index(0), index(slices)}; },
       [&]() -> SmallVector<Value> {
         Value first = group.row.front(), last = group.row.back();
         Value some = truth(false), from = index(slices), to = index(0);
@@ -107,19 +107,13 @@ AttentionEmitter::Part AttentionEmitter::partOf(const Group &group, const Block 
           to = arith::SelectOp::create(b_, loc_, isLast, index(slice + 1), to);
           some = arith::OrIOp::create(b_, loc_, some, any);
         }
-        Value full = arith::CmpIOp::create(b_, loc_, arith::CmpIPredicate::uge, block.left,
-                                           index(blockSize));
-        Value all = holds(score.getAll(), first, last, block.firstKey, block.lastKey);
-        return {some, arith::AndIOp::create(b_, loc_, full, all), from, to};
+        return {some, from, to};
       });
-  // A whole block is all of its slices, whatever is said of each.
-  Value whole = found[1];
-  return {found[0], whole, inVectors(arith::SelectOp::create(b_, loc_, whole, index(0), found[2])),
-          inVectors(arith::SelectOp::create(b_, loc_, whole, index(slices), found[3]))};
+  return {found[0], whole, inVectors(found[1]), inVectors(found[2])};
 }
 
-void AttentionEmitter::group(const Group &group, const Block &block, Value tileWhole) {
-  Part part = partOf(group, block, tileWhole);
+void AttentionEmitter::group(const Group &group, const Block &block, Value whole) {
+  Part part = partOf(group, block, whole);
   when(part.some, [&] {
     int64_t vectors = blockSize / lanes_.lanes();
     if (group.row.size() == 1) { // one vector at a time would wait for its own sums

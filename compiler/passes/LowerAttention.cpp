@@ -126,13 +126,48 @@ void AttentionEmitter::tile(Value block) {
   });
   each(zero, rows.count,
        [&](Value slot) { memref::StoreOp::create(b_, loc_, truth(false), started_, slot); });
-  each(zero, arith::CeilDivUIOp::create(b_, loc_, op_.getKeys(), index(blockSize)),
-       [&](Value k) { keys(rows, k); });
+  // A group of rows is at as many blocks of keys as stay in cache for all groups; so its own
+  // queries and outputs are in the cache before.
+  Value blocks = arith::CeilDivUIOp::create(b_, loc_, op_.getKeys(), index(blockSize));
+  int64_t stretch = blocksOfStretch();
+  auto stretches = [&](Value first) {
+    Value end = arith::MinUIOp::create(b_, loc_, plus(first, stretch), blocks);
+    auto groups = [&](Value begin, Value endSlot, int64_t count) {
+      auto at = [&](Value slot) {
+        Group group = groupOf(rows, slot, count);
+        each(first, end, [&](Value k) { keys(group, k); });
+      };
+      each(begin, endSlot, at, count);
+    };
+    // Few rows left over go one by one.
+    std::optional<int64_t> known = getConstantIntValue(op_.getRows());
+    Value full = zero;
+    if (!known || *known >= groupRows_ / 2) {
+      full = arith::DivUIOp::create(b_, loc_, plus(rows.count, groupRows_ / 2), index(groupRows_));
+      full = arith::MulIOp::create(b_, loc_, full, index(groupRows_));
+      groups(zero, full, groupRows_);
+    }
+    if (!known || (*known % groupRows_ && *known % groupRows_ < groupRows_ / 2))
+      groups(full, rows.count, 1);
+  };
+  each(zero, blocks, stretches, stretch);
   finish(rows);
 }
 
-/// A block of keys: skipped, whole or masked, for the tile and then for each group of rows.
-void AttentionEmitter::keys(const Rows &rows, Value number) {
+/// Blocks of keys whose values (and as much again for what scores read) take half of the cache
+/// that a core has for itself.
+int64_t AttentionEmitter::blocksOfStretch() {
+  int64_t width = 0;
+  for (Value value : op_.getValues()) {
+    int64_t fixed = cast<MemRefType>(value.getType()).getShape().back();
+    width += ShapedType::isDynamic(fixed) ? blockSize : fixed;
+  }
+  int64_t bytes = 2 * sizeof(float) * blockSize * std::max<int64_t>(width, 1);
+  return std::clamp<int64_t>(target_.l2 / 2 / bytes, 1, 16);
+}
+
+/// A group of rows at a block of keys: skipped, whole or masked.
+void AttentionEmitter::keys(const Group &group, Value number) {
   Block block;
   block.number = number;
   block.firstKey = arith::MulIOp::create(b_, loc_, number, index(blockSize));
@@ -142,29 +177,16 @@ void AttentionEmitter::keys(const Rows &rows, Value number) {
   Value whole =
       arith::CmpIOp::create(b_, loc_, arith::CmpIPredicate::uge, block.left, index(blockSize));
   ScoreOp score = op_.score();
-  auto groups = [&](Value tileWhole) {
-    // Few rows left over go one by one.
-    std::optional<int64_t> known = getConstantIntValue(op_.getRows());
-    Value full = index(0);
-    if (!known || *known >= groupRows_ / 2) {
-      full = arith::DivUIOp::create(b_, loc_, plus(rows.count, groupRows_ / 2), index(groupRows_));
-      full = arith::MulIOp::create(b_, loc_, full, index(groupRows_));
-      each(
-          index(0), full,
-          [&](Value slot) { group(groupOf(rows, slot, groupRows_), block, tileWhole); },
-          groupRows_);
-    }
-    if (!known || (*known % groupRows_ && *known % groupRows_ < groupRows_ / 2))
-      each(full, rows.count, [&](Value slot) { group(groupOf(rows, slot, 1), block, tileWhole); });
-  };
   if (isTrue(score.getPart())) {
-    groups(whole);
+    this->group(group, block, whole);
     return;
   }
-  Value any = holds(score.getAny(), rows.first, rows.last, block.firstKey, block.lastKey);
-  when(any, [&] {
-    Value all = holds(score.getAll(), rows.first, rows.last, block.firstKey, block.lastKey);
-    groups(arith::AndIOp::create(b_, loc_, all, whole));
+  auto holdsHere = [&](Value condition) {
+    return holds(condition, group.row.front(), group.row.back(), block.firstKey, block.lastKey);
+  };
+  when(holdsHere(score.getAny()), [&] {
+    Value all = holdsHere(score.getAll());
+    this->group(group, block, arith::AndIOp::create(b_, loc_, all, whole));
   });
 }
 

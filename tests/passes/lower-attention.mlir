@@ -3,7 +3,7 @@
 
 // Keys are packed into vectors of lanes, as many heads at a time as stay in cache; then a tile of
 // rows is a round of a parallel loop. Its keys stream by: skipped where no element takes part,
-// without a mask where all do, for the tile and then for a group of rows and slices of 16 keys.
+// without a mask where all do, by groups of eight rows and then by slices of 16 keys.
 // Scores are in no buffer but a scratch for eight rows.
 // CHECK-LABEL: func.func @causal
 // CHECK: %[[PACKED:.*]] = memref.alloc(%{{.*}}) {{.*}} : memref<?x?x64x16xf32>
@@ -19,11 +19,8 @@
 // CHECK: scf.if %[[ANY]]
 // CHECK: %[[ALL:.*]] = arith.cmpi sle
 // CHECK: %[[WHOLE:.*]] = arith.andi %[[ALL]]
-// CHECK: %[[PART:.*]]:4 = scf.if %[[WHOLE]]
-// CHECK-COUNT-4: arith.cmpi sle
-// CHECK: scf.if %[[PART]]#0
 // The whole block: a dot product of eight rows with two vectors of keys in registers.
-// CHECK: scf.if %[[PART]]#1
+// CHECK: scf.if %[[WHOLE]]
 // CHECK-NOT: vector.create_mask
 // CHECK: scf.for {{.*}} iter_args({{.*}}) -> (vector<16xf32>
 // CHECK: vector.load %[[PACKED]]
@@ -31,7 +28,8 @@
 // CHECK-NEXT: scf.yield
 // CHECK: vector.store {{.*}}, %[[SCRATCH]]
 // CHECK: } else {
-// A vector of keys at a time.
+// Slices of the block, then a vector of keys at a time.
+// CHECK-COUNT-3: arith.cmpi sle
 // CHECK: vector.create_mask
 // CHECK-COUNT-8: math.fma
 // CHECK-NEXT: scf.yield
