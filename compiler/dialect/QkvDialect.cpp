@@ -63,6 +63,16 @@ void AttentionOp::getEffects(
 
 ScoreOp AttentionOp::score() { return llvm::cast<ScoreOp>(getBody().front().back()); }
 
+mlir::Value AttentionOp::factor(unsigned value) {
+  mlir::ValueRange factors = score().getFactors();
+  return factors.empty() ? mlir::Value() : factors[value];
+}
+
+mlir::Value AttentionOp::place(unsigned value) {
+  mlir::ValueRange places = score().getPlaces();
+  return places.empty() ? key() : places[value];
+}
+
 /// Indices alone, `count` of them.
 static bool takesIndices(mlir::Block &block, size_t count) {
   return block.getNumArguments() == count &&
@@ -77,12 +87,22 @@ mlir::LogicalResult AttentionOp::verifyRegions() {
                        "the bounds of a tile");
   if (block.empty() || !llvm::isa<ScoreOp>(block.back()))
     return emitOpError("the body ends with qkv.score");
-  if (getValues().empty() || getValues().size() != getOutputs().size() ||
-      getValueMaps().size() != getValues().size() || getOutputMaps().size() != getOutputs().size())
-    return emitOpError("as many outputs as values, with a map each");
+  size_t values = getValues().size(), outputs = getOutputs().size();
+  if (outputs == 0 || (outputs != values && outputs != values + 1) ||
+      getValueMaps().size() != values || getOutputMaps().size() != outputs)
+    return emitOpError("an output a value and at most one more, with a map each");
+  for (size_t count : {score().getFactors().size(), score().getPlaces().size()})
+    if (count != 0 && count != values)
+      return emitOpError("a factor and a place for each value, or for none");
+  auto rank = [](mlir::Value v) { return llvm::cast<mlir::ShapedType>(v.getType()).getRank(); };
+  if (hasLogSum()) {
+    mlir::AffineMap to = outputMap(values);
+    if (to.getNumDims() != outer + 1 || to.getNumResults() != rank(getOutputs().back()) ||
+        !to.isProjectedPermutation())
+      return emitOpError("the map of log_sum is a projected permutation of (outer..., row)");
+  }
   for (auto [number, value] : llvm::enumerate(getValues())) {
     mlir::AffineMap from = valueMap(number), to = outputMap(number);
-    auto rank = [](mlir::Value v) { return llvm::cast<mlir::ShapedType>(v.getType()).getRank(); };
     if (from.getNumDims() != to.getNumDims() || from.getNumDims() < outer + 2 ||
         from.getNumResults() != rank(value) || to.getNumResults() != rank(getOutputs()[number]) ||
         !from.isProjectedPermutation() || !to.isProjectedPermutation())

@@ -68,17 +68,23 @@ def AttentionOp
     For every setting of the outer letters, every row i < rows, and with j < keys:
 
         weight[i,j] = softmax[j](score(i, j) where part(i, j))
-        output[i,e] = sum[j](weight[i,j] * factor(i, j) * value[j,e])
+        output[i,e] = sum[j](weight[i,j] * factor(i, j) * value[place(i, j),e])
+
+    for each value, and, in an output more than there are values,
+
+        log_sum[i] = log(sum[j](exp(score(i, j)) where part(i, j)))
 
     on tensors, or on buffers without results. The body is the score: any scalar code over the
     outer letters, i and j, with reads of tensors (or buffers) around it and `qkv.reduce`.
     Its arguments are the outer letters, i, j, and the bounds of a tile, first and last row,
     first and last key. It ends with the score; `part`; whether, by the bounds alone, any
-    element of the tile takes part, and whether all do; and, if there is one, the factor.
+    element of the tile takes part, and whether all do; and, if any differs from 1, a factor a
+    value; if any differs from j, a place a value.
 
     `value_maps` say where value[outer, j, e] stands in each value: from (outer..., j, e...)
     to its indices, the last of which is the last e. `output_maps` likewise from (outer..., i,
-    e...). A score of -inf takes no part; a row of which nothing takes part is 0.
+    e...); that of log_sum has (outer..., i). A score of -inf takes no part; a row of which
+    nothing takes part is 0, its log_sum -inf.
 
     ```mlir
     %o = qkv.attention outer(%heads) rows(%T) keys(%T) values(%v : tensor<4x?x64xf32>)
@@ -107,7 +113,7 @@ def AttentionOp
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
     (`outer` `(` $outer^ `)`)? `rows` `(` $rows `)` `keys` `(` $keys `)`
-    `values` `(` $values `:` type($values) `)` `outs` `(` $outputs `:` type($outputs) `)`
+    (`values` `(` $values^ `:` type($values) `)`)? `outs` `(` $outputs `:` type($outputs) `)`
     attr-dict-with-keyword $body (`->` type($results)^)?
   }];
   let extraClassDeclaration = [{
@@ -119,6 +125,12 @@ def AttentionOp
     /// Of a tile: first and last row, first and last key.
     mlir::ValueRange bounds() { return getBody().getArguments().drop_front(getOuter().size() + 2); }
     ScoreOp score();
+    /// Whether the last output is the logarithm of the sums.
+    bool hasLogSum() { return getOutputs().size() > getValues().size(); }
+    /// What a value's weights are multiplied by; null for 1.
+    mlir::Value factor(unsigned value);
+    /// Where a value is read, in place of its key; the key itself as a rule.
+    mlir::Value place(unsigned value);
     mlir::AffineMap valueMap(unsigned n) {
       return llvm::cast<mlir::AffineMapAttr>(getValueMaps()[n]).getValue();
     }
@@ -129,10 +141,15 @@ def AttentionOp
   let hasRegionVerifier = 1;
 }
 
-def ScoreOp : QkvOp<"score", [Pure, Terminator, HasParent<"AttentionOp">]> {
+def ScoreOp : QkvOp<"score", [Pure, Terminator, HasParent<"AttentionOp">,
+                              AttrSizedOperandSegments]> {
   let summary = "ends the body of qkv.attention";
-  let arguments = (ins F32:$score, I1:$part, I1:$any, I1:$all, Optional<F32>:$factor);
-  let assemblyFormat = "$score `,` $part `,` $any `,` $all (`,` $factor^)? attr-dict";
+  let arguments = (ins F32:$score, I1:$part, I1:$any, I1:$all, Variadic<F32>:$factors,
+                       Variadic<Index>:$places);
+  let assemblyFormat = [{
+    $score `,` $part `,` $any `,` $all (`factors` `(` $factors^ `)`)?
+    (`places` `(` $places^ `)`)? attr-dict
+  }];
 }
 
 def ReduceOp : QkvOp<"reduce", [RecursiveMemoryEffects]> {

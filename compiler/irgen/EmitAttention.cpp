@@ -131,7 +131,10 @@ Value FunctionEmitter::attention(const ExprPtr &e, const std::vector<Dimension> 
   inside.assumeFor(sum.key, underGuard);
   Value score = inside.data(sum.score);
   Value factor = sum.factor ? inside.data(sum.factor) : Value();
-  ScoreOp::create(builder, loc, score, part, any, all, factor);
+  SmallVector<Value> factors;
+  if (factor)
+    factors.push_back(factor);
+  ScoreOp::create(builder, loc, score, part, any, all, factors, ValueRange());
   return op.getResult(0);
 }
 

@@ -189,13 +189,14 @@ Cost costOfAttention(AttentionOp op, Frame &frame) {
   // The score; its part in the maximum, exp(s - m) and the sum; a multiply-add for each value.
   cost.flops = pairs * (flopsOfScore(op.getBody().front(), frame) + 4);
   auto letters = static_cast<unsigned>(op.getOuter().size()) + 1;
-  for (auto [n, output] : llvm::enumerate(op.getOutputs())) {
+  for (auto [n, value] : llvm::enumerate(op.getValues())) {
+    Value output = op.getOutputs()[n];
     double values = 1;
     for (auto [axis, expression] :
          llvm::enumerate(op.outputMap(static_cast<unsigned>(n)).getResults()))
       if (auto dim = dyn_cast<AffineDimExpr>(expression); dim && dim.getPosition() >= letters)
         values *= frame.extent(output, static_cast<int64_t>(axis)).value_or(0);
-    cost.flops += pairs * (2 * values + (end.getFactor() ? 1 : 0));
+    cost.flops += pairs * (2 * values + (op.factor(static_cast<unsigned>(n)) ? 1 : 0));
   }
   llvm::SetVector<Value> read;
   read.insert(op.getValues().begin(), op.getValues().end());

@@ -8,6 +8,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Matchers.h"
+#include "llvm/ADT/MapVector.h"
 
 namespace qkv {
 
@@ -105,8 +106,13 @@ private:
   ValueColumns columns_;
   int64_t groupRows_ = 1;                // rows of a group that is not one row
   llvm::SmallVector<mlir::Value> outer_; // letters' values
-  // Of a tile of rows: scores, then weights, of a group; the rest by row.
-  mlir::Value scratch_, maxima_, sums_, started_;
+  // Of a tile of rows, by row: maxima and sums, and whether there is an output yet.
+  mlir::Value maxima_, sums_, started_;
+  // Of a group of rows: scores; weights in their place, and by factor where factors differ (null
+  // is 1); places of the values that are not read at their keys.
+  mlir::Value scores_;
+  llvm::SmallVector<mlir::Value> factors_, weights_;
+  llvm::SmallMapVector<mlir::Value, mlir::Value, 1> places_;
 };
 
 } // namespace qkv

@@ -199,7 +199,7 @@ void AttentionEmitter::scores(const Group &group, const Block &block, Value begi
           Value s = valueOf(score.getScore(), point);
           if (!whole)
             s = arith::SelectOp::create(b_, loc_, point.mask, s, splat(leastScore));
-          vector::StoreOp::create(b_, loc_, s, scratch_,
+          vector::StoreOp::create(b_, loc_, s, scores_,
                                   ValueRange{index(at / count), laneOf(vector, at % count)});
         }
       },
@@ -209,7 +209,6 @@ void AttentionEmitter::scores(const Group &group, const Block &block, Value begi
 /// P = exp(S - newMax) in place of S, sum = c * sum + P; returns c, a row each.
 SmallVector<Value> AttentionEmitter::weights(const Group &group, const Block &block,
                                              const Part &part) {
-  ScoreOp score = op_.score();
   Value zero = index(0);
   size_t count = group.row.size();
   int64_t vectors = together();
@@ -222,7 +221,7 @@ SmallVector<Value> AttentionEmitter::weights(const Group &group, const Block &bl
           for (int64_t v = 0; v < vectors; ++v)
             after[r] = arith::MaxNumFOp::create(
                 b_, loc_, after[r],
-                vector::LoadOp::create(b_, loc_, vectorType(), scratch_,
+                vector::LoadOp::create(b_, loc_, vectorType(), scores_,
                                        ValueRange{index(r), laneOf(vector, v)}));
         return after;
       },
@@ -263,32 +262,45 @@ SmallVector<Value> AttentionEmitter::weights(const Group &group, const Block &bl
       [&](Value vector, ValueRange before) {
         SmallVector<Point> points = pointsAt(group, block, vector, vectors);
         SmallVector<Value> after(before), p;
+        auto vectorAt = [&](Value value, Point &point) {
+          auto found = point.values.find(value);
+          return lanes_.vector(loc_, found == point.values.end() ? Lanes(value) : found->second);
+        };
+        bool masked = !places_.empty() || llvm::any_of(factors_, [](Value v) { return bool(v); });
         auto scoreAt = [&](size_t at) {
           return SmallVector<Value>{index(at / vectors), laneOf(vector, at % vectors)};
         };
         for (size_t at = 0; at < points.size(); ++at) {
           size_t r = at / vectors;
-          Value s = vector::LoadOp::create(b_, loc_, vectorType(), scratch_, scoreAt(at));
+          Value s = vector::LoadOp::create(b_, loc_, vectorType(), scores_, scoreAt(at));
           // What takes no part is exp(least - max), which is 0; in a row of which nothing took part
           // yet it is 1, and the next scale is 0.
           p.push_back(exponential(arith::SubFOp::create(b_, loc_, s, rowMax[r])));
           after[r] = arith::AddFOp::create(b_, loc_, after[r], p.back());
-          if (score.getFactor()) // (NaN takes part)
+          if (masked) // (NaN takes part)
             points[at].mask =
                 arith::CmpFOp::create(b_, loc_, arith::CmpFPredicate::UGT, s, splat(leastScore));
         }
-        if (Value factor = score.getFactor()) {
-          body_.evaluate(factor, points);
+        for (auto [factor, scratch] : llvm::zip(factors_, weights_)) {
+          if (factor)
+            body_.evaluate(factor, points);
           for (auto [at, point] : llvm::enumerate(points)) {
-            auto found = point.values.find(factor);
-            Value by =
-                lanes_.vector(loc_, found == point.values.end() ? Lanes(factor) : found->second);
-            p[at] = arith::SelectOp::create(
-                b_, loc_, point.mask, arith::MulFOp::create(b_, loc_, p[at], by), splat(0.0f));
+            Value weight = p[at];
+            if (factor)
+              weight = arith::SelectOp::create(
+                  b_, loc_, point.mask,
+                  arith::MulFOp::create(b_, loc_, weight, vectorAt(factor, point)), splat(0.0f));
+            vector::StoreOp::create(b_, loc_, weight, scratch, scoreAt(at));
           }
         }
-        for (size_t at = 0; at < p.size(); ++at)
-          vector::StoreOp::create(b_, loc_, p[at], scratch_, scoreAt(at));
+        for (auto [place, scratch] : places_) {
+          body_.evaluate(place, points);
+          for (auto [at, point] : llvm::enumerate(points)) { // what takes no part may be anywhere
+            Value where = arith::SelectOp::create(b_, loc_, point.mask, vectorAt(place, point),
+                                                  splat(index(0)));
+            vector::StoreOp::create(b_, loc_, where, scratch, scoreAt(at));
+          }
+        }
         return after;
       },
       vectors);
@@ -307,6 +319,15 @@ void AttentionEmitter::weigh(unsigned n, const Group &group, const Block &block,
   Value begin = arith::MulIOp::create(b_, loc_, part.first, width);
   Value end = arith::MinUIOp::create(b_, loc_, block.left,
                                      arith::MulIOp::create(b_, loc_, part.end, width));
+  Value weights = weights_[llvm::find(factors_, op_.factor(n)) - factors_.begin()];
+  Value places = places_.lookup(op_.place(n));
+  if (places) // of a value without places nothing is read: nothing takes part
+    for (auto [axis, e] : llvm::enumerate(op_.valueMap(n).getResults()))
+      if (e == getAffineDimExpr(op_.getOuter().size(), b_.getContext())) {
+        Value count = memref::DimOp::create(b_, loc_, op_.getValues()[n], axis);
+        Value none = arith::CmpIOp::create(b_, loc_, arith::CmpIPredicate::eq, count, index(0));
+        end = arith::SelectOp::create(b_, loc_, none, begin, end);
+      }
   using Column = ValueColumns::Column;
   auto tile = [&](ArrayRef<Value> own, ArrayRef<Column> all) {
     // The first time there is nothing to add to (and memory that was not touched yet).
@@ -322,12 +343,19 @@ void AttentionEmitter::weigh(unsigned n, const Group &group, const Block &block,
     auto none = [&] { return SmallVector<Value>(types.size(), splat(0.0f)); };
     SmallVector<Value> sums = choose(started, types, scaled, none);
     sums = fold(begin, end, sums, [&](Value k, ValueRange before) {
-      Value key = arith::AddIOp::create(b_, loc_, block.firstKey, k);
       SmallVector<Value> v, out;
-      for (const Column &column : all)
-        v.push_back(columns_.loadValue(n, outer_, key, own, column));
+      auto read = [&](Value at) {
+        v.clear();
+        for (const Column &column : all)
+          v.push_back(columns_.loadValue(n, outer_, at, own, column));
+      };
+      if (!places)
+        read(arith::AddIOp::create(b_, loc_, block.firstKey, k));
       for (size_t r = 0; r < group.row.size(); ++r) {
-        Value p = splat(memref::LoadOp::create(b_, loc_, scratch_, ValueRange{index(r), k}));
+        SmallVector<Value> at{index(r), k};
+        if (places)
+          read(memref::LoadOp::create(b_, loc_, places, at));
+        Value p = splat(memref::LoadOp::create(b_, loc_, weights, at));
         for (size_t c = 0; c < all.size(); ++c)
           out.push_back(fma(p, v[c], before[r * all.size() + c]));
       }

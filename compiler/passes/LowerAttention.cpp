@@ -5,13 +5,14 @@
 //     newMax = max(oldMax, rowMax(S));  P = exp(S - newMax);  c = exp(oldMax - newMax)
 //     sum    = c * sum + rowSum(P);     O = c * O + P V
 //
-// and at the end O is divided by the sum. A group of rows at a time: its scores S, then P, are
-// in a scratch of some KB; O is summed up where the output is.
-// Must hold: what a row's elements are does not depend on other rows, on how many there are, or
-// on threads: keys are taken in order, sums are by lane, what takes no part is skipped and would
-// have added nothing.
+// and at the end O is divided by the sum; the logarithm of the sum is newMax + log(sum). A group of
+// rows at a time: its scores S, then P, are in a scratch of some KB; O is summed up where the
+// output is. Must hold: what a row's elements are does not depend on other rows, on how many there
+// are, or on threads: keys are taken in order, sums are by lane, what takes no part is skipped and
+// would have added nothing.
 #include "compiler/passes/AttentionEmitter.h"
 #include "compiler/passes/Passes.h"
+#include "compiler/passes/ScalarMath.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -105,7 +106,22 @@ void AttentionEmitter::tile(Value block) {
     made->setAttr(whyAttribute, b_.getStringAttr(why));
     return made;
   };
-  scratch_ = scratch({groupRows_, blockSize}, "scores, then weights, of a group of rows");
+  scores_ = scratch({groupRows_, blockSize}, "scores, then weights, of a group of rows");
+  factors_.clear();
+  weights_.clear();
+  places_.clear();
+  for (unsigned n = 0; n < op_.getValues().size(); ++n) {
+    if (!llvm::is_contained(factors_, op_.factor(n))) {
+      weights_.push_back(factors_.empty() ? scores_
+                                          : scratch({groupRows_, blockSize},
+                                                    "weights, with another factor, of a group"));
+      factors_.push_back(op_.factor(n));
+    }
+    Value place = op_.place(n);
+    if (place != op_.key() && !places_.contains(place))
+      places_[place] = scratch({groupRows_, blockSize}, "places of the values of a group of rows",
+                               b_.getIndexType());
+  }
   maxima_ = scratch({blockSize + lanes}, "maxima of a tile of rows");
   sums_ = scratch({blockSize + groupRows_, lanes}, "sums of a tile of rows, by lane");
   started_ = scratch({blockSize + groupRows_}, "rows that have an output yet", b_.getI1Type());
@@ -206,8 +222,17 @@ void AttentionEmitter::finish(const Rows &rows) {
     Value share = arith::DivFOp::create(b_, loc_, number(1), sum);
     share = arith::SelectOp::create(b_, loc_, empty, number(0), share);
     Value all = splat(share);
+    if (op_.hasLogSum()) {
+      Value total =
+          arith::AddFOp::create(b_, loc_, most, ScalarMath(b_, loc_, target_.fma).logarithm(sum));
+      total = arith::SelectOp::create(b_, loc_, empty,
+                                      number(-std::numeric_limits<float>::infinity()), total);
+      unsigned n = op_.getValues().size();
+      memref::StoreOp::create(b_, loc_, total, op_.getOutputs()[n],
+                              columns_.placeOfRow(n, outer_, row));
+    }
     using Column = ValueColumns::Column;
-    for (unsigned n = 0; n < op_.getOutputs().size(); ++n)
+    for (unsigned n = 0; n < op_.getValues().size(); ++n)
       columns_.each(n, target_.tileVectors(), [&](ArrayRef<Value> own, ArrayRef<Column> columns) {
         for (const Column &c : columns) {
           Value o = columns_.loadOutput(n, outer_, row, own, c);

@@ -28,6 +28,13 @@ SmallVector<Lanes> ValueColumns::indices(AffineMap map, ValueRange outer, Value 
   return out;
 }
 
+SmallVector<Value> ValueColumns::placeOfRow(unsigned number, ValueRange outer, Value row) {
+  SmallVector<Value> out;
+  for (const Lanes &index : indices(op_.outputMap(number), outer, row, {}, {}))
+    out.push_back(index.first);
+  return out;
+}
+
 Value ValueColumns::loadValue(unsigned number, ValueRange outer, Value key, ArrayRef<Value> own,
                               const Column &column) {
   return lanes_.vector(op_.getLoc(),

@@ -19,6 +19,9 @@ public:
   /// along that.
   void each(unsigned number, int64_t together, Emit emit) { each(number, together, {}, emit); }
 
+  /// The indices of an output of rows alone.
+  llvm::SmallVector<mlir::Value> placeOfRow(unsigned number, mlir::ValueRange outer,
+                                            mlir::Value row);
   mlir::Value loadValue(unsigned number, mlir::ValueRange outer, mlir::Value key,
                         llvm::ArrayRef<mlir::Value> own, const Column &column);
   mlir::Value loadOutput(unsigned number, mlir::ValueRange outer, mlir::Value row,

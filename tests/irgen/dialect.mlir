@@ -35,3 +35,40 @@ func.func @attention(%q: memref<4x?x64xf32>, %k: memref<4x?x64xf32>, %v: memref<
   }
   return
 }
+
+// Two values, the second by its own factor and read at a place; the logarithm of the sums.
+// CHECK-LABEL: func.func @values
+// CHECK: qkv.attention rows(%{{.*}}) keys(%{{.*}}) values(%{{.*}}, %{{.*}} : memref<?x8xf32>, memref<9x8xf32>)
+// CHECK-SAME: outs(%{{.*}}, %{{.*}}, %{{.*}} : memref<?x8xf32>, memref<?x8xf32>, memref<?xf32>)
+// CHECK: qkv.score %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} factors(%{{.*}}, %{{.*}}) places(%{{.*}}, %{{.*}})
+func.func @values(%s: memref<?x?xf32>, %v: memref<?x8xf32>, %near: memref<9x8xf32>,
+                  %a: memref<?x8xf32>, %b: memref<?x8xf32>, %l: memref<?xf32>, %n: index) {
+  qkv.attention rows(%n) keys(%n) values(%v, %near : memref<?x8xf32>, memref<9x8xf32>)
+      outs(%a, %b, %l : memref<?x8xf32>, memref<?x8xf32>, memref<?xf32>)
+      attributes {value_maps = [affine_map<(j, e) -> (j, e)>, affine_map<(j, e) -> (j, e)>],
+                  output_maps = [affine_map<(i, e) -> (i, e)>, affine_map<(i, e) -> (i, e)>,
+                                 affine_map<(i) -> (i)>]} {
+  ^bb0(%i: index, %j: index, %i0: index, %i1: index, %j0: index, %j1: index):
+    %true = arith.constant true
+    %one = arith.constant 1.0 : f32
+    %half = arith.constant 0.5 : f32
+    %c8 = arith.constant 8 : index
+    %score = memref.load %s[%i, %j] : memref<?x?xf32>
+    %place = arith.minui %j, %c8 : index
+    qkv.score %score, %true, %true, %true factors(%one, %half) places(%j, %place)
+  }
+  return
+}
+
+// CHECK-LABEL: func.func @log_sum
+// CHECK: qkv.attention rows(%{{.*}}) keys(%{{.*}}) outs(%{{.*}} : memref<?xf32>)
+func.func @log_sum(%s: memref<?x?xf32>, %l: memref<?xf32>, %n: index) {
+  qkv.attention rows(%n) keys(%n) outs(%l : memref<?xf32>)
+      attributes {value_maps = [], output_maps = [affine_map<(i) -> (i)>]} {
+  ^bb0(%i: index, %j: index, %i0: index, %i1: index, %j0: index, %j1: index):
+    %true = arith.constant true
+    %score = memref.load %s[%i, %j] : memref<?x?xf32>
+    qkv.score %score, %true, %true, %true
+  }
+  return
+}

@@ -3,6 +3,8 @@
 // RUN: not %opt %t/maps.mlir 2>&1 | FileCheck %s --check-prefix=MAPS
 // RUN: not %opt %t/reduce.mlir 2>&1 | FileCheck %s --check-prefix=REDUCE
 // RUN: not %opt %t/body.mlir 2>&1 | FileCheck %s --check-prefix=BODY
+// RUN: not %opt %t/outputs.mlir 2>&1 | FileCheck %s --check-prefix=OUTPUTS
+// RUN: not %opt %t/factors.mlir 2>&1 | FileCheck %s --check-prefix=FACTORS
 // RUN: not %opt %t/attribute.mlir 2>&1 | FileCheck %s --check-prefix=ATTRIBUTE
 
 //--- kind.mlir
@@ -20,6 +22,29 @@ func.func @attention(%v: memref<?x8xf32>, %n: index, %s: f32, %p: i1) {
                   output_maps = [affine_map<(i, e) -> (i, e)>]} {
   ^bb0(%i: index, %j: index, %i0: index, %i1: index, %j0: index, %j1: index):
     qkv.score %s, %p, %p, %p
+  }
+  return
+}
+
+//--- outputs.mlir
+// OUTPUTS: error: 'qkv.attention' op an output a value and at most one more, with a map each
+func.func @attention(%o: memref<?xf32>, %n: index, %s: f32, %p: i1) {
+  qkv.attention rows(%n) keys(%n) outs(%o, %o : memref<?xf32>, memref<?xf32>)
+      attributes {value_maps = [], output_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>]} {
+  ^bb0(%i: index, %j: index, %i0: index, %i1: index, %j0: index, %j1: index):
+    qkv.score %s, %p, %p, %p
+  }
+  return
+}
+
+//--- factors.mlir
+// FACTORS: error: 'qkv.attention' op a factor and a place for each value, or for none
+func.func @attention(%v: memref<?x8xf32>, %n: index, %s: f32, %p: i1) {
+  qkv.attention rows(%n) keys(%n) values(%v : memref<?x8xf32>) outs(%v : memref<?x8xf32>)
+      attributes {value_maps = [affine_map<(j, e) -> (j, e)>],
+                  output_maps = [affine_map<(i, e) -> (i, e)>]} {
+  ^bb0(%i: index, %j: index, %i0: index, %i1: index, %j0: index, %j1: index):
+    qkv.score %s, %p, %p, %p factors(%s, %s)
   }
   return
 }
