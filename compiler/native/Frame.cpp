@@ -286,7 +286,8 @@ Number Frame::bytes(Value shaped) {
     return std::nullopt;
   Type element = cast<ShapedType>(shaped.getType()).getElementType();
   unsigned bits = element.isIntOrFloat() ? element.getIntOrFloatBitWidth() : 64;
-  return *count * ((bits + 7) / 8);
+  unsigned each = (bits + 7) / 8;
+  return *count * each;
 }
 
 Number Frame::enter(scf::ForOp loop) {

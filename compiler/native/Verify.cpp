@@ -104,13 +104,12 @@ std::optional<Difference> firstEquation(const Program &program, const Trial &tri
   for (int tensor : tensors)
     open.results.push_back({program.tensors[tensor].name, tensor});
   open.generatorInput = open.generatorSource = -1;
-  Trial same = trial;
   std::string error;
   std::unique_ptr<JitModel> model = modelFrom(open, stage, options, error);
   if (!model)
     return std::nullopt;
-  Computed computed = compute(model->model(), open, same);
-  Oracle oracle = expect(open, same, tensors);
+  Computed computed = compute(model->model(), open, trial);
+  Oracle oracle = expect(open, trial, tensors);
   if (oracle.failure || !computed.failure.empty())
     return std::nullopt;
   for (size_t i = 0; i < tensors.size(); ++i) {
