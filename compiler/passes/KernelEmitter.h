@@ -58,7 +58,7 @@ private:
   void askForEpilogues(const Point &point, llvm::ArrayRef<Column> columns, mlir::Value row,
                        int64_t count);
   llvm::SmallVector<Lanes> lettersOf(const Epilogue &epilogue, const Point &point,
-                                     const Column &column, mlir::Value row);
+                                     const Column &column, mlir::Value row) const;
   void acrossTiles(const Point &point, Letters known);
   void acrossTile(llvm::ArrayRef<Point> points, Letters known, int64_t columns);
   llvm::SmallVector<mlir::Value> reduce(unsigned depth, llvm::ArrayRef<Point> points, Letters known,

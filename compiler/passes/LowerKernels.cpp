@@ -157,7 +157,7 @@ void KernelEmitter::rows(const Point &point, Letters known, ArrayRef<Column> col
 
 /// Where a kernel behind a tile stands, at `row` of it.
 SmallVector<Lanes> KernelEmitter::lettersOf(const Epilogue &epilogue, const Point &point,
-                                            const Column &column, Value row) {
+                                            const Column &column, Value row) const {
   SmallVector<Lanes> letters;
   for (int letter : epilogue.letters)
     letters.push_back(letter == plan_.vector ? Lanes(column.begin, 1)
