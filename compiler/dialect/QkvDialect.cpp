@@ -3,6 +3,7 @@
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/Matchers.h"
 
 #include "compiler/dialect/QkvDialect.cpp.inc"
 
@@ -65,7 +66,9 @@ ScoreOp AttentionOp::score() { return llvm::cast<ScoreOp>(getBody().front().back
 
 mlir::Value AttentionOp::factor(unsigned value) {
   mlir::ValueRange factors = score().getFactors();
-  return factors.empty() ? mlir::Value() : factors[value];
+  if (factors.empty() || mlir::matchPattern(factors[value], mlir::m_OneFloat()))
+    return {};
+  return factors[value];
 }
 
 mlir::Value AttentionOp::place(unsigned value) {

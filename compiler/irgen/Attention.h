@@ -1,7 +1,8 @@
 // Softmax-weighted sums as one equation: the form that FuseAttention leaves for emission.
 //
 // An equation o[..,i,..,e] = sum[j](softmax[j](score) * factor * value) stays one, with the score
-// as an expression over the letters: nothing of it is a tensor over i and j.
+// as an expression over the letters: nothing of it is a tensor over i and j. So does
+// o[..,i] = logsumexp[j](score).
 #pragma once
 
 #include "compiler/irgen/Expressions.h"
@@ -16,15 +17,16 @@ struct TileLetters {
   int firstRow, lastRow, firstKey, lastKey;
 };
 
-/// sum[j](softmax[j'](score where part; at j; any; all) [* factor] * value), taken apart.
+/// sum[j](softmax[j'](score where part; at j; any; all) [* factor] * value), taken apart; or, with
+/// no value, logsumexp[j'](score where part; of row; any; all).
 struct WeightedSum {
   ExprPtr score, part;       ///< over `key`; part may be null
   ExprPtr any, all;          ///< over the tile's letters; null without a part, or not made yet
   ExprPtr factor;            ///< over `sumKey`, or null
-  ExprPtr value;             ///< a plain read over `sumKey`
+  ExprPtr value;             ///< a plain read over `sumKey`, or at a place; or null
+  int placeAxis = -1;        ///< of the value, where it is read at a place that depends on the key
   int key = -1, sumKey = -1; ///< the letters of the softmax and of the sum
   std::optional<TileLetters> tile;
-  std::vector<int> outer;  ///< letters that the score depends on, apart from row and key
   int row = -1;            ///< the letter of a tile's rows, or -1
   std::vector<int> values; ///< the value's own letters, in its order: the last is contiguous
 };
@@ -34,6 +36,10 @@ ExprPtr weightedSum(const WeightedSum &sum, Span span);
 /// The parts of one; nothing if `e` is none.
 std::optional<WeightedSum> asWeightedSum(const Program &program, const ExprPtr &e);
 
+/// Sequences of a batch have the same kernel each: their letter is an outer one.
+bool overSequences(const Program &program, int letter);
+/// The axis of a read whose index depends on a letter and is not the letter itself, or -1.
+int placeAxis(const ExprPtr &read, int letter);
 /// The letter of a tile's rows: one that the value does not depend on (or -1).
 int rowLetter(const Program &program, const std::set<int> &score, const std::set<int> &value);
 

@@ -17,12 +17,14 @@ namespace qkv::irgen {
 using namespace mlir;
 using K = Expr::Kind;
 
-/// The value's tensor with the axes alone that have letters of `number`, and where they stand.
+/// The value's tensor with the axes alone that have letters of `number`, and where they stand. An
+/// axis that is read at a place is whole, and stands where the key does.
 static std::pair<Value, AffineMap> valueOperand(FunctionEmitter &f, ScalarEmitter &outside,
-                                                const ExprPtr &read,
+                                                const WeightedSum &sum,
                                                 const std::unordered_map<int, unsigned> &number,
                                                 Location loc) {
   OpBuilder &b = f.builder;
+  const ExprPtr &read = sum.value;
   const Tensor &t = f.program.tensors[read->tensor];
   Value tensor = f.tensors.at(read->tensor);
   SmallVector<OpFoldResult> offsets, sizes;
@@ -34,6 +36,13 @@ static std::pair<Value, AffineMap> valueOperand(FunctionEmitter &f, ScalarEmitte
     auto found = index->kind == K::Letter ? number.find(index->letter) : number.end();
     if (f.isLocal(read->tensor, a))
       continue;
+    if (static_cast<int>(a) == sum.placeAxis) {
+      offsets.push_back(b.getIndexAttr(0));
+      sizes.push_back(f.storageExtent(t.axes[a]));
+      shape.push_back(getConstantIntValue(sizes.back()).value_or(ShapedType::kDynamic));
+      results.push_back(getAffineDimExpr(number.at(sum.sumKey), b.getContext()));
+      continue;
+    }
     if (found == number.end()) {
       offsets.push_back(getAsOpFoldResult(outside.storageIndex(index, t.axes[a])));
       sizes.push_back(b.getIndexAttr(1));
@@ -72,6 +81,11 @@ Value FunctionEmitter::attention(const ExprPtr &e, const std::vector<Dimension> 
     if (d.letter != sum.row && !std::count(sum.values.begin(), sum.values.end(), d.letter))
       outer.push_back(d.letter);
   }
+  // (In one order, however an equation puts them: weights are compared.)
+  std::stable_sort(outer.begin(), outer.end(), [&](int a, int b) {
+    auto rank = [&](int l) { return overSequences(program, l) ? -1 : l; };
+    return rank(a) < rank(b);
+  });
   std::unordered_map<int, unsigned> ofOutput, ofValue;
   SmallVector<Value> outerExtents;
   unsigned count = 0;
@@ -93,13 +107,18 @@ Value FunctionEmitter::attention(const ExprPtr &e, const std::vector<Dimension> 
 
   ScalarEmitter outside(*this, builder, facts, loc);
   outside.letters = letters;
-  auto [value, valueMap] = valueOperand(*this, outside, sum.value, ofValue, loc);
+  SmallVector<Value> values;
+  SmallVector<AffineMap> valueMaps;
+  if (sum.value) {
+    auto [value, map] = valueOperand(*this, outside, sum, ofValue, loc);
+    values.push_back(value);
+    valueMaps.push_back(map);
+  }
   Value rows = hasRow ? asValue(extent(program.letters[sum.row].extent)) : constant(1);
   Value keys = asValue(extent(program.letters[sum.sumKey].extent));
   Value init = tensor::EmptyOp::create(builder, loc, shape, builder.getF32Type());
   auto op = AttentionOp::create(builder, loc, TypeRange{init.getType()}, outerExtents, rows, keys,
-                                ValueRange{value}, ValueRange{init},
-                                builder.getAffineMapArrayAttr({valueMap}),
+                                values, ValueRange{init}, builder.getAffineMapArrayAttr(valueMaps),
                                 builder.getAffineMapArrayAttr({outputMap}));
   op->setAttr(equationAttribute, builder.getStringAttr(label));
 
@@ -131,10 +150,13 @@ Value FunctionEmitter::attention(const ExprPtr &e, const std::vector<Dimension> 
   inside.assumeFor(sum.key, underGuard);
   Value score = inside.data(sum.score);
   Value factor = sum.factor ? inside.data(sum.factor) : Value();
-  SmallVector<Value> factors;
+  SmallVector<Value> factors, places;
   if (factor)
     factors.push_back(factor);
-  ScoreOp::create(builder, loc, score, part, any, all, factors, ValueRange());
+  if (sum.placeAxis >= 0)
+    places.push_back(inside.storageIndex(sum.value->args[sum.placeAxis],
+                                         program.tensors[sum.value->tensor].axes[sum.placeAxis]));
+  ScoreOp::create(builder, loc, score, part, any, all, factors, places);
   return op.getResult(0);
 }
 

@@ -1,15 +1,15 @@
 // Softmax-weighted sums become one equation each, whatever the score: attention.
 //
 // In: sum[j](w * v) where w is a softmax over j of anything, through definitions, products,
-// sums and differences. Out: equations of the form of Attention.h; what depends on rows alone or
-// on keys alone is a tensor of its own, what depends on both is written out in the score. The
-// law: maximum, sum and weighted sum of two ranges of j combine, so j can stream by and the
-// score is in no tensor. What is no such sum stays as it is.
+// sums and differences; logarithms of sums of powers. Out: equations of the form of Attention.h;
+// what depends on rows alone or on keys alone is a tensor of its own, what depends on both is
+// written out in the score. The law: maximum, sum and weighted sum of two ranges of j combine, so j
+// can stream by and the score is in no tensor. What is no such sum stays as it is.
 #include "compiler/irgen/Attention.h"
+#include "compiler/irgen/Joint.h"
 #include "compiler/irgen/Rewrite.h"
+#include "compiler/irgen/Scores.h"
 #include "compiler/irgen/Softmaxes.h"
-
-#include "dsl/Proof.h"
 
 #include <algorithm>
 
@@ -21,40 +21,40 @@ namespace {
 
 /// Keys fewer than these are a few vectors: not worth a loop of their own.
 constexpr int64_t fewKeys = 32;
-/// Whether the emitter of scores has no form for a reduction.
-bool isHard(const Expr &e) {
-  switch (e.reduction) {
-  case Reduction::Sum:
-  case Reduction::Max:
-  case Reduction::Min:
-  case Reduction::Prod:
-    return e.type != Type::Float || e.constant;
-  default:
-    return true;
-  }
-}
-
-bool any(const ExprPtr &e, const std::function<bool(const Expr &)> &holds) {
-  bool has = false;
-  forEachNode(e, [&](const Expr &n) { has = has || holds(n); });
-  return has;
-}
-bool isCostly(const ExprPtr &e) {
-  return any(e, [](const Expr &n) {
-    return n.kind == K::Reduce || (n.kind == K::Apply && ((n.op >= Op::Exp && n.op <= Op::Cos) ||
-                                                          n.op == Op::Pow || n.op == Op::Div));
-  });
-}
 
 class AttentionFuser {
 public:
   AttentionFuser(Program &program, Notes &notes)
-      : program_(program), notes_(notes), softmaxes_(program) {
-    for (const Tensor &t : program.tensors)
-      names_[t.name] = 1;
-  }
+      : program_(program), notes_(notes), softmaxes_(program), scores_(program, softmaxes_) {}
 
   void run() {
+    eachEquation([&](const ExprPtr &value) {
+      Mapper mapper([&](const ExprPtr &e) -> ExprPtr {
+        ExprPtr sum = softmaxes_.ratio(e);
+        ExprPtr fused = sum || e != value ? fuse(sum ? sum : e, false) : nullptr;
+        return fused ? fused : e;
+      });
+      ExprPtr inside = mapper(value);
+      ExprPtr fused = fuse(inside, true);
+      return fused ? fused : inside;
+    });
+    // Behind them: a logarithm joins the sums that have its weights.
+    // Those with their maximum added back first: a part of them is one as well.
+    for (bool sums : {true, false})
+      eachEquation([&](const ExprPtr &value) {
+        Mapper mapper([&](const ExprPtr &e) -> ExprPtr {
+          bool isSum = e->kind == K::Apply && e->op == Op::Add;
+          ExprPtr fused = isSum == sums ? fuseLogarithm(e, e == value) : nullptr;
+          return fused ? fused : e;
+        });
+        return asWeightedSum(program_, value) ? value : mapper(value);
+      });
+    explainRest();
+  }
+
+private:
+  /// Gives each piece that may be rewritten the value that `change` makes of it.
+  void eachEquation(const std::function<ExprPtr(const ExprPtr &)> &change) {
     for (int t : liveTensors(program_)) {
       if (program_.tensors[t].kind != Tensor::Kind::Equation || program_.tensors[t].constant ||
           softmaxes_.isLooped(t))
@@ -62,144 +62,34 @@ public:
       for (size_t p = 0; p < program_.tensors[t].pieces.size(); ++p) { // (tensors are added)
         tensor_ = t;
         piece_ = static_cast<int>(p);
-        ExprPtr value = program_.tensors[t].pieces[p].value;
-        Mapper mapper([&](const ExprPtr &e) -> ExprPtr {
-          ExprPtr sum = softmaxes_.ratio(e);
-          ExprPtr fused = sum || e != value ? fuse(sum ? sum : e, false) : nullptr;
-          return fused ? fused : e;
-        });
-        ExprPtr inside = mapper(value);
-        ExprPtr fused = fuse(inside, true);
-        program_.tensors[t].pieces[p].value = fused ? fused : inside;
+        scores_.standAt(tensor_, piece_);
+        ExprPtr value = change(program_.tensors[t].pieces[p].value);
+        program_.tensors[t].pieces[p].value = value;
       }
     }
-    explainRest();
   }
 
-private:
-  /// A new tensor over `letters` in that order whose element is `e`; returns its read.
-  ExprPtr extract(const ExprPtr &e, const std::vector<int> &letters, const char *suffix) {
-    const Tensor &from = program_.tensors[tensor_];
-    Tensor t;
-    Piece p;
-    std::vector<ExprPtr> args;
-    std::unordered_map<int, ExprPtr> renamed;
-    std::unordered_map<int, int> number;
-    std::string meaning = std::to_string(from.region) + suffix;
-    size_t lettersBefore = program_.letters.size();
-    for (int l : letters) {
-      Letter copy = program_.letters[l];
-      int fresh = static_cast<int>(program_.letters.size());
-      number[l] = static_cast<int>(args.size());
-      meaning += "," + copy.extent.text(program_.atoms);
-      renamed[l] = letter(fresh);
-      p.indices.push_back({fresh, {}});
-      t.axes.push_back({copy.name, copy.extent, 0, 0});
-      program_.letters.push_back(std::move(copy));
-      args.push_back(letter(l));
-    }
-    Text text(
-        program_, [&](int l) { return "l" + std::to_string(number.count(l) ? number[l] : -1 - l); },
-        [](int tensor) { return "t" + std::to_string(tensor); },
-        [](const Expr &step) { return "s" + std::to_string(step.region); });
-    text.write(e, meaning);
-    auto [at, fresh] = made_.try_emplace(meaning, static_cast<int>(program_.tensors.size()));
-    if (!fresh) {
-      program_.letters.resize(lettersBefore);
-      return read(program_, at->second, std::move(args), e->span);
-    }
-    t.name = from.name + "." + suffix;
-    if (int &n = names_[t.name]; n++ > 0)
-      t.name += std::to_string(n);
-    t.label = from.label;
-    t.type = e->type;
-    t.region = from.region;
-    t.instance = from.instance;
-    t.span = e->span ? e->span : from.pieces[piece_].span;
-    p.value = substitute(e, renamed);
-    p.span = t.span;
-    t.pieces = {std::move(p)};
-    program_.tensors.push_back(std::move(t));
-    return read(program_, at->second, std::move(args), e->span);
-  }
-
-  /// The score: sums that hold both a row and a key are written out, through definitions; what
-  /// holds one of them is a read, or made one where it would be computed again and again.
-  /// `inner`: letters of the sums around.
-  ExprPtr scoreOf(const ExprPtr &e, int row, int key, std::vector<int> inner = {}) {
-    const std::set<int> letters = free_.of(e);
-    bool hasKey = letters.count(key), hasRow = letters.count(row);
-    if (e->constant)
-      return e;
-    if (!hasKey || !hasRow) {
-      if (e->kind == K::Read || e->type != Type::Float || (inner.empty() && !isCostly(e)))
-        return e;
-      std::vector<int> order;
-      for (int l : letters)
-        if (l != key && l != row && !std::count(inner.begin(), inner.end(), l))
-          order.push_back(l);
-      if (hasKey || hasRow)
-        order.push_back(hasKey ? key : row);
-      for (int l : inner)
-        if (letters.count(l))
-          order.push_back(l);
-      return order.empty() ? e : extract(e, order, hasKey ? "key" : "query");
-    }
-    if (e->kind == K::Read) {
-      ExprPtr inside = softmaxes_.definition(e);
-      return inside && !any(inside, [](const Expr &n) { return n.kind == K::Reduce && isHard(n); })
-                 ? scoreOf(inside, row, key, inner)
-                 : e;
-    }
-    if (e->kind != K::Reduce) {
-      std::vector<ExprPtr> args;
-      for (auto &a : e->args)
-        args.push_back(a ? scoreOf(a, row, key, inner) : nullptr);
-      return withArgs(e, std::move(args));
-    }
-    if (isHard(*e)) { // over all of its letters
-      std::vector<int> order(letters.begin(), letters.end());
-      return extract(e, order, "score");
-    }
-    inner.insert(inner.end(), e->letters.begin(), e->letters.end());
-    if (e->reduction != Reduction::Sum || e->args[1])
-      return withArgs(e, {scoreOf(e->args[0], row, key, inner),
-                          e->args[1] ? scoreOf(e->args[1], row, key, inner) : nullptr});
-    // Factors of one side are one operand; those that are not summed stand outside.
-    std::vector<ExprPtr> all, query, keys, mixed, front, operands;
-    factorsOf(e->args[0], all);
-    for (auto &f : all) {
-      const std::set<int> of = free_.of(f);
-      bool summed =
-          std::any_of(e->letters.begin(), e->letters.end(), [&](int l) { return of.count(l) > 0; });
-      bool both = of.count(key) && of.count(row);
-      (!summed ? front : both ? mixed : of.count(key) ? keys : query).push_back(f);
-    }
-    for (auto *side : {&query, &keys})
-      if (!side->empty())
-        operands.push_back(scoreOf(product(*side, e->span), row, key, inner));
-    for (auto &f : mixed)
-      operands.push_back(scoreOf(f, row, key, inner));
-    if (operands.empty()) // nothing is summed but the letters themselves
-      return withArgs(e, {scoreOf(e->args[0], row, key, inner), nullptr});
-    ExprPtr sum = reduce(Reduction::Sum, e->letters, product(operands, e->span), nullptr, e->span);
-    for (auto &f : front)
-      sum = apply(Op::Mul, {sum, scoreOf(f, row, key, inner)}, e->span);
-    return sum;
+  /// Whether a read has an axis for each of its letters, whole, the last of them among `own`;
+  /// `except`: an axis that need not.
+  bool isPlain(const ExprPtr &e, const std::vector<int> &own, int except) {
+    if (e->kind != K::Read || e->type != Type::Float || e->constant ||
+        program_.tensors[e->tensor].constant || own.empty())
+      return false;
+    const Tensor &t = program_.tensors[e->tensor];
+    std::set<int> seen;
+    for (size_t a = 0; a < e->args.size(); ++a)
+      if (static_cast<int>(a) != except &&
+          (e->args[a]->kind != K::Letter || !seen.insert(e->args[a]->letter).second ||
+           program_.letters[e->args[a]->letter].extent != t.axes[a].extent || t.axes[a].before ||
+           t.axes[a].after))
+        return false;
+    return e->args.back()->kind == K::Letter &&
+           std::count(own.begin(), own.end(), e->args.back()->letter);
   }
 
   /// The value as a read over `outer` letters, the key and its own, the last contiguous.
   ExprPtr valueOf(const ExprPtr &e, const std::set<int> &score, int key, std::vector<int> &own) {
-    const Tensor *t = e->kind == K::Read ? &program_.tensors[e->tensor] : nullptr;
-    std::set<int> seen;
-    bool fits = t && e->type == Type::Float && !e->constant && !t->constant && !own.empty();
-    for (size_t a = 0; fits && a < e->args.size(); ++a)
-      fits = e->args[a]->kind == K::Letter && seen.insert(e->args[a]->letter).second &&
-             program_.letters[e->args[a]->letter].extent == t->axes[a].extent &&
-             !t->axes[a].before && !t->axes[a].after;
-    fits = fits && seen.count(key) && !seen.empty() &&
-           std::count(own.begin(), own.end(), e->args.back()->letter);
-    if (fits) {
+    if (isPlain(e, own, -1) && free_.of(e).count(key)) {
       own.clear();
       for (auto &a : e->args)
         if (a->letter != key && !score.count(a->letter))
@@ -212,64 +102,135 @@ private:
         order.push_back(l);
     order.push_back(key);
     order.insert(order.end(), own.begin(), own.end());
-    return extract(e, order, "value");
+    return scores_.extract(e, order, "value");
+  }
+
+  /// The same of a value that is read at a place, which depends on row and key: r[i-j+c,e].
+  ExprPtr placedValue(const ExprPtr &e, const std::set<int> &score, int key,
+                      std::vector<int> &own) {
+    int axis = placeAxis(e, key);
+    if (isPlain(e, own, axis)) {
+      own.clear();
+      for (size_t a = 0; a < e->args.size(); ++a)
+        if (static_cast<int>(a) != axis && !score.count(e->args[a]->letter))
+          own.push_back(e->args[a]->letter);
+      return e;
+    }
+    // What it is read of, over all places.
+    const Axis of = program_.tensors[e->tensor].axes[axis];
+    program_.letters.push_back({of.name, of.extent + Size(of.before + of.after)});
+    int position = static_cast<int>(program_.letters.size()) - 1;
+    std::vector<ExprPtr> args = e->args;
+    args[axis] = apply(Op::Sub, {letter(position), integer(of.before)}, e->span);
+    ExprPtr all = valueOf(withArgs(e, std::move(args)), score, position, own);
+    args = all->args;
+    for (ExprPtr &a : args)
+      if (a->letter == position)
+        a = apply(Op::Add, {e->args[axis], integer(of.before)}, e->span);
+    return withArgs(all, std::move(args));
+  }
+
+  /// Whether a value may be read at a place: one index alone depends on the key, surely inside of
+  /// its axis, and on no letter of the value's own.
+  bool hasPlace(const ExprPtr &e, int key, const std::set<int> &score) {
+    if (e->kind != K::Read || e->type != Type::Float)
+      return false;
+    int axis = placeAxis(e, key);
+    if (axis < 0 || (axis < static_cast<int>(e->checked.size()) && e->checked[axis]))
+      return false;
+    for (size_t a = 0; a < e->args.size(); ++a)
+      if (static_cast<int>(a) != axis && free_.of(e->args[a]).count(key))
+        return false;
+    for (int l : free_.of(e->args[axis]))
+      if (l != key && !score.count(l))
+        return false;
+    return !any(e->args[axis], [](const Expr &n) { return n.kind == K::Reduce; });
+  }
+
+  /// The factors under a sum over keys: in front of it, of the value, or of a pair of row and key.
+  struct Factors {
+    std::vector<ExprPtr> front, values, pairs;
+    ExprPtr placed;    ///< a value that is read at a place
+    std::set<int> own; ///< the values' letters apart from the score's
+    int row = -1;
+  };
+
+  /// Which is which; without a row if there is none that the value does not depend on.
+  Factors sort(const std::vector<ExprPtr> &factors, int key, const std::set<int> &score) {
+    Factors out;
+    std::vector<ExprPtr> inside, owners;
+    for (auto &f : factors)
+      (free_.of(f).count(key) ? inside : out.front).push_back(f);
+    auto lettersOf = [&](const std::vector<ExprPtr> &of) {
+      std::set<int> letters;
+      for (auto &f : of) {
+        const std::set<int> &more = free_.of(f);
+        letters.insert(more.begin(), more.end());
+      }
+      letters.erase(key);
+      return letters;
+    };
+    for (auto &f : inside) {
+      const std::set<int> letters = lettersOf({f});
+      if (!std::includes(score.begin(), score.end(), letters.begin(), letters.end()))
+        owners.push_back(f);
+    }
+    std::set<int> fixed = lettersOf(owners.empty() ? inside : owners);
+    int best = rowLetter(program_, score, {});
+    bool ofPairs = std::any_of(owners.begin(), owners.end(),
+                               [&](const ExprPtr &f) { return isOfPairs(f, best, {key}); });
+    if (owners.empty() && fixed.count(best)) { // numbers for pairs: the value is 1
+      fixed.clear();
+    } else if (ofPairs && owners.size() == 1 && hasPlace(owners[0], key, score)) {
+      out.placed = owners[0];
+      fixed.clear();
+      for (size_t a = 0; a < out.placed->args.size(); ++a)
+        if (static_cast<int>(a) != placeAxis(out.placed, key)) {
+          const std::set<int> &more = free_.of(out.placed->args[a]);
+          fixed.insert(more.begin(), more.end());
+        }
+      ofPairs = fixed.count(best) > 0;
+    }
+    out.row = ofPairs ? -1 : rowLetter(program_, score, fixed);
+    for (auto &f : inside) {
+      bool owns = std::count(owners.begin(), owners.end(), f) > 0;
+      if (f == out.placed)
+        continue;
+      bool ofPair = !owns && (out.placed || free_.of(f).count(out.row));
+      (ofPair ? out.pairs : out.values).push_back(f);
+    }
+    const std::set<int> letters = lettersOf(owners);
+    std::set_difference(letters.begin(), letters.end(), score.begin(), score.end(),
+                        std::inserter(out.own, out.own.end()));
+    return out;
   }
 
   /// sum[others](front * sum[j](softmax * factor * value)), or null.
-  ExprPtr attend(const ExprPtr &e, const ExprPtr &softmax, const std::vector<ExprPtr> &factors,
-                 bool root) {
-    const ExprPtr &share = softmax->args[2], &guard = e->args[1];
-    if (softmax->letters.size() != 1 || softmax->args.size() != 3)
-      return refuse("a joint softmax of several letters");
-    if (share->kind != K::Letter ||
-        std::find(e->letters.begin(), e->letters.end(), share->letter) == e->letters.end())
-      return refuse("the sum is not over the softmax's letter");
+  ExprPtr attend(const WeighedBy &whole, bool root) {
+    auto single = singleKey(program_, whole);
+    if (!single)
+      return refuse("the sum is not over the softmax's letters");
+    const auto &[letters, softmax, factors, guard, span] = *single;
     WeightedSum sum;
     sum.key = softmax->letters[0];
-    sum.sumKey = share->letter;
+    sum.sumKey = softmax->args[2]->letter;
     if (auto keys = program_.letters[sum.key].extent.constant(); keys && *keys < fewKeys)
       return refuse("there are few keys");
     std::vector<int> others;
-    for (int l : e->letters)
+    for (int l : letters)
       if (l != sum.sumKey)
         others.push_back(l);
     if (guard && !others.empty())
       return refuse("a guarded sum over several letters");
 
-    std::set<int> score = free_.of(softmax), value;
+    std::set<int> score = free_.of(softmax);
     score.erase(sum.sumKey);
-    std::vector<ExprPtr> front, inside, values, pairs;
-    for (auto &f : factors)
-      (free_.of(f).count(sum.sumKey) ? inside : front).push_back(f);
-    auto addValue = [&](const ExprPtr &f) {
-      values.push_back(f);
-      for (int l : free_.of(f))
-        if (l != sum.sumKey)
-          value.insert(l);
-    };
-    auto hasOwn = [&](const ExprPtr &f) {
-      const std::set<int> &letters = free_.of(f);
-      return std::any_of(letters.begin(), letters.end(),
-                         [&](int l) { return l != sum.sumKey && !score.count(l); });
-    };
-    bool some = std::any_of(inside.begin(), inside.end(), hasOwn);
-    for (auto &f : inside)
-      if (!some || hasOwn(f))
-        addValue(f);
-    int row = rowLetter(program_, score, value);
-    if (row < 0)
-      return refuse("the value depends on the row");
-    for (auto &f : inside)
-      if (some && !hasOwn(f)) {
-        if (free_.of(f).count(row))
-          pairs.push_back(f);
-        else
-          addValue(f);
-      }
-    std::vector<int> own;
-    for (int l : value)
-      if (!score.count(l))
-        own.push_back(l);
+    if (score.empty())
+      return refuse("there is one row of weights");
+    Factors of = sort(factors, sum.sumKey, score);
+    if (of.row < 0)
+      return refuse("each row has values of its own");
+    std::vector<int> own(of.own.begin(), of.own.end());
     if (guard)
       for (int l : free_.of(guard))
         if (l != sum.sumKey && !score.count(l))
@@ -281,51 +242,120 @@ private:
       program_.letters.push_back({"one", Size(1)});
       own.push_back(one);
     }
-    sum.value = valueOf(values.empty() ? toFloat(integer(1)) : product(values, e->span), score,
-                        sum.sumKey, own);
-    sum.part = softmax->args[1] ? scoreOf(softmax->args[1], row, sum.key) : nullptr;
-    sum.score = scoreOf(softmax->args[0], row, sum.key);
+    sum.value = of.placed
+                    ? placedValue(of.placed, score, sum.sumKey, own)
+                    : valueOf(of.values.empty() ? toFloat(integer(1)) : product(of.values, span),
+                              score, sum.sumKey, own);
+    std::string meaning = meaningOf(softmax->args[0], softmax->args[1], sum.key);
+    weighed_[meaning] = rowNumber_[of.row];
+    sum.part = scores_.written(softmax->args[1], of.row, sum.key);
+    sum.score = scores_.written(softmax->args[0], of.row, sum.key);
     std::vector<ExprPtr> factor;
     if (guard)
-      factor.push_back(choose(scoreOf(guard, row, sum.sumKey), number(1), number(0), guard->span));
-    for (auto &f : pairs)
-      factor.push_back(scoreOf(f, row, sum.sumKey));
-    sum.factor = product(factor, e->span);
+      factor.push_back(
+          choose(scores_.written(guard, of.row, sum.sumKey), number(1), number(0), guard->span));
+    for (auto &f : of.pairs)
+      factor.push_back(scores_.written(f, of.row, sum.sumKey));
+    sum.factor = product(factor, span);
 
-    ExprPtr result = weightedSum(sum, e->span);
+    ExprPtr result = weightedSum(sum, span);
     std::vector<int> order;
     for (int l : score)
-      if (l != row)
+      if (l != of.row)
         order.push_back(l);
-    order.push_back(row);
+    order.push_back(of.row);
     order.insert(order.end(), own.begin(), own.end());
-    if (root && others.empty() && front.empty() && isWhole(order)) {
-      noteFused(tensor_);
-      return result;
+    result = stored(result, order,
+                    root && others.empty() && of.front.empty() && isWhole(order, order.back()));
+    if (result->kind == K::Read && one >= 0) {
+      std::vector<ExprPtr> args;
+      for (auto &a : result->args)
+        args.push_back(a->letter == one ? integer(0) : a);
+      result = withArgs(result, std::move(args));
     }
-    std::vector<ExprPtr> args;
-    ExprPtr got = extract(result, order, "attention");
-    noteFused(got->tensor);
-    for (auto &a : got->args)
-      args.push_back(a->letter == one ? integer(0) : a);
-    result = withArgs(got, std::move(args));
-    for (auto &f : front)
-      result = apply(Op::Mul, {f, result}, e->span);
-    return others.empty() ? result : reduce(Reduction::Sum, others, result, nullptr, e->span);
+    for (auto &f : of.front)
+      result = apply(Op::Mul, {f, result}, span);
+    return others.empty() ? result : reduce(Reduction::Sum, others, result, nullptr, span);
   }
 
-  /// Whether the piece at hand is its tensor, over these letters, the last one last.
-  bool isWhole(const std::vector<int> &letters) {
+  /// The equation at hand, or the read of a new one.
+  ExprPtr stored(const ExprPtr &sum, const std::vector<int> &letters, bool inPlace) {
+    ExprPtr out = inPlace ? sum : scores_.extract(sum, letters, "attention");
+    noteFused(inPlace ? tensor_ : out->tensor);
+    return out;
+  }
+
+  /// Whether the piece at hand is its tensor, over these letters, `last` (or any) the last one.
+  bool isWhole(const std::vector<int> &letters, int last) {
     const Tensor &t = program_.tensors[tensor_];
     const Piece &p = t.pieces[piece_];
     if (t.pieces.size() != 1 || p.indices.size() != letters.size() ||
-        p.indices.back().letter != letters.back())
+        (last >= 0 && p.indices.back().letter != last))
       return false;
     for (size_t a = 0; a < p.indices.size(); ++a)
       if (!std::count(letters.begin(), letters.end(), p.indices[a].letter) || t.axes[a].before ||
           t.axes[a].after || program_.letters[p.indices[a].letter].extent != t.axes[a].extent)
         return false;
     return true;
+  }
+
+  /// What a softmax is over its key: equal for weights that are the same. Numbers the letters that
+  /// it depends on.
+  std::string meaningOf(const ExprPtr &score, const ExprPtr &part, int key) {
+    rowNumber_.clear();
+    std::string out;
+    Text text(
+        program_,
+        [&](int l) {
+          if (l == key)
+            return std::string("key");
+          auto [at, fresh] = rowNumber_.try_emplace(l, static_cast<int>(rowNumber_.size()));
+          return std::to_string(at->second) + ":" + program_.letters[l].extent.text(program_.atoms);
+        },
+        [](int tensor) { return "t" + std::to_string(tensor); },
+        [](const Expr &step) { return "s" + std::to_string(step.region); });
+    const std::vector<int> inlined = softmaxes_.inlined;
+    text.write(softmaxes_.resolved(score), out);
+    softmaxes_.inlined = inlined;
+    out += "|";
+    text.write(part, out);
+    return out;
+  }
+
+  /// logsumexp[j](s) where a sum has the same weights, or where s would be computed into a tensor
+  /// over rows and keys; or null.
+  ExprPtr fuseLogarithm(const ExprPtr &e, bool root) {
+    softmaxes_.inlined.clear();
+    auto log = softmaxes_.logSum(e);
+    if (!log)
+      return nullptr;
+    auto keys = program_.letters[log->key].extent.constant();
+    auto sibling = weighed_.find(meaningOf(log->score, log->guard, log->key));
+    std::set<int> letters = free_.of(log->score);
+    if (log->guard)
+      letters.insert(free_.of(log->guard).begin(), free_.of(log->guard).end());
+    letters.erase(log->key);
+    int row = -1;
+    for (auto &[l, number] : rowNumber_)
+      if (sibling != weighed_.end() && number == sibling->second)
+        row = l;
+    if (sibling == weighed_.end())
+      row = rowLetter(program_, letters, {});
+    if (row < 0 || (keys && *keys < fewKeys))
+      return nullptr;
+    WeightedSum sum;
+    sum.key = sum.sumKey = log->key;
+    sum.row = row;
+    sum.part = scores_.written(log->guard, row, log->key);
+    sum.score = scores_.written(log->score, row, log->key);
+    if (sibling == weighed_.end() && !scores_.isComputed(sum.score, row, log->key))
+      return nullptr;
+    std::vector<int> order;
+    for (int l : letters)
+      if (l != row)
+        order.push_back(l);
+    order.push_back(row);
+    return stored(weightedSum(sum, e->span), order, root && isWhole(order, -1));
   }
 
   ExprPtr fuse(const ExprPtr &e, bool root) {
@@ -337,6 +367,7 @@ private:
     reason_ = "a product of two softmaxes";
     if (!softmaxes_.distribute(e->args[0], terms))
       return refused();
+    terms = apart(program_, terms, e->letters);
     std::vector<int> weights = softmaxes_.inlined;
     bool bare = terms.size() == 1 && terms[0].divisors.empty() && !terms[0].negative;
     ExprPtr out;
@@ -354,9 +385,10 @@ private:
           divisors.push_back(d);
       }
       softmaxes_.inlined = weights;
-      ExprPtr value = t.softmax ? attend(e, t.softmax, factors, root && bare)
-                                : reduce(Reduction::Sum, e->letters, product(factors, e->span),
-                                         e->args[1], e->span);
+      ExprPtr value =
+          t.softmax
+              ? attend({e->letters, t.softmax, factors, e->args[1], e->span}, root && bare)
+              : reduce(Reduction::Sum, e->letters, product(factors, e->span), e->args[1], e->span);
       if (!value)
         return refused();
       for (auto &d : divisors)
@@ -409,11 +441,12 @@ private:
       if (!left)
         continue;
       auto refused = refused_.find(t);
-      notes_.why[t] = softmaxes_.isLooped(t)   ? "not fused: the softmax is inside a recurrence"
-                      : softmaxes_.isResult(t) ? "not fused: the weights are a result"
-                      : refused != refused_.end()
-                          ? "not fused: " + refused->second
-                          : "not fused: no sum over its letter weighs by it";
+      notes_.why[t] =
+          softmaxes_.isLooped(t)
+              ? "not fused: the softmax is inside a recurrence, where a step has one row of it"
+          : softmaxes_.isResult(t)    ? "not fused: the weights are a result"
+          : refused != refused_.end() ? "not fused: " + refused->second
+                                      : "not fused: no sum over its letters is linear in it";
     }
   }
 
@@ -422,10 +455,11 @@ private:
   std::string reason_;                 // of the last refusal
   std::map<int, std::string> refused_; // by the tensor that the softmax is in
   Softmaxes softmaxes_;
+  Scores scores_;
   FreeLetters free_;
-  std::unordered_map<std::string, int> made_; // tensors by meaning
-  std::map<std::string, int> names_;
-  int tensor_ = -1, piece_ = -1; // at hand
+  std::map<std::string, int> weighed_; // softmaxes that are fused, and which letter is the row
+  std::map<int, int> rowNumber_;       // of the letters of the last meaning
+  int tensor_ = -1, piece_ = -1;       // at hand
 };
 
 } // namespace

@@ -51,9 +51,13 @@ void Softmaxes::findLoops(const std::vector<ScheduleNode> &nodes, bool inside) {
 
 /// Whether a tensor's definition may stand where it is read.
 bool Softmaxes::inlinable(int tensor) const {
+  return hasOneDefinition(tensor) && !results_.count(tensor);
+}
+
+bool Softmaxes::hasOneDefinition(int tensor) const {
   const Tensor &t = program_.tensors[tensor];
   if (t.kind != Tensor::Kind::Equation || t.constant || t.pieces.size() != 1 ||
-      results_.count(tensor) || looped_.count(tensor))
+      looped_.count(tensor))
     return false;
   const Piece &p = t.pieces[0];
   for (size_t a = 0; a < t.axes.size(); ++a)
@@ -69,6 +73,10 @@ ExprPtr Softmaxes::definition(const ExprPtr &e) {
     return nullptr;
   if (!std::count(inlined.begin(), inlined.end(), e->tensor))
     inlined.push_back(e->tensor);
+  return definitionAt(e);
+}
+
+ExprPtr Softmaxes::definitionAt(const ExprPtr &e) const {
   const Piece &p = program_.tensors[e->tensor].pieces[0];
   std::unordered_map<int, ExprPtr> letters;
   for (size_t a = 0; a < e->args.size(); ++a)
@@ -76,7 +84,6 @@ ExprPtr Softmaxes::definition(const ExprPtr &e) {
   return substitute(p.value, letters);
 }
 
-/// `e`, or what it is defined as, as long as that is a name for it.
 ExprPtr Softmaxes::resolved(ExprPtr e) {
   while (ExprPtr inside = e->kind == K::Read ? definition(e) : nullptr)
     e = inside;
@@ -114,23 +121,85 @@ ExprPtr Softmaxes::writtenOut(const ExprPtr &power, const ExprPtr &total) {
   ExprPtr each = resolved(below->args[0]);
   if (each->kind != K::Apply || each->op != Op::Exp)
     return nullptr;
-  int bound = below->letters[0];
-  const std::set<int> outside = free_.of(below);
+  ExprPtr out =
+      softmaxOf(above->args[0], each->args[0], below->letters[0], free_.of(below), power->span);
+  if (out)
+    inlined = before;
+  return out;
+}
+
+/// The softmax over `bound` of `each`, if `above` is the same at another letter, which is none of
+/// those outside of the sum; or null.
+ExprPtr Softmaxes::softmaxOf(const ExprPtr &above, const ExprPtr &each, int bound,
+                             const std::set<int> &outside, Span span) {
   for (int l : free_.of(above)) {
     if (outside.count(l) || program_.letters[l].extent != program_.letters[bound].extent ||
-        textOf(substitute(each->args[0], {{bound, letter(l)}})) != textOf(above->args[0]))
+        textOf(substitute(each, {{bound, letter(l)}})) != textOf(above))
       continue;
     auto out = std::make_shared<Expr>();
     out->kind = K::Reduce;
     out->type = Type::Float;
-    out->span = power->span;
+    out->span = span;
     out->reduction = Reduction::Softmax;
     out->letters = {bound};
-    out->args = {withoutShift(each->args[0], bound), nullptr, letter(l)};
-    inlined = before;
+    out->args = {withoutShift(each, bound), nullptr, letter(l)};
     return out;
   }
   return nullptr;
+}
+
+std::optional<LogSum> Softmaxes::logSum(const ExprPtr &e) {
+  if (e->constant || e->type != Type::Float)
+    return std::nullopt;
+  if (e->kind == K::Reduce && e->reduction == Reduction::LogSumExp && e->letters.size() == 1 &&
+      e->args.size() == 2)
+    return LogSum{e->args[0], e->args[1], e->letters[0]};
+  if (e->kind != K::Apply)
+    return std::nullopt;
+  const std::vector<int> before = inlined;
+  if (e->op == Op::Log) {
+    ExprPtr total = resolved(e->args[0]);
+    if (total->kind == K::Reduce && total->reduction == Reduction::Sum &&
+        total->letters.size() == 1) {
+      ExprPtr power = resolved(total->args[0]);
+      if (power->kind == K::Apply && power->op == Op::Exp && !power->constant)
+        return LogSum{power->args[0], total->args[1], total->letters[0]};
+    }
+  }
+  if (e->op == Op::Add)
+    for (int side : {0, 1}) {
+      const ExprPtr &shift = e->args[1 - side];
+      ExprPtr rest = resolved(e->args[side]);
+      if (rest->kind == K::Apply && rest->op == Op::Log)
+        if (auto inner = logSum(rest)) {
+          const ExprPtr &s = inner->score;
+          if (s->kind == K::Apply && s->op == Op::Sub && !free_.of(shift).count(inner->key) &&
+              textOf(s->args[1]) == textOf(shift))
+            return LogSum{s->args[0], inner->guard, inner->key};
+        }
+      inlined = before;
+    }
+  inlined = before;
+  return std::nullopt;
+}
+
+/// exp(s - logsumexp[l](s)) is a softmax; or null. (Where the logarithm is a result, what it is
+/// still says so.)
+ExprPtr Softmaxes::normalized(const ExprPtr &power) {
+  if (power->kind != K::Apply || power->op != Op::Exp || power->constant ||
+      power->args[0]->kind != K::Apply || power->args[0]->op != Op::Sub)
+    return nullptr;
+  ExprPtr total = power->args[0]->args[1];
+  const std::vector<int> before = inlined;
+  while (total->kind == K::Read && hasOneDefinition(total->tensor) &&
+         std::find(total->checked.begin(), total->checked.end(), true) == total->checked.end())
+    total = definitionAt(total);
+  auto sum = logSum(total);
+  ExprPtr out = sum && !sum->guard ? softmaxOf(power->args[0]->args[0], sum->score, sum->key,
+                                               free_.of(total), power->span)
+                                   : nullptr;
+  inlined = before;
+  return out;
 }
 
 /// sum[j](exp(s) * v) / sum[l](exp(s)): a weighted sum; or null.
@@ -179,6 +248,8 @@ bool Softmaxes::weighs(const ExprPtr &e) {
     return weighs(e->args[0]) || writtenOut(e->args[0], e->args[1]);
   case Op::Neg:
     return weighs(e->args[0]);
+  case Op::Exp:
+    return normalized(e) != nullptr;
   default:
     return false;
   }
@@ -198,7 +269,9 @@ bool Softmaxes::distribute(const ExprPtr &e, std::vector<Term> &out) {
     ExprPtr inside = definition(e);
     return inside && distribute(inside, out);
   }
-  if (ExprPtr softmax = e->op == Op::Div ? writtenOut(e->args[0], e->args[1]) : nullptr) {
+  if (ExprPtr softmax = e->op == Op::Div   ? writtenOut(e->args[0], e->args[1])
+                        : e->op == Op::Exp ? normalized(e)
+                                           : nullptr) {
     out.push_back({softmax, {}, {}, false});
     return true;
   }

@@ -1,13 +1,15 @@
 // What is a softmax, through definitions: the weights of sums.
 //
 // In: equations as they are written. Out: an expression as a sum of products with one softmax
-// each: alpha[i,j] is what it is defined as, exp(s) / sum[j](exp(s)) is the softmax of s, a
-// difference of two softmaxes is two terms.
+// each: alpha[i,j] is what it is defined as, exp(s) / sum[j](exp(s)) and exp(s - logsumexp[j](s))
+// are the softmax of s, a difference of two softmaxes is two terms.
 #pragma once
 
 #include "compiler/irgen/Expressions.h"
 
 #include "dsl/Schedule.h"
+
+#include <optional>
 
 namespace qkv::irgen {
 
@@ -16,6 +18,12 @@ struct Term {
   ExprPtr softmax;
   std::vector<ExprPtr> factors, divisors;
   bool negative = false;
+};
+
+/// log(sum[key](exp(score) where guard))
+struct LogSum {
+  ExprPtr score, guard;
+  int key;
 };
 
 bool isSoftmax(const Expr &e);
@@ -41,16 +49,26 @@ public:
   /// sum[j](exp(s) * v) / sum[l](exp(s)): a sum weighed by a softmax; or null.
   ExprPtr ratio(const ExprPtr &e);
 
+  /// The logarithm of a sum of powers, with or without a maximum subtracted and added back, if `e`
+  /// is one.
+  std::optional<LogSum> logSum(const ExprPtr &e);
+  /// `e`, or what it is defined as, as long as that is a name for it.
+  ExprPtr resolved(ExprPtr e);
+
   /// The tensors whose definitions were written out, in order; the caller empties it.
   std::vector<int> inlined;
 
 private:
   void findLoops(const std::vector<ScheduleNode> &nodes, bool inside);
   bool inlinable(int tensor) const;
-  ExprPtr resolved(ExprPtr e);
+  bool hasOneDefinition(int tensor) const;
+  ExprPtr definitionAt(const ExprPtr &read) const;
   std::string textOf(const ExprPtr &e);
   ExprPtr withoutShift(ExprPtr score, int key);
   ExprPtr writtenOut(const ExprPtr &power, const ExprPtr &total);
+  ExprPtr normalized(const ExprPtr &power);
+  ExprPtr softmaxOf(const ExprPtr &above, const ExprPtr &each, int bound,
+                    const std::set<int> &outside, Span span);
   bool tensorWeighs(int tensor);
 
   const Program &program_;

@@ -20,10 +20,7 @@ using K = Expr::Kind;
 
 Splitter::Splitter(Program program, bool cautious)
     : program_(std::move(program)), cautious_(cautious), loops_(program_.tensors.size()),
-      bounds_(program_) {
-  for (const Tensor &t : program_.tensors)
-    names_[t.name] = 1;
-}
+      bounds_(program_), made_(program_) {}
 
 static void collectLoops(const std::vector<ScheduleNode> &nodes, int &count,
                          std::vector<LoopAxes> &out) {
@@ -375,12 +372,10 @@ ExprPtr Splitter::finish(const ExprPtr &e, const char *suffix, bool root) {
 ExprPtr Splitter::extract(const ExprPtr &e, const char *suffix) {
   std::set<int> letters = free_.of(e);
   std::map<int, int> loops = loopsOf(e);
-  std::vector<ExprPtr> guards;
-  if (!loops.empty())
+  if (!loops.empty() && cautious_)
     for (auto &c : conditions_) {
       const std::set<int> &more = free_.of(c);
-      if (cautious_)
-        letters.insert(more.begin(), more.end());
+      letters.insert(more.begin(), more.end());
     }
   const Tensor &from = program_.tensors[tensor_];
   const Piece &piece = from.pieces[piece_];
@@ -390,21 +385,10 @@ ExprPtr Splitter::extract(const ExprPtr &e, const char *suffix) {
 
   // The axes: those of the equation first (the letters of a call stay in front), then letters
   // of the reductions around.
-  Tensor t;
-  Piece p;
-  std::vector<ExprPtr> args;
-  std::unordered_map<int, ExprPtr> renamed;
+  NewTensors::Origin origin{tensor_, piece_, suffix};
+  std::vector<NewAxis> axes;
+  std::set<int> placed;
   LoopAxes memberOf;
-  auto addLetter = [&](int l, Axis axis) {
-    Letter copy = program_.letters[l];
-    program_.letters.push_back(copy);
-    int fresh = static_cast<int>(program_.letters.size()) - 1;
-    renamed[l] = letter(fresh);
-    p.indices.push_back({fresh, {}});
-    t.axes.push_back(std::move(axis));
-    args.push_back(letter(l));
-  };
-  size_t lettersBefore = program_.letters.size();
   for (size_t a = 0; a < piece.indices.size(); ++a) {
     const PieceIndex &index = piece.indices[a];
     bool looped = loopAxes.count(static_cast<int>(a));
@@ -413,25 +397,26 @@ ExprPtr Splitter::extract(const ExprPtr &e, const char *suffix) {
     if (looped)
       for (auto &[loop, axis] : loops)
         if (axis == static_cast<int>(a))
-          memberOf[loop] = static_cast<int>(t.axes.size());
+          memberOf[loop] = static_cast<int>(axes.size());
     if (static_cast<int>(a) < from.lifted)
-      ++t.lifted;
+      ++origin.lifted;
     if (index.letter >= 0) {
-      addLetter(index.letter, {from.axes[a].name, program_.letters[index.letter].extent, 0, 0});
-    } else {
-      p.indices.push_back(index);
-      t.axes.push_back(from.axes[a]);
-      if (auto known = index.position.constant()) { // no more of the axis than that position
-        t.axes.back().extent = Size(std::max<int64_t>(*known + 1, 0));
-        t.axes.back().before = std::max<int64_t>(-*known, 0);
-        t.axes.back().after = 0;
-      }
-      args.push_back(size(index.position));
+      placed.insert(index.letter);
+      axes.push_back(
+          {index.letter, {}, {from.axes[a].name, program_.letters[index.letter].extent, 0, 0}});
+      continue;
     }
+    Axis axis = from.axes[a];
+    if (auto known = index.position.constant()) { // no more of the axis than that position
+      axis.extent = Size(std::max<int64_t>(*known + 1, 0));
+      axis.before = std::max<int64_t>(-*known, 0);
+      axis.after = 0;
+    }
+    axes.push_back({-1, index.position, std::move(axis)});
   }
   for (int l : order_)
-    if (letters.count(l) && !renamed.count(l))
-      addLetter(l, {program_.letters[l].name, program_.letters[l].extent, 0, 0});
+    if (letters.count(l) && placed.insert(l).second)
+      axes.push_back({l, {}, {program_.letters[l].name, program_.letters[l].extent, 0, 0}});
 
   ExprPtr guard;
   if (!loops.empty())
@@ -440,49 +425,13 @@ ExprPtr Splitter::extract(const ExprPtr &e, const char *suffix) {
       if (std::includes(letters.begin(), letters.end(), more.begin(), more.end()))
         guard = both(guard, c);
     }
-
-  std::string meaning = std::to_string(from.region) + "/" + std::to_string(t.lifted) + "/";
-  for (size_t a = 0; a < t.axes.size(); ++a)
-    meaning += size(t.axes[a].extent)->kind == K::Int
-                   ? std::to_string(*t.axes[a].extent.constant()) + ","
-                   : t.axes[a].extent.text(program_.atoms) + ",";
-  for (auto &i : p.indices)
-    meaning += i.letter < 0 ? i.position.text(program_.atoms) + ";" : "*;";
-  std::unordered_map<int, int> number;
-  for (size_t a = 0; a < args.size(); ++a)
-    if (args[a]->kind == K::Letter)
-      number[args[a]->letter] = static_cast<int>(a);
-  Text text(
-      program_, [&](int l) { return "l" + std::to_string(number.count(l) ? number[l] : -1 - l); },
-      [](int tensor) { return "t" + std::to_string(tensor); },
-      [](const Expr &step) { return "s" + std::to_string(step.region); });
-  text.write(e, meaning);
-  meaning += "|";
-  text.write(guard, meaning);
   // Rounded where it meets data (T3): inside a table of doubles it stays a double.
-  t.constant = e->constant && (from.constant || inConstant_ || e->kind == K::Reduce);
-  meaning += t.constant ? "!" : "";
-
-  auto [at, fresh] = made_.try_emplace(meaning, static_cast<int>(program_.tensors.size()));
-  if (!fresh) {
-    program_.letters.resize(lettersBefore);
-    return read(program_, at->second, std::move(args), e->span);
-  }
-  t.name = from.name + "." + suffix;
-  if (int &n = names_[t.name]; n++ > 0)
-    t.name += std::to_string(n);
-  t.label = from.label;
-  t.type = e->type;
-  t.region = from.region;
-  t.instance = from.instance;
-  t.span = e->span ? e->span : piece.span;
-  p.value = substitute(e, renamed);
-  p.guard = guard ? substitute(guard, renamed) : nullptr;
-  p.span = t.span;
-  t.pieces = {std::move(p)};
-  program_.tensors.push_back(std::move(t));
-  loops_.push_back(std::move(memberOf));
-  return read(program_, at->second, std::move(args), e->span);
+  origin.constant = e->constant && (from.constant || inConstant_ || e->kind == K::Reduce);
+  size_t count = program_.tensors.size();
+  ExprPtr out = made_.make(origin, axes, e, guard);
+  if (program_.tensors.size() > count)
+    loops_.push_back(std::move(memberOf));
+  return out;
 }
 
 Prepared splitReductions(Program program) {

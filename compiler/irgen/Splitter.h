@@ -6,6 +6,7 @@
 #include "compiler/irgen/Attention.h"
 #include "compiler/irgen/Bounds.h"
 #include "compiler/irgen/Expressions.h"
+#include "compiler/irgen/NewTensors.h"
 #include "compiler/irgen/Rewrite.h"
 
 #include "dsl/Schedule.h"
@@ -84,8 +85,7 @@ private:
   std::vector<LoopAxes> loops_; // by tensor
   FreeLetters free_;
   Bounds bounds_;
-  std::unordered_map<std::string, int> made_; // tensors by meaning
-  std::map<std::string, int> names_;
+  NewTensors made_;
   std::set<std::string> checked_; // checks that were made, by meaning
   std::unordered_map<const Expr *, bool> interesting_, expensive_;
   std::vector<ExprPtr> alive_;

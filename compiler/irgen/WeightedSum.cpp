@@ -13,12 +13,15 @@ ExprPtr weightedSum(const WeightedSum &sum, Span span) {
   weights->kind = K::Reduce;
   weights->type = Type::Float;
   weights->span = span;
-  weights->reduction = Reduction::Softmax;
+  weights->reduction = sum.value ? Reduction::Softmax : Reduction::LogSumExp;
   weights->letters = {sum.key};
   if (sum.tile)
     weights->letters.insert(weights->letters.end(), {sum.tile->firstRow, sum.tile->lastRow,
                                                      sum.tile->firstKey, sum.tile->lastKey});
-  weights->args = {sum.score, sum.part, letter(sum.sumKey), sum.any, sum.all};
+  int at = sum.value ? sum.sumKey : sum.row;
+  weights->args = {sum.score, sum.part, at >= 0 ? letter(at) : integer(0), sum.any, sum.all};
+  if (!sum.value)
+    return weights;
   ExprPtr product = weights;
   if (sum.factor)
     product = apply(Op::Mul, {product, sum.factor}, span);
@@ -26,8 +29,7 @@ ExprPtr weightedSum(const WeightedSum &sum, Span span) {
   return reduce(Reduction::Sum, {sum.sumKey}, product, nullptr, span);
 }
 
-/// Sequences of a batch have the same kernel each: their letter is an outer one.
-static bool overSequences(const Program &program, int letter) {
+bool overSequences(const Program &program, int letter) {
   return program.batch >= 0 && program.letters[letter].extent == Size::atom(program.batch);
 }
 
@@ -43,8 +45,37 @@ int rowLetter(const Program &program, const std::set<int> &score, const std::set
   return row;
 }
 
+int placeAxis(const ExprPtr &read, int letter) {
+  FreeLetters free;
+  for (size_t a = 0; a < read->args.size(); ++a)
+    if (read->args[a]->kind != K::Letter && free.of(read->args[a]).count(letter))
+      return static_cast<int>(a);
+  return -1;
+}
+
+/// What softmax and logsumexp have alike.
+static void readWeights(const ExprPtr &weights, WeightedSum &out) {
+  out.score = weights->args[0];
+  out.part = weights->args[1];
+  out.any = weights->args[3];
+  out.all = weights->args[4];
+  out.key = weights->letters[0];
+  if (const std::vector<int> &l = weights->letters; l.size() == 5)
+    out.tile = TileLetters{l[1], l[2], l[3], l[4]};
+}
+
 std::optional<WeightedSum> asWeightedSum(const Program &program, const ExprPtr &e) {
-  if (!e || e->kind != K::Reduce || e->reduction != Reduction::Sum || e->letters.size() != 1)
+  if (!e || e->kind != K::Reduce)
+    return std::nullopt;
+  if (e->reduction == Reduction::LogSumExp && e->args.size() == 5) {
+    WeightedSum out;
+    readWeights(e, out);
+    out.sumKey = out.key;
+    if (e->args[2]->kind == K::Letter) // (else at one position)
+      out.row = e->args[2]->letter;
+    return out;
+  }
+  if (e->reduction != Reduction::Sum || e->letters.size() != 1)
     return std::nullopt;
   ExprPtr product = e->args[0];
   if (product->kind != K::Apply || product->op != Op::Mul || product->args[1]->kind != K::Read)
@@ -59,16 +90,16 @@ std::optional<WeightedSum> asWeightedSum(const Program &program, const ExprPtr &
   if (weights->kind != K::Reduce || weights->reduction != Reduction::Softmax ||
       weights->args.size() != 5)
     return std::nullopt;
-  out.score = weights->args[0];
-  out.part = weights->args[1];
-  out.any = weights->args[3];
-  out.all = weights->args[4];
-  out.key = weights->letters[0];
-  if (const std::vector<int> &l = weights->letters; l.size() == 5)
-    out.tile = TileLetters{l[1], l[2], l[3], l[4]};
+  readWeights(weights, out);
   out.sumKey = e->letters[0];
+  out.placeAxis = placeAxis(out.value, out.sumKey);
   FreeLetters free;
-  std::set<int> score = free.of(weights), value = free.of(out.value);
+  std::set<int> score = free.of(weights), value;
+  for (size_t a = 0; a < out.value->args.size(); ++a)
+    if (static_cast<int>(a) != out.placeAxis) {
+      const std::set<int> &more = free.of(out.value->args[a]);
+      value.insert(more.begin(), more.end());
+    }
   if (out.factor) {
     const std::set<int> &more = free.of(out.factor);
     score.insert(more.begin(), more.end());
@@ -76,9 +107,6 @@ std::optional<WeightedSum> asWeightedSum(const Program &program, const ExprPtr &
   score.erase(out.sumKey);
   value.erase(out.sumKey);
   out.row = rowLetter(program, score, value);
-  for (int l : score)
-    if (l != out.row)
-      out.outer.push_back(l);
   for (auto &a : out.value->args)
     if (a->kind == K::Letter && a->letter != out.sumKey && !score.count(a->letter) &&
         !overSequences(program, a->letter))

@@ -45,7 +45,8 @@ ExprPtr Splitter::weighted(const ExprPtr &e) {
   sum.score = under(sum.part, [&] { return keep(sum.score); });
   order_.back() = sum.sumKey;
   sum.factor = keep(sum.factor);
-  sum.value = rewrite(sum.value);
+  if (sum.value)
+    sum.value = rewrite(sum.value);
   order_.resize(outer);
   settled_ = outerSettled;
   auto tileLetter = [&](int of, const char *name) {

@@ -28,11 +28,13 @@ constexpr Step steps[] = {
     // once-at-load, once-per-session and per-step parts; until then the stage is `graph`.
 
     // ---- fused: groups of equations that run as one loop nest. Softmax-weighted sums are one
-    // operation already (irgen/FuseAttention, on equations, where the law can be seen); here are
-    // the groups of all others.
+    // operation already (irgen/FuseAttention, on equations, where the law can be seen); here
+    // those of the same weights become one, and all others are grouped.
     {Stage::Fused, "canonicalize",
      "irgen writes an equation as it reads. (Nothing merges equal operations before buffers: two "
      "sums that start from one fill would need copies of it.)"},
+    {Stage::Fused, "func.func(qkv-merge-attention)",
+     "behind canonicalize, which makes equal extents one value; before others move code about"},
     {Stage::Fused, "func.func(qkv-fuse-elementwise),canonicalize",
      "what is left of equations by themselves; canonicalize merges operands that became equal"},
     {Stage::Fused, "func.func(qkv-block-rows),canonicalize",

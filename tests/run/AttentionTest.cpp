@@ -74,12 +74,8 @@ void setGuards(const Program &program, Trial &trial) {
   }
 }
 
-class Attention : public testing::TestWithParam<std::tuple<Part, Part>> {};
-
-TEST_P(Attention, agreesAtTheEdgesOfTiles) {
-  auto &[score, guard] = GetParam();
-  const Shape &shape = shapes[(std::strlen(score.name) + std::strlen(guard.name)) % 4];
-  auto checked = checkText(modelText(score, guard, shape), "attention.qkv");
+void agreesAtTheEdges(const std::string &text) {
+  auto checked = checkText(text, "attention.qkv");
   ASSERT_TRUE(checked->program) << checked->diagnostics;
   const Program &program = *checked->program;
   auto model = compiled(program);
@@ -94,8 +90,16 @@ TEST_P(Attention, agreesAtTheEdgesOfTiles) {
                       compute(model->model(), program, trial)),
               "")
         << "T = " << size << "\n"
-        << modelText(score, guard, shape);
+        << text;
   }
+}
+
+class Attention : public testing::TestWithParam<std::tuple<Part, Part>> {};
+
+TEST_P(Attention, agreesAtTheEdgesOfTiles) {
+  auto &[score, guard] = GetParam();
+  agreesAtTheEdges(
+      modelText(score, guard, shapes[(std::strlen(score.name) + std::strlen(guard.name)) % 4]));
 }
 
 INSTANTIATE_TEST_SUITE_P(Grid, Attention,
@@ -105,13 +109,41 @@ INSTANTIATE_TEST_SUITE_P(Grid, Attention,
                                   std::get<1>(info.param).name;
                          });
 
+// One kernel: several values, one of them read at a place, one with a factor; the sum's logarithm.
+class AttentionValues : public testing::TestWithParam<Part> {};
+
+TEST_P(AttentionValues, agreeAtTheEdgesOfTiles) {
+  const std::string guard = GetParam().text;
+  agreesAtTheEdges(
+      "size T = dynamic(max: 300)\n"
+      "index h < 2, i < T, j < T, d < 16, e < 40, f < 3, u < 31\n"
+      "model m(q[h,i,d], k[h,j,d], v[h,j,e], w[j,f], doc[i] : int, length : int) -> "
+      "(a[h,i,e], b[i,h,f], l[h,i]) {\n"
+      "  param r[u,e] = \"r\"\n"
+      "  s[h,i,j] = sum[d](q[h,i,d] * k[h,j,d])\n"
+      "  x[h,i,j] = softmax[j](s[h,i,j]" +
+      guard +
+      ")\n"
+      "  a[h,i,e] = sum[j](x[h,i,j] * (v[h,j,e] + r[max(min(i - j, 15), -15) + 15,e]))\n"
+      "  b[i,h,f] = sum[j](x[h,i,j] * w[j,f] where (i + j) % 3 != 0)\n"
+      "  l[h,i] = logsumexp[j](s[h,i,j]" +
+      guard + ")\n}\n");
+}
+
+INSTANTIATE_TEST_SUITE_P(Guards, AttentionValues, testing::ValuesIn(guards),
+                         [](auto &info) { return std::string(info.param.name); });
+
 // The first rows of a longer sequence are those of a shorter one, bit for bit.
 TEST(AttentionBits, ofARowDoNotDependOnHowManyThereAre) {
-  auto checked = checkText("size T = dynamic(max: 300)\nindex i < T, j < T, d < 20, e < 33\n"
-                           "model m(q[i,d], k[j,d], v[j,e]) -> c[i,e] {\n"
-                           "  s[i,j] = sum[d](q[i,d] * k[j,d])\n"
-                           "  c[i,e] = sum[j](softmax[j](s[i,j] where j <= i) * v[j,e])\n}\n",
-                           "bits.qkv");
+  auto checked =
+      checkText("size T = dynamic(max: 300)\nindex i < T, j < T, d < 20, e < 33, u < 16\n"
+                "model m(q[i,d], k[j,d], v[j,e]) -> (c[i,e], l[i]) {\n"
+                "  param r[u,e] = \"r\"\n"
+                "  s[i,j] = sum[d](q[i,d] * k[j,d])\n"
+                "  c[i,e] = sum[j](softmax[j](s[i,j] where j <= i) * "
+                "(v[j,e] + r[max(min(i - j, 15), 0),e]))\n"
+                "  l[i] = logsumexp[j](s[i,j] where j <= i)\n}\n",
+                "bits.qkv");
   ASSERT_TRUE(checked->program) << checked->diagnostics;
   const Program &program = *checked->program;
   auto model = compiled(program);
@@ -119,7 +151,7 @@ TEST(AttentionBits, ofARowDoNotDependOnHowManyThereAre) {
   TrialOptions options;
   options.sizes["T"] = 200;
   Trial whole = makeTrial(program, options);
-  std::vector<double> all = compute(model->model(), program, whole).results.at(0).floats;
+  Computed all = compute(model->model(), program, whole);
   for (int64_t size = 1; size < 200; size += size < 70 ? 1 : 13) {
     Trial part = whole;
     part.sizes[0] = size;
@@ -127,10 +159,15 @@ TEST(AttentionBits, ofARowDoNotDependOnHowManyThereAre) {
       values.shape[0] = size;
       values.floats.resize(static_cast<size_t>(size * values.shape[1]));
     }
-    std::vector<double> some = compute(model->model(), program, part).results.at(0).floats;
-    ASSERT_EQ(some.size(), static_cast<size_t>(size * 33));
-    EXPECT_EQ(std::memcmp(some.data(), all.data(), some.size() * sizeof(double)), 0)
-        << "T = " << size;
+    Computed computed = compute(model->model(), program, part);
+    for (size_t r : {0, 1}) {
+      const std::vector<double> &some = computed.results.at(r).floats;
+      ASSERT_EQ(some.size(), static_cast<size_t>(size * (r == 0 ? 33 : 1)));
+      EXPECT_EQ(
+          std::memcmp(some.data(), all.results.at(r).floats.data(), some.size() * sizeof(double)),
+          0)
+          << "result " << r << ", T = " << size;
+    }
   }
 }
 

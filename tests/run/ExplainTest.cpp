@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <map>
 
 using namespace qkv::test;
 using nlohmann::json;
@@ -95,6 +96,73 @@ TEST_F(Explain, whatIsReadCountsOnce) {
   json equations = kernel(all, "recurrence")["equations"];
   EXPECT_TRUE(std::all_of(equations.begin(), equations.end(),
                           [](const json &equation) { return equation["line"] <= 7; }));
+}
+
+// What one softmax weighs is one kernel, which names all equations that are in it.
+TEST_F(Explain, sumsOfOneSoftmaxAreOneKernel) {
+  writeFile(folder / "sums.qkv", R"(size T = dynamic(max: 64)
+index i < T, j < T, d < 8, e < 16, f < 4
+model sums(q[i,d], k[j,d], v[j,e], w[j,f]) -> (a[i,e], b[i,f], l[i]) {
+  s[i,j] = sum[d](q[i,d] * k[j,d])
+  x[i,j] = softmax[j](s[i,j])
+  a[i,e] = sum[j](x[i,j] * v[j,e])
+  b[i,f] = sum[j](x[i,j] * w[j,f])
+  l[i]   = logsumexp[j](s[i,j])
+}
+)");
+  Ran ran = qkv("explain sums.qkv --json --size T=64");
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  json all = json::parse(ran.out);
+  EXPECT_EQ(all["kernels"].size(), 1) << all.dump(2);
+  std::map<std::string, int> lines;
+  for (const json &equation : kernel(all, "attention")["equations"])
+    lines[equation["name"]] = equation["line"];
+  EXPECT_EQ(lines, (std::map<std::string, int>{{"s", 4}, {"x", 5}, {"a", 6}, {"b", 7}, {"l", 8}}));
+}
+
+// Why a softmax is not fused.
+TEST_F(Explain, whatIsNotFusedSaysWhy) {
+  writeFile(folder / "rest.qkv", R"(size T = dynamic(max: 64)
+index i < T, j < T, d < 8, e < 16, h < 2, g < 2, m < 8
+model mixed(q[h,i,d], k[h,j,d], v[h,j,e]) -> c[g,i,e] {
+  param M[g,h] = "M"
+  w[h,i,j] = softmax[j](sum[d](q[h,i,d] * k[h,j,d]))
+  x[g,i,j] = sum[h](M[g,h] * w[h,i,j])
+  c[g,i,e] = sum[j](x[g,i,j] * v[g,j,e])
+}
+model squared(q[i,d], k[j,d], v[j,e]) -> c[i,e] {
+  w[i,j] = softmax[j](sum[d](q[i,d] * k[j,d]))
+  c[i,e] = sum[j](w[i,j] ^ 2 * v[j,e])
+}
+model edges(q[i,d], k[j,d], v[i,j,e]) -> c[i,e] {
+  w[i,j] = softmax[j](sum[d](q[i,d] * k[j,d]))
+  c[i,e] = sum[j](w[i,j] * v[i,j,e])
+}
+model steps(k[j,d], v[j,d]) -> c[i,d] {
+  c[-1,d] = 1
+  w[i,j] = softmax[j](sum[d](c[i-1,d] * k[j,d]))
+  c[i,d] = sum[j](w[i,j] * v[j,d])
+}
+model few(q[i,d], k[m,d], v[m,e]) -> c[i,e] {
+  w[i,m] = softmax[m](sum[d](q[i,d] * k[m,d]))
+  c[i,e] = sum[m](w[i,m] * v[m,e])
+}
+model result(q[i,d], k[j,d], v[j,e]) -> (c[i,e], w[i,j]) {
+  w[i,j] = softmax[j](sum[d](q[i,d] * k[j,d]))
+  c[i,e] = sum[j](w[i,j] * v[j,e])
+}
+)");
+  for (auto [model, why] : std::initializer_list<std::pair<const char *, const char *>>{
+           {"mixed", "not fused: the sum is not over the softmax's letters"},
+           {"squared", "not fused: no sum over its letters is linear in it"},
+           {"edges", "not fused: each row has values of its own"},
+           {"steps", "not fused: the softmax is inside a recurrence"},
+           {"few", "not fused: there are few keys"},
+           {"result", "not fused: the weights are a result"}}) {
+    Ran ran = qkv(std::string("explain rest.qkv --json --size T=64 --model ") + model);
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    EXPECT_NE(ran.out.find(why), std::string::npos) << model << "\n" << ran.out;
+  }
 }
 
 TEST_F(Explain, textNamesKernelsAndBuffers) {
