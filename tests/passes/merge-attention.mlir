@@ -12,6 +12,7 @@
 // CHECK-SAME: outs(%{{.*}}, %{{.*}}, %{{.*}} : tensor<?x8xf32>, tensor<?x4xf32>, tensor<?xf32>)
 // CHECK-SAME: qkv.equations = "s:1,o:2,p:3,l:4"
 // CHECK-COUNT-1: qkv.reduce
+// CHECK: qkv.yield
 // CHECK: %[[FACTOR:.*]] = tensor.extract
 // CHECK: %[[ONE:.*]] = arith.constant 1.0
 // CHECK: qkv.score %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} factors(%[[ONE]], %[[FACTOR]])
