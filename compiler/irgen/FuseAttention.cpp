@@ -30,8 +30,10 @@ public:
   void run() {
     eachEquation([&](const ExprPtr &value) {
       Mapper mapper([&](const ExprPtr &e) -> ExprPtr {
-        ExprPtr sum = softmaxes_.ratio(e);
-        ExprPtr fused = sum || e != value ? fuse(sum ? sum : e, false) : nullptr;
+        auto share = softmaxes_.ratio(e);
+        ExprPtr fused = share || e != value ? fuse(share ? share->value : e, false) : nullptr;
+        if (fused && share && share->divisor)
+          fused = apply(Op::Div, {fused, share->divisor}, e->span);
         return fused ? fused : e;
       });
       ExprPtr inside = mapper(value);

@@ -108,24 +108,45 @@ ExprPtr Softmaxes::withoutShift(ExprPtr score, int key) {
   return score;
 }
 
-/// The softmax that power / total is, for power = exp(score) and total = sum[l](exp(score));
-/// or null.
-ExprPtr Softmaxes::writtenOut(const ExprPtr &power, const ExprPtr &total) {
+/// The softmax that power / total is, for power = exp(score) and total = sum[l](exp(score) where
+/// g), for a guard g that is `guard` at the softmax's letter. With another addend c in the total,
+///     power / (c + sum) = power / sum / (1 + c * exp(-log(sum))).
+std::optional<Share> Softmaxes::writtenOut(const ExprPtr &power, const ExprPtr &total,
+                                           const ExprPtr &guard) {
   std::vector<int> before = inlined;
-  ExprPtr above = resolved(power), below = resolved(total);
+  ExprPtr above = resolved(power), below = resolved(total), sum = total, beside;
+  if (below->kind == K::Apply && below->op == Op::Add && !below->constant)
+    for (int side : {0, 1})
+      if (ExprPtr part = resolved(below->args[side]); part->kind == K::Reduce) {
+        sum = below->args[side];
+        beside = below->args[1 - side];
+        below = part;
+        break;
+      }
   inlined.swap(before); // those count only if it is one
   if (above->kind != K::Apply || above->op != Op::Exp || above->constant ||
       below->kind != K::Reduce || below->reduction != Reduction::Sum ||
-      below->letters.size() != 1 || below->args[1])
-    return nullptr;
+      below->letters.size() != 1 || !below->args[1] != !guard)
+    return std::nullopt;
   ExprPtr each = resolved(below->args[0]);
   if (each->kind != K::Apply || each->op != Op::Exp)
-    return nullptr;
-  ExprPtr out =
-      softmaxOf(above->args[0], each->args[0], below->letters[0], free_.of(below), power->span);
-  if (out)
-    inlined = before;
-  return out;
+    return std::nullopt;
+  ExprPtr softmax =
+      softmaxOf(above->args[0], each->args[0], below->letters[0], free_.of(total), power->span);
+  if (!softmax)
+    return std::nullopt;
+  if (guard) {
+    if (textOf(substitute(below->args[1], {{below->letters[0], softmax->args[2]}})) !=
+        textOf(guard))
+      return std::nullopt;
+    softmax = withArgs(softmax, {softmax->args[0], below->args[1], softmax->args[2]});
+  }
+  inlined = before;
+  if (!beside)
+    return Share{softmax, nullptr};
+  Span span = power->span;
+  ExprPtr part = apply(Op::Exp, {apply(Op::Neg, {apply(Op::Log, {sum}, span)}, span)}, span);
+  return Share{softmax, apply(Op::Add, {number(1), apply(Op::Mul, {beside, part}, span)}, span)};
 }
 
 /// The softmax over `bound` of `each`, if `above` is the same at another letter, which is none of
@@ -202,21 +223,22 @@ ExprPtr Softmaxes::normalized(const ExprPtr &power) {
   return out;
 }
 
-/// sum[j](exp(s) * v) / sum[l](exp(s)): a weighted sum; or null.
-ExprPtr Softmaxes::ratio(const ExprPtr &e) {
+std::optional<Share> Softmaxes::ratio(const ExprPtr &e) {
   if (e->kind != K::Apply || e->op != Op::Div || e->constant || e->type != Type::Float)
-    return nullptr;
+    return std::nullopt;
   ExprPtr above = resolved(e->args[0]);
-  if (above->kind != K::Reduce || above->reduction != Reduction::Sum || above->args[1])
-    return nullptr;
+  if (above->kind != K::Reduce || above->reduction != Reduction::Sum)
+    return std::nullopt;
   std::vector<ExprPtr> factors;
   factorsOf(above->args[0], factors);
   for (ExprPtr &f : factors)
-    if (ExprPtr softmax = writtenOut(f, e->args[1])) {
-      f = softmax;
-      return reduce(Reduction::Sum, above->letters, product(factors, e->span), nullptr, e->span);
+    if (auto share = writtenOut(f, e->args[1], above->args[1])) {
+      f = share->value;
+      return Share{
+          reduce(Reduction::Sum, above->letters, product(factors, e->span), nullptr, e->span),
+          share->divisor};
     }
-  return nullptr;
+  return std::nullopt;
 }
 
 bool Softmaxes::tensorWeighs(int tensor) {
@@ -245,7 +267,7 @@ bool Softmaxes::weighs(const ExprPtr &e) {
   case Op::Sub:
     return weighs(e->args[0]) || weighs(e->args[1]);
   case Op::Div:
-    return weighs(e->args[0]) || writtenOut(e->args[0], e->args[1]);
+    return weighs(e->args[0]) || writtenOut(e->args[0], e->args[1]).has_value();
   case Op::Neg:
     return weighs(e->args[0]);
   case Op::Exp:
@@ -269,9 +291,13 @@ bool Softmaxes::distribute(const ExprPtr &e, std::vector<Term> &out) {
     ExprPtr inside = definition(e);
     return inside && distribute(inside, out);
   }
-  if (ExprPtr softmax = e->op == Op::Div   ? writtenOut(e->args[0], e->args[1])
-                        : e->op == Op::Exp ? normalized(e)
-                                           : nullptr) {
+  if (auto share = e->op == Op::Div ? writtenOut(e->args[0], e->args[1]) : std::nullopt) {
+    out.push_back({share->value, {}, {}, false});
+    if (share->divisor)
+      out.back().divisors.push_back(share->divisor);
+    return true;
+  }
+  if (ExprPtr softmax = e->op == Op::Exp ? normalized(e) : nullptr) {
     out.push_back({softmax, {}, {}, false});
     return true;
   }

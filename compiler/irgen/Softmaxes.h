@@ -26,6 +26,11 @@ struct LogSum {
   int key;
 };
 
+/// A softmax, or a sum that one weighs, divided by what is free of its letter (null: by 1).
+struct Share {
+  ExprPtr value, divisor;
+};
+
 bool isSoftmax(const Expr &e);
 /// A product's factors; constants whole (T3).
 void factorsOf(const ExprPtr &e, std::vector<ExprPtr> &out);
@@ -46,8 +51,9 @@ public:
   bool weighs(const ExprPtr &e);
   /// `e` as a sum of products with at most one softmax each; false if it is none.
   bool distribute(const ExprPtr &e, std::vector<Term> &out);
-  /// sum[j](exp(s) * v) / sum[l](exp(s)): a sum weighed by a softmax; or null.
-  ExprPtr ratio(const ExprPtr &e);
+  /// sum[j](exp(s) * v where g) / sum[l](exp(s) where g): a sum weighed by a softmax. What is added
+  /// to the sum below (a sink, 1) divides.
+  std::optional<Share> ratio(const ExprPtr &e);
 
   /// The logarithm of a sum of powers, with or without a maximum subtracted and added back, if `e`
   /// is one.
@@ -65,7 +71,8 @@ private:
   ExprPtr definitionAt(const ExprPtr &read) const;
   std::string textOf(const ExprPtr &e);
   ExprPtr withoutShift(ExprPtr score, int key);
-  ExprPtr writtenOut(const ExprPtr &power, const ExprPtr &total);
+  std::optional<Share> writtenOut(const ExprPtr &power, const ExprPtr &total,
+                                  const ExprPtr &guard = nullptr);
   ExprPtr normalized(const ExprPtr &power);
   ExprPtr softmaxOf(const ExprPtr &above, const ExprPtr &each, int bound,
                     const std::set<int> &outside, Span span);

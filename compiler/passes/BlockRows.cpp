@@ -172,9 +172,15 @@ struct BlockRows : impl::BlockRowsBase<BlockRows> {
         rewriter, cast<TilingInterface>(root.getOperation()), options);
     if (failed(tiled))
       return;
+    // One kernel has one reason: why its softmax is not fused, where it has one.
+    StringRef reason = "not fused";
     for (Operation *op : tiled->tiledAndFusedOps)
-      if (isa<linalg::GenericOp>(op) && !op->hasAttr(whyAttribute))
-        op->setAttr(whyAttribute, rewriter.getStringAttr("not fused: by blocks of 64 rows"));
+      if (auto why = op->getAttrOfType<StringAttr>(whyAttribute))
+        reason = why.getValue();
+    StringAttr why = rewriter.getStringAttr(reason + "; by blocks of 64 rows");
+    for (Operation *op : tiled->tiledAndFusedOps)
+      if (isa<linalg::GenericOp>(op))
+        op->setAttr(whyAttribute, why);
     rewriter.replaceAllUsesWith(root.getResult(0), tiled->replacements[root.getResult(0)]);
     for (LoopLikeOpInterface loop : tiled->loops)
       loop->walk([&](tensor::ExtractSliceOp slice) { // of nothing: a block is enough

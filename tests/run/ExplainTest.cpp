@@ -154,9 +154,9 @@ model result(q[i,d], k[j,d], v[j,e]) -> (c[i,e], w[i,j]) {
 }
 )");
   for (auto [model, why] : std::initializer_list<std::pair<const char *, const char *>>{
-           {"mixed", "not fused: by blocks of 64 rows"},
-           {"squared", "not fused: by blocks of 64 rows"},
-           {"edges", "not fused: by blocks of 64 rows"},
+           {"mixed", "not fused: the sum is not over the softmax's letters; by blocks of 64 rows"},
+           {"squared", "not fused; by blocks of 64 rows"},
+           {"edges", "not fused: each row has values of its own; by blocks of 64 rows"},
            {"steps", "not fused: the softmax is inside a recurrence"},
            {"few", "not fused: there are few keys"},
            {"result", "not fused: the weights are a result"}}) {
