@@ -173,7 +173,12 @@ double shareOf(Value condition, Value row, double rows, Value key, double keys, 
   return static_cast<double>(std::max(held, 1)) / total;
 }
 
-Cost costOfAttention(AttentionOp op, Frame &frame) {
+/// How often a score that is in memory is written or read: written, read for the maximum, read and
+/// written for its power, read for the weighted sum.
+constexpr double passesOfScores = 5;
+
+/// Without `masked`, of all pairs of rows and keys.
+Cost costOfAttention(AttentionOp op, Frame &frame, bool masked = true) {
   Cost cost;
   double outer = 1;
   for (auto [at, extent] : llvm::enumerate(op.getOuter())) {
@@ -184,8 +189,11 @@ Cost costOfAttention(AttentionOp op, Frame &frame) {
   double rows = frame.number(op.getRows()).value_or(0),
          keys = frame.number(op.getKeys()).value_or(0);
   ScoreOp end = op.score();
-  double pairs =
-      outer * rows * keys * shareOf(end.getPart(), op.row(), rows, op.key(), keys, frame);
+  double pairs = outer * rows * keys;
+  if (masked)
+    pairs *= shareOf(end.getPart(), op.row(), rows, op.key(), keys, frame);
+  else
+    cost.bytes += pairs * passesOfScores * sizeof(float);
   // The score; its part in the maximum, exp(s - m) and the sum; a multiply-add for each value.
   cost.flops = pairs * (flopsOfScore(op.getBody().front(), frame) + 4);
   auto letters = static_cast<unsigned>(op.getOuter().size()) + 1;
@@ -282,6 +290,12 @@ Cost costOf(Operation *op, Frame &frame) {
       for (Operation &inner : block)
         cost += costOf(&inner, frame);
   return cost;
+}
+
+std::optional<Cost> costByRowBlocks(Operation *op, Frame &frame) {
+  if (auto attention = dyn_cast<AttentionOp>(op))
+    return costOfAttention(attention, frame, /*masked=*/false);
+  return std::nullopt;
 }
 
 std::string kindOf(Operation *op) {

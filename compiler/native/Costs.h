@@ -6,6 +6,7 @@
 // written once, as if caches were endless, so that a time made from them is a lower bound.
 #pragma once
 
+#include <optional>
 #include <string>
 
 namespace mlir {
@@ -27,6 +28,11 @@ struct Cost {
 
 /// One execution. What is inside a loop is multiplied by its rounds.
 Cost costOf(mlir::Operation *op, Frame &frame);
+
+/// What softmax-weighted sums would cost by blocks of rows: nothing is left out, and each score is
+/// written and read again for the maximum, its power and the weighted sum. Nothing of other
+/// kernels.
+std::optional<Cost> costByRowBlocks(mlir::Operation *op, Frame &frame);
 
 /// "contraction" (a sum of products), "reduction", "gather" (a read at an index with a value),
 /// "elementwise", "recurrence" (a loop whose rounds build on each other), "row-blocks" (one around

@@ -200,6 +200,12 @@ std::vector<KernelReport> kernelsOf(ModuleOp module, const ExplainOptions &optio
     Cost cost = costOf(op, frame);
     kernel.flops += cost.flops * times;
     kernel.bytes += cost.bytes * times;
+    if (auto other = costByRowBlocks(op, frame)) {
+      if (kernel.alternatives.empty())
+        kernel.alternatives.push_back({"blocks of rows, scores in memory"});
+      kernel.alternatives.front().flops += other->flops * times;
+      kernel.alternatives.front().bytes += other->bytes * times;
+    }
     double &runs = runsOf[op];
     runs += times;
     kernel.times = std::max(kernel.times, runs);

@@ -27,9 +27,15 @@ struct KernelReport {
   std::string name; ///< what its operations are called, at every stage
   std::string kind; ///< native/Costs.h
   std::vector<Equation> equations;
+  /// A form that was not taken, and what it would cost.
+  struct Alternative {
+    std::string form;
+    double flops = 0, bytes = 0;
+  };
   std::string form, why;
   double flops = 0, bytes = 0;
   double times = 0; ///< runs of it in one run of the entry
+  std::vector<Alternative> alternatives;
 };
 
 struct BufferReport {

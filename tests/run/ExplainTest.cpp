@@ -121,6 +121,27 @@ model sums(q[i,d], k[j,d], v[j,e], w[j,f]) -> (a[i,e], b[i,f], l[i]) {
   EXPECT_EQ(lines, (std::map<std::string, int>{{"s", 4}, {"x", 5}, {"a", 6}, {"b", 7}, {"l", 8}}));
 }
 
+// What the form that was not taken would cost: all pairs, and scores in memory.
+TEST_F(Explain, attentionNamesTheAlternative) {
+  writeFile(folder / "causal.qkv", R"(size T = dynamic(max: 4096)
+index i < T, j < T, d < 64, e < 64
+model causal(q[i,d], k[j,d], v[j,e]) -> c[i,e] {
+  c[i,e] = sum[j](softmax[j](sum[d](q[i,d] * k[j,d]) where j <= i) * v[j,e])
+}
+)");
+  Ran ran = qkv("explain causal.qkv --json --size T=1024");
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  json attention = kernel(json::parse(ran.out), "attention");
+  ASSERT_EQ(attention["alternatives"].size(), 1) << attention.dump(2);
+  const json &other = attention["alternatives"][0];
+  double share = attention["flops"].get<double>() / other["flops"].get<double>();
+  EXPECT_NEAR(share, 0.5, 0.01);
+  EXPECT_EQ(other["bytes"].get<int64_t>() - attention["bytes"].get<int64_t>(),
+            int64_t(1024) * 1024 * 5 * 4);
+  EXPECT_NE(qkv("explain causal.qkv --size T=1024").out.find("instead of blocks of rows"),
+            std::string::npos);
+}
+
 // Why a softmax is not fused.
 TEST_F(Explain, whatIsNotFusedSaysWhy) {
   writeFile(folder / "rest.qkv", R"(size T = dynamic(max: 64)

@@ -43,11 +43,16 @@ std::string kernelText(const KernelReport &kernel, const Roofline &roofline) {
     text += ", " + std::to_string(std::llround(kernel.times)) + " times";
   text += "\n    equations  " + equationsText(kernel) + "\n    form       " + kernel.form +
           "\n    why        " + kernel.why + "\n";
-  snprintf(line, sizeof line, "    counts     %s, %s: at least %s, by %s\n",
-           flopsText(kernel.flops).c_str(), bytesText(kernel.bytes).c_str(),
-           secondsText(roofline.seconds(kernel.flops, kernel.bytes)).c_str(),
-           roofline.boundByMemory(kernel.flops, kernel.bytes) ? "memory" : "arithmetic");
-  return text + line;
+  auto counts = [&](double flops, double bytes) {
+    snprintf(line, sizeof line, "%s, %s: at least %s, by %s\n", flopsText(flops).c_str(),
+             bytesText(bytes).c_str(), secondsText(roofline.seconds(flops, bytes)).c_str(),
+             roofline.boundByMemory(flops, bytes) ? "memory" : "arithmetic");
+    return std::string(line);
+  };
+  text += "    counts     " + counts(kernel.flops, kernel.bytes);
+  for (const KernelReport::Alternative &other : kernel.alternatives)
+    text += "    instead of " + other.form + ": " + counts(other.flops, other.bytes);
+  return text;
 }
 
 std::string explanationText(const Description &description, const std::vector<int64_t> &sizes,
@@ -132,8 +137,8 @@ void addExplain(CLI::App &app, int &code) {
   command->add_flag("--json", options->json, "print it as JSON");
   command->footer(
       "For each kernel: its equations, its form and why it has that, floating-point operations,\n"
-      "bytes, and the time that this machine needs for them at least. For each buffer: what it is\n"
-      "for.\n\n"
+      "bytes, and the time that this machine needs for them at least; the same of a form that was\n"
+      "not taken. For each buffer: what it is for.\n\n"
       "examples:\n"
       "  qkv explain attention.qkv --size T=2048 --size S=2048\n"
       "  qkv explain gpt2.qkv --weights gpt2/ --size T=1024 --logits last --json");

@@ -56,6 +56,11 @@ nlohmann::json kernelJson(const KernelReport &kernel) {
                      {"bytes", std::llround(kernel.bytes)}};
   for (const KernelReport::Equation &equation : kernel.equations)
     out["equations"].push_back({{"name", equation.name}, {"line", equation.line}});
+  out["alternatives"] = nlohmann::json::array();
+  for (const KernelReport::Alternative &other : kernel.alternatives)
+    out["alternatives"].push_back({{"form", other.form},
+                                   {"flops", std::llround(other.flops)},
+                                   {"bytes", std::llround(other.bytes)}});
   return out;
 }
 
