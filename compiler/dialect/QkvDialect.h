@@ -18,6 +18,8 @@ namespace qkv {
 /// Names of the dialect's attributes on operations of other dialects.
 constexpr const char *descriptionAttribute = "qkv.description";
 constexpr const char *entryAttribute = "qkv.entry";
+/// An entry's argument: a parameter of the model.
+constexpr const char *paramAttribute = "qkv.param";
 constexpr const char *repeatAttribute = "qkv.repeat";
 constexpr const char *equationAttribute = "qkv.equation";
 constexpr const char *equationsAttribute = "qkv.equations";

@@ -21,6 +21,7 @@ def QkvDialect : Dialect {
     - `qkv.description` (string, on the module): what a caller must know, as JSON
       (native/Description.h);
     - `qkv.entry` (unit, on a function): an entry point, with the arguments of irgen/IRGen.h;
+    - `qkv.param` (unit, on an entry's argument): a parameter of the model;
     - `qkv.repeat` (string, on a function): the body of a repeat, called once a step;
     - `qkv.equation` (string, on any operation): the equation that it computes;
     - `qkv.equations` (string, likewise): the names of all that it computes, with commas;

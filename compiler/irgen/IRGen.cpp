@@ -100,7 +100,7 @@ static void emitEntry(ModuleState &state, const Prepared &prepared, std::vector<
   for (int t : program.inputs)
     f.tensors[t] = *argument++;
   for (int t : params) {
-    function.setArgAttr(argument->getArgNumber(), "qkv.param", b.getUnitAttr());
+    function.setArgAttr(argument->getArgNumber(), paramAttribute, b.getUnitAttr());
     f.tensors[t] = *argument++;
   }
   f.emit(plan.items);

@@ -6,6 +6,8 @@
 // shares a result's memory with both.)
 #include "compiler/passes/Passes.h"
 
+#include "compiler/dialect/QkvDialect.h"
+
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -81,7 +83,7 @@ struct ComputeInPlace : impl::ComputeInPlaceBase<ComputeInPlace> {
 private:
   /// What a caller hands to an entry is only read.
   void protectInputs(func::FuncOp function) {
-    if (!function->hasAttr("qkv.entry"))
+    if (!function->hasAttr(entryAttribute))
       return;
     for (BlockArgument argument : function.getArguments())
       if (isa<TensorType>(argument.getType()))

@@ -8,6 +8,7 @@
 // hundreds of them in each of its calls, most of what LLVM then had to compile.
 #include "compiler/passes/Passes.h"
 
+#include "compiler/dialect/QkvDialect.h"
 #include "compiler/passes/Pointers.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -28,7 +29,7 @@ struct ExportEntries : impl::ExportEntriesBase<ExportEntries> {
     for (auto function : getOperation().getOps<func::FuncOp>()) {
       if (function.isDeclaration())
         continue;
-      if (function->hasAttr("qkv.entry")) {
+      if (function->hasAttr(entryAttribute)) {
         function.setPublic();
         function->setAttr(LLVM::LLVMDialect::getEmitCWrapperAttrName(),
                           UnitAttr::get(&getContext()));
@@ -52,7 +53,7 @@ private:
   static void takeTable(func::FuncOp function, const LLVMTypeConverter &types, Type pointer) {
     SmallVector<unsigned> params;
     for (unsigned at = 0; at < function.getNumArguments(); ++at)
-      if (function.getArgAttr(at, "qkv.param"))
+      if (function.getArgAttr(at, paramAttribute))
         params.push_back(at);
     if (params.empty())
       return;

@@ -4,6 +4,8 @@
 // function stays as it is, and the analysis of ownership frees what it returns.
 #include "compiler/passes/Passes.h"
 
+#include "compiler/dialect/QkvDialect.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -132,7 +134,7 @@ private:
   static bool isTensor(Type type) { return isa<RankedTensorType>(type); }
 
   void convert(func::FuncOp function) {
-    if (function.isDeclaration() || function->hasAttr("qkv.entry") ||
+    if (function.isDeclaration() || function->hasAttr(entryAttribute) ||
         !llvm::hasSingleElement(function.getBody()) ||
         !llvm::any_of(function.getResultTypes(), isTensor))
       return;
