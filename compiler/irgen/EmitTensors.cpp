@@ -22,11 +22,10 @@ static int sameAs(const Program &program, const Tensor &t) {
   if (from.axes.size() != t.axes.size() || from.type != t.type || from.constant != t.constant)
     return -1;
   for (size_t a = 0; a < t.axes.size(); ++a) {
-    const Axis &x = t.axes[a], &y = from.axes[a];
     const ExprPtr &index = p.value->args[a];
     if (p.indices[a].letter < 0 || index->kind != Expr::Kind::Letter ||
-        index->letter != p.indices[a].letter || x.extent != y.extent || x.before || x.after ||
-        y.before || y.after || program.letters[index->letter].extent != x.extent)
+        index->letter != p.indices[a].letter || !runsOver(program, index->letter, t.axes[a]) ||
+        !runsOver(program, index->letter, from.axes[a]))
       return -1;
   }
   return p.value->tensor;
@@ -51,9 +50,7 @@ void FunctionEmitter::computeWhole(int tensor) {
     bool plain = true;
     for (size_t a = 0; a < t.axes.size(); ++a) {
       const PieceIndex &i = t.pieces[0].indices[a];
-      plain &= isLocal(tensor, a) ||
-               (i.letter >= 0 && program.letters[i.letter].extent == t.axes[a].extent &&
-                !t.axes[a].before && !t.axes[a].after);
+      plain &= isLocal(tensor, a) || (i.letter >= 0 && runsOver(program, i.letter, t.axes[a]));
     }
     if (plain) {
       tensors[tensor] = computePiece(tensor, 0, {});

@@ -184,6 +184,10 @@ ExprPtr Mapper::operator()(const ExprPtr &e) {
   return result;
 }
 
+bool runsOver(const Program &program, int letter, const Axis &axis) {
+  return program.letters[letter].extent == axis.extent && !axis.before && !axis.after;
+}
+
 std::set<int> liveTensors(const Program &program) {
   std::set<int> live;
   std::vector<int> work;

@@ -61,6 +61,9 @@ private:
   std::vector<ExprPtr> alive_;
 };
 
+/// Whether a letter takes all positions of an axis, and there are none before or after.
+bool runsOver(const Program &program, int letter, const Axis &axis);
+
 /// The tensors that the results need.
 std::set<int> liveTensors(const Program &program);
 
@@ -73,6 +76,11 @@ public:
        std::function<std::string(const Expr &step)> steps)
       : program_(program), letters_(std::move(letters)), tensors_(std::move(tensors)),
         steps_(std::move(steps)) {}
+  /// Tensors and steps by their numbers.
+  Text(const Program &program, std::function<std::string(int letter)> letters)
+      : Text(
+            program, std::move(letters), [](int tensor) { return "t" + std::to_string(tensor); },
+            [](const Expr &step) { return "s" + std::to_string(step.region); }) {}
   /// Appends to `out`. Nodes that were written before are named by their number.
   void write(const ExprPtr &e, std::string &out);
 

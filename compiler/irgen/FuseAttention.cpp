@@ -82,8 +82,7 @@ private:
     for (size_t a = 0; a < e->args.size(); ++a)
       if (static_cast<int>(a) != except &&
           (e->args[a]->kind != K::Letter || !seen.insert(e->args[a]->letter).second ||
-           program_.letters[e->args[a]->letter].extent != t.axes[a].extent || t.axes[a].before ||
-           t.axes[a].after))
+           !runsOver(program_, e->args[a]->letter, t.axes[a])))
         return false;
     return e->args.back()->kind == K::Letter &&
            std::count(own.begin(), own.end(), e->args.back()->letter);
@@ -295,8 +294,8 @@ private:
         (last >= 0 && p.indices.back().letter != last))
       return false;
     for (size_t a = 0; a < p.indices.size(); ++a)
-      if (!std::count(letters.begin(), letters.end(), p.indices[a].letter) || t.axes[a].before ||
-          t.axes[a].after || program_.letters[p.indices[a].letter].extent != t.axes[a].extent)
+      if (!std::count(letters.begin(), letters.end(), p.indices[a].letter) ||
+          !runsOver(program_, p.indices[a].letter, t.axes[a]))
         return false;
     return true;
   }
@@ -306,16 +305,12 @@ private:
   std::string meaningOf(const ExprPtr &score, const ExprPtr &part, int key) {
     rowNumber_.clear();
     std::string out;
-    Text text(
-        program_,
-        [&](int l) {
-          if (l == key)
-            return std::string("key");
-          auto [at, fresh] = rowNumber_.try_emplace(l, static_cast<int>(rowNumber_.size()));
-          return std::to_string(at->second) + ":" + program_.letters[l].extent.text(program_.atoms);
-        },
-        [](int tensor) { return "t" + std::to_string(tensor); },
-        [](const Expr &step) { return "s" + std::to_string(step.region); });
+    Text text(program_, [&](int l) {
+      if (l == key)
+        return std::string("key");
+      auto [at, fresh] = rowNumber_.try_emplace(l, static_cast<int>(rowNumber_.size()));
+      return std::to_string(at->second) + ":" + program_.letters[l].extent.text(program_.atoms);
+    });
     const std::vector<int> inlined = softmaxes_.inlined;
     text.write(softmaxes_.resolved(score), out);
     softmaxes_.inlined = inlined;

@@ -11,9 +11,6 @@ namespace qkv::irgen {
 
 using K = Expr::Kind;
 
-/// Terms that a value may become.
-static constexpr size_t mostTerms = 16;
-
 /// Where in `letters` a position of `flat` is, the last letter running fastest.
 static std::vector<ExprPtr> positions(const Program &program, const std::vector<int> &letters,
                                       int flat, Span span) {

@@ -24,10 +24,8 @@ ExprPtr NewTensors::make(const Origin &from, const std::vector<NewAxis> &axes, c
       number[a.letter] = static_cast<int>(args.size());
     args.push_back(a.letter >= 0 ? letter(a.letter) : size(a.position));
   }
-  Text text(
-      program_, [&](int l) { return "l" + std::to_string(number.count(l) ? number[l] : -1 - l); },
-      [](int tensor) { return "t" + std::to_string(tensor); },
-      [](const Expr &step) { return "s" + std::to_string(step.region); });
+  Text text(program_,
+            [&](int l) { return "l" + std::to_string(number.count(l) ? number[l] : -1 - l); });
   text.write(value, meaning);
   meaning += "|";
   text.write(guard, meaning);

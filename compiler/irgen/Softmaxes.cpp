@@ -9,9 +9,6 @@ namespace qkv::irgen {
 
 using K = Expr::Kind;
 
-/// Terms that a product of sums may become.
-static constexpr size_t mostTerms = 16;
-
 bool isSoftmax(const Expr &e) {
   return e.kind == K::Reduce && e.reduction == Reduction::Softmax && !e.constant;
 }
@@ -61,8 +58,7 @@ bool Softmaxes::hasOneDefinition(int tensor) const {
     return false;
   const Piece &p = t.pieces[0];
   for (size_t a = 0; a < t.axes.size(); ++a)
-    if (p.indices[a].letter < 0 || t.axes[a].before || t.axes[a].after ||
-        program_.letters[p.indices[a].letter].extent != t.axes[a].extent)
+    if (p.indices[a].letter < 0 || !runsOver(program_, p.indices[a].letter, t.axes[a]))
       return false;
   return true;
 }
@@ -92,11 +88,7 @@ ExprPtr Softmaxes::resolved(ExprPtr e) {
 
 std::string Softmaxes::textOf(const ExprPtr &e) {
   std::string out;
-  Text text(
-      program_, [](int l) { return "l" + std::to_string(l); },
-      [](int tensor) { return "t" + std::to_string(tensor); },
-      [](const Expr &step) { return "s" + std::to_string(step.region); });
-  text.write(e, out);
+  Text(program_, [](int l) { return "l" + std::to_string(l); }).write(e, out);
   return out;
 }
 

@@ -31,6 +31,9 @@ struct Share {
   ExprPtr value, divisor;
 };
 
+/// Terms that a product of sums, or of a value, may become.
+constexpr size_t mostTerms = 16;
+
 bool isSoftmax(const Expr &e);
 /// A product's factors; constants whole (T3).
 void factorsOf(const ExprPtr &e, std::vector<ExprPtr> &out);
