@@ -3,6 +3,8 @@
 #pragma once
 
 #include "compiler/passes/Exponential.h"
+#include "compiler/passes/Loops.h"
+#include "compiler/passes/ScalarMath.h"
 #include "compiler/passes/ScoreBody.h"
 #include "compiler/passes/ValueColumns.h"
 
@@ -43,9 +45,9 @@ private:
   struct Block {
     mlir::Value number, firstKey, lastKey, left; ///< `left`: keys from the first on
   };
-  /// What of a block takes part in a group: nothing, or vectors [first, end), masked unless whole.
+  /// What of a block takes part in a group: nothing, or vectors [first, end).
   struct Part {
-    mlir::Value some, whole, first, end;
+    mlir::Value some, first, end;
   };
 
   mlir::Value index(int64_t value) { return lanes_.constant(loc_, b_.getIndexType(), value); }
@@ -57,7 +59,7 @@ private:
     return b_.createOrFold<mlir::arith::AddIOp>(loc_, a, index(c));
   }
   mlir::Value fma(mlir::Value a, mlir::Value b, mlir::Value c) {
-    return multiplyAdd(b_, loc_, a, b, c, target_.fma);
+    return ScalarMath(b_, loc_, target_.fma).multiplyAdd(a, b, c);
   }
   mlir::Value exponential(mlir::Value x) {
     return exponentialBelowZero(lanes_, loc_, x, target_.fma);
@@ -65,7 +67,9 @@ private:
   mlir::VectorType vectorType() { return lanes_.vectorOf(b_.getF32Type()); }
   static bool isTrue(mlir::Value value) { return mlir::matchPattern(value, mlir::m_One()); }
   void each(mlir::Value begin, mlir::Value end, llvm::function_ref<void(mlir::Value)> emit,
-            int64_t step = 1);
+            int64_t step = 1) {
+    loopOver(lanes_, loc_, begin, end, step, emit);
+  }
   llvm::SmallVector<mlir::Value>
   fold(mlir::Value begin, mlir::Value end, llvm::ArrayRef<mlir::Value> init,
        llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value, mlir::ValueRange)> emit,
@@ -85,6 +89,11 @@ private:
   mlir::Value holds(mlir::Value condition, mlir::Value firstRow, mlir::Value lastRow,
                     mlir::Value firstKey, mlir::Value lastKey);
   void group(const Group &group, const Block &block, mlir::Value whole);
+  /// Where the outer letters stand, and nothing else.
+  Point outside();
+  mlir::Value vectorAt(const Point &point, mlir::Value value) {
+    return lanes_.vector(loc_, point.at(value));
+  }
   llvm::SmallVector<Point> pointsAt(const Group &group, const Block &block, mlir::Value vector,
                                     int64_t count);
   mlir::Value laneOf(mlir::Value vector, int64_t v);

@@ -1,8 +1,8 @@
 // Groups of rows at a block of keys: scores, weights, and what they add to the outputs
 // (AttentionEmitter.h).
 //
-// In: a group's rows, a block, whether all of it takes part for the whole tile. Out: the rows'
-// maxima, sums and outputs after the block.
+// In: a group's rows, a block, whether all of it takes part. Out: the rows' maxima, sums and
+// outputs after the block.
 #include "compiler/passes/AttentionEmitter.h"
 
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -12,14 +12,6 @@
 namespace qkv {
 
 using namespace mlir;
-
-void AttentionEmitter::each(Value begin, Value end, llvm::function_ref<void(Value)> emit,
-                            int64_t step) {
-  auto loop = scf::ForOp::create(b_, loc_, begin, end, index(step));
-  OpBuilder::InsertionGuard guard(b_);
-  b_.setInsertionPointToStart(loop.getBody());
-  emit(loop.getInductionVar());
-}
 
 SmallVector<Value>
 AttentionEmitter::fold(Value begin, Value end, ArrayRef<Value> init,
@@ -51,12 +43,17 @@ void AttentionEmitter::when(Value condition, llvm::function_ref<void()> emit) {
   emit();
 }
 
+Point AttentionEmitter::outside() {
+  Point point;
+  for (auto [argument, value] : llvm::zip(op_.getBody().getArguments(), outer_))
+    point.values[argument] = Lanes(value);
+  return point;
+}
+
 /// `condition` of a tile: by the bounds of rows and keys alone.
 Value AttentionEmitter::holds(Value condition, Value firstRow, Value lastRow, Value firstKey,
                               Value lastKey) {
-  Point bounds;
-  for (auto [argument, value] : llvm::zip(op_.getBody().getArguments(), outer_))
-    bounds.values[argument] = Lanes(value);
+  Point bounds = outside();
   for (auto [argument, value] :
        llvm::zip(op_.bounds(), SmallVector<Value>{firstRow, lastRow, firstKey, lastKey}))
     bounds.values[argument] = Lanes(value);
@@ -83,7 +80,7 @@ AttentionEmitter::Part AttentionEmitter::partOf(const Group &group, const Block 
   };
   ScoreOp score = op_.score();
   if (isTrue(score.getPart()))
-    return {truth(true), whole, index(0), inVectors(end)};
+    return {truth(true), index(0), inVectors(end)};
   // By slices of the block, so that a diagonal costs what lies below it.
   Type flag = b_.getI1Type(), count = b_.getIndexType();
   SmallVector<Value> found = choose(
@@ -109,7 +106,7 @@ AttentionEmitter::Part AttentionEmitter::partOf(const Group &group, const Block 
         }
         return {some, from, to};
       });
-  return {found[0], whole, inVectors(found[1]), inVectors(found[2])};
+  return {found[0], inVectors(found[1]), inVectors(found[2])};
 }
 
 void AttentionEmitter::group(const Group &group, const Block &block, Value whole) {
@@ -123,7 +120,7 @@ void AttentionEmitter::group(const Group &group, const Block &block, Value whole
       scores(group, block, index(0), wide, many, false);
       scores(group, block, wide, part.end, 1, false);
     } else {
-      auto which = scf::IfOp::create(b_, loc_, part.whole, /*withElseRegion=*/true);
+      auto which = scf::IfOp::create(b_, loc_, whole, /*withElseRegion=*/true);
       OpBuilder::InsertionGuard guard(b_);
       b_.setInsertionPointToStart(which.thenBlock());
       scores(group, block, index(0), index(vectors), 2, true);
@@ -152,9 +149,7 @@ SmallVector<Point> AttentionEmitter::pointsAt(const Group &group, const Block &b
   SmallVector<Point> points;
   for (Value row : group.row)
     for (int64_t v = 0; v < count; ++v) {
-      Point point;
-      for (auto [argument, value] : llvm::zip(op_.getBody().getArguments(), outer_))
-        point.values[argument] = Lanes(value);
+      Point point = outside();
       point.values[op_.row()] = Lanes(row);
       point.values[op_.key()] = Lanes(keyOf[v], 1);
       point.letters = {Lanes(packedOf[v])};
@@ -177,10 +172,6 @@ void AttentionEmitter::scores(const Group &group, const Block &block, Value begi
       begin, end,
       [&](Value vector) {
         SmallVector<Point> points = pointsAt(group, block, vector, count);
-        auto valueOf = [&](Value value, Point &point) {
-          auto found = point.values.find(value);
-          return lanes_.vector(loc_, found == point.values.end() ? Lanes(value) : found->second);
-        };
         if (!whole) {
           for (auto [at, point] : llvm::enumerate(points)) {
             Value left = arith::SubIOp::create(b_, loc_, block.left, laneOf(vector, at % count));
@@ -191,12 +182,12 @@ void AttentionEmitter::scores(const Group &group, const Block &block, Value begi
             body_.evaluate(score.getPart(), points);
             for (Point &point : points)
               point.mask =
-                  arith::AndIOp::create(b_, loc_, point.mask, valueOf(score.getPart(), point));
+                  arith::AndIOp::create(b_, loc_, point.mask, vectorAt(point, score.getPart()));
           }
         }
         body_.evaluate(score.getScore(), points);
         for (auto [at, point] : llvm::enumerate(points)) {
-          Value s = valueOf(score.getScore(), point);
+          Value s = vectorAt(point, score.getScore());
           if (!whole)
             s = arith::SelectOp::create(b_, loc_, point.mask, s, splat(leastScore));
           vector::StoreOp::create(b_, loc_, s, scores_,
@@ -262,10 +253,6 @@ SmallVector<Value> AttentionEmitter::weights(const Group &group, const Block &bl
       [&](Value vector, ValueRange before) {
         SmallVector<Point> points = pointsAt(group, block, vector, vectors);
         SmallVector<Value> after(before), p;
-        auto vectorAt = [&](Value value, Point &point) {
-          auto found = point.values.find(value);
-          return lanes_.vector(loc_, found == point.values.end() ? Lanes(value) : found->second);
-        };
         bool masked = !places_.empty() || llvm::any_of(factors_, [](Value v) { return bool(v); });
         auto scoreAt = [&](size_t at) {
           return SmallVector<Value>{index(at / vectors), laneOf(vector, at % vectors)};
@@ -289,14 +276,14 @@ SmallVector<Value> AttentionEmitter::weights(const Group &group, const Block &bl
             if (factor)
               weight = arith::SelectOp::create(
                   b_, loc_, point.mask,
-                  arith::MulFOp::create(b_, loc_, weight, vectorAt(factor, point)), splat(0.0f));
+                  arith::MulFOp::create(b_, loc_, weight, vectorAt(point, factor)), splat(0.0f));
             vector::StoreOp::create(b_, loc_, weight, scratch, scoreAt(at));
           }
         }
         for (auto [place, scratch] : places_) {
           body_.evaluate(place, points);
           for (auto [at, point] : llvm::enumerate(points)) { // what takes no part may be anywhere
-            Value where = arith::SelectOp::create(b_, loc_, point.mask, vectorAt(place, point),
+            Value where = arith::SelectOp::create(b_, loc_, point.mask, vectorAt(point, place),
                                                   splat(index(0)));
             vector::StoreOp::create(b_, loc_, where, scratch, scoreAt(at));
           }

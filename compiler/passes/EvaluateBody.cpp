@@ -32,10 +32,6 @@ public:
   void evaluate(Operation &op, Value mask);
 
 private:
-  Lanes valueOf(Value value) {
-    auto found = point_.values.find(value);
-    return found == point_.values.end() ? Lanes(value) : found->second;
-  }
   bool isUniform(Operation &op);
   void cloneUniform(Operation &op);
   bool known(Operation &op, Value mask);
@@ -79,7 +75,7 @@ void Evaluator::cloneUniform(Operation &op) {
 bool Evaluator::known(Operation &op, Value mask) {
   SmallVector<Lanes> operands;
   for (Value operand : op.getOperands())
-    operands.push_back(valueOf(operand));
+    operands.push_back(point_.at(operand));
   if (std::optional<Lanes> result = resultByBounds(lanes_, op, operands)) {
     point_.values[op.getResult(0)] = *result;
     return true;
@@ -101,7 +97,7 @@ bool Evaluator::known(Operation &op, Value mask) {
     evaluate(inner, mask);
   for (auto [result, value] :
        llvm::zip(op.getResults(), side.front().getTerminator()->getOperands()))
-    point_.values[result] = valueOf(value);
+    point_.values[result] = point_.at(value);
   return true;
 }
 
@@ -110,7 +106,7 @@ bool Evaluator::known(Operation &op, Value mask) {
 Lanes Evaluator::compare(arith::CmpIOp op) {
   OpBuilder &builder = lanes_.builder();
   Location loc = op.getLoc();
-  Lanes a = valueOf(op.getLhs()), b = valueOf(op.getRhs());
+  Lanes a = point_.at(op.getLhs()), b = point_.at(op.getRhs());
   bool isSigned =
       static_cast<int>(op.getPredicate()) <= static_cast<int>(arith::CmpIPredicate::sge);
   int64_t step = a.step - b.step;
@@ -139,8 +135,8 @@ Lanes Evaluator::compare(arith::CmpIOp op) {
 void Evaluator::check(CheckOp op, Value mask) {
   OpBuilder &builder = lanes_.builder();
   Location loc = op.getLoc();
-  Value value = lanes_.vector(loc, valueOf(op.getValue()));
-  Value bound = lanes_.vector(loc, valueOf(op.getBound()));
+  Value value = lanes_.vector(loc, point_.at(op.getValue()));
+  Value bound = lanes_.vector(loc, point_.at(op.getBound()));
   bool index = op.getKind() == 0;
   Value fails = arith::CmpIOp::create(
       builder, loc, index ? arith::CmpIPredicate::uge : arith::CmpIPredicate::eq, value,
@@ -157,7 +153,7 @@ void Evaluator::check(CheckOp op, Value mask) {
     OpBuilder::InsertionGuard inner(builder);
     builder.setInsertionPointToStart(one.thenBlock());
     IRMapping mapping;
-    mapping.map(op.getContext(), valueOf(op.getContext()).first);
+    mapping.map(op.getContext(), point_.at(op.getContext()).first);
     mapping.map(op.getValue(), Value(vector::ExtractOp::create(builder, loc, value, lane)));
     mapping.map(op.getBound(), Value(vector::ExtractOp::create(builder, loc, bound, lane)));
     builder.clone(*op, mapping);
@@ -169,7 +165,7 @@ void Evaluator::check(CheckOp op, Value mask) {
 void Evaluator::branch(scf::IfOp op, Value mask) {
   OpBuilder &builder = lanes_.builder();
   Location loc = op.getLoc();
-  if (Lanes shared = valueOf(op.getCondition()); shared.uniform()) {
+  if (Lanes shared = point_.at(op.getCondition()); shared.uniform()) {
     SmallVector<Type> types;
     for (Type type : op.getResultTypes())
       types.push_back(lanes_.vectorOf(type));
@@ -184,7 +180,7 @@ void Evaluator::branch(scf::IfOp op, Value mask) {
         evaluate(inner, mask);
       SmallVector<Value> yielded;
       for (Value value : source.getTerminator()->getOperands())
-        yielded.push_back(lanes_.vector(loc, valueOf(value)));
+        yielded.push_back(lanes_.vector(loc, point_.at(value)));
       if (!types.empty())
         scf::YieldOp::create(builder, loc, yielded);
     }
@@ -192,7 +188,7 @@ void Evaluator::branch(scf::IfOp op, Value mask) {
       point_.values[result] = Lanes::varying(value);
     return;
   }
-  Value condition = lanes_.vector(loc, valueOf(op.getCondition()));
+  Value condition = lanes_.vector(loc, point_.at(op.getCondition()));
   if (op->hasAttr(rareAttribute))
     return rareBranch(op, condition, mask);
   SmallVector<Lanes> sides[2];
@@ -208,7 +204,7 @@ void Evaluator::branch(scf::IfOp op, Value mask) {
     for (Operation &inner : region.front().without_terminator())
       evaluate(inner, inside);
     for (Value value : region.front().getTerminator()->getOperands())
-      sides[side].push_back(valueOf(value));
+      sides[side].push_back(point_.at(value));
   }
   for (auto [at, result] : llvm::enumerate(op.getResults()))
     point_.values[result] = Lanes::varying(
@@ -225,7 +221,7 @@ void Evaluator::rareBranch(scf::IfOp op, Value condition, Value mask) {
       evaluate(inner, inside);
     SmallVector<Value> out;
     for (Value value : region.front().getTerminator()->getOperands())
-      out.push_back(lanes_.vector(loc, valueOf(value)));
+      out.push_back(lanes_.vector(loc, point_.at(value)));
     return out;
   };
   SmallVector<Value> usual = side(op.getElseRegion(), mask);
@@ -267,34 +263,35 @@ void Evaluator::evaluate(Operation &op, Value mask) {
   if (auto load = dyn_cast<memref::LoadOp>(op)) {
     SmallVector<Lanes> indices;
     for (Value index : load.getIndices())
-      indices.push_back(valueOf(index));
+      indices.push_back(point_.at(index));
     point_.values[result] = lanes_.load(loc, load.getMemRef(), indices, point_.mask);
     return;
   }
   if (isa<arith::AddIOp>(op)) {
-    point_.values[result] = lanes_.add(loc, valueOf(op.getOperand(0)), valueOf(op.getOperand(1)));
+    point_.values[result] =
+        lanes_.add(loc, point_.at(op.getOperand(0)), point_.at(op.getOperand(1)));
     return;
   }
   if (isa<arith::SubIOp>(op)) {
     point_.values[result] =
-        lanes_.subtract(loc, valueOf(op.getOperand(0)), valueOf(op.getOperand(1)));
+        lanes_.subtract(loc, point_.at(op.getOperand(0)), point_.at(op.getOperand(1)));
     return;
   }
   if (isa<arith::MulIOp>(op)) {
     point_.values[result] =
-        lanes_.multiply(loc, valueOf(op.getOperand(0)), valueOf(op.getOperand(1)));
+        lanes_.multiply(loc, point_.at(op.getOperand(0)), point_.at(op.getOperand(1)));
     return;
   }
   if (APInt by; isa<arith::DivUIOp, arith::RemUIOp>(op) && isa<IndexType>(result.getType()) &&
                 matchPattern(op.getOperand(1), m_ConstantInt(&by)) && by.isStrictlyPositive()) {
-    Lanes value = valueOf(op.getOperand(0));
+    Lanes value = point_.at(op.getOperand(0));
     point_.values[result] = isa<arith::DivUIOp>(op)
                                 ? lanes_.divide(loc, value, by.getSExtValue())
                                 : lanes_.remainder(loc, value, by.getSExtValue());
     return;
   }
   if (isa<arith::IndexCastOp>(op)) {
-    Lanes value = valueOf(op.getOperand(0));
+    Lanes value = point_.at(op.getOperand(0));
     if (value.affine()) {
       Value cast = arith::IndexCastOp::create(lanes_.builder(), loc, result.getType(), value.first);
       point_.values[result] = Lanes(cast, value.step);
@@ -307,7 +304,7 @@ void Evaluator::evaluate(Operation &op, Value mask) {
   }
   SmallVector<Value> operands;
   for (Value operand : op.getOperands())
-    operands.push_back(lanes_.vector(loc, valueOf(operand)));
+    operands.push_back(lanes_.vector(loc, point_.at(operand)));
   // A lane that takes no part may hold a zero to divide by.
   if (mask && isa<arith::DivSIOp, arith::DivUIOp, arith::RemSIOp, arith::RemUIOp,
                   arith::FloorDivSIOp, arith::CeilDivSIOp, arith::CeilDivUIOp>(op))
@@ -363,10 +360,8 @@ void KernelBody::evaluate(LaneBuilder &lanes, Point &point, Letters known,
 SmallVector<Lanes> KernelBody::results(Point &point) const {
   linalg::GenericOp op = op_;
   SmallVector<Lanes> out;
-  for (Value value : op.getBody()->getTerminator()->getOperands()) {
-    auto found = point.values.find(value);
-    out.push_back(found == point.values.end() ? Lanes(value) : found->second);
-  }
+  for (Value value : op.getBody()->getTerminator()->getOperands())
+    out.push_back(point.at(value));
   return out;
 }
 

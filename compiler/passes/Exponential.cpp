@@ -1,25 +1,21 @@
 // exp(x) = 2^n * 2^r with n = round(x log2 e) and |r| <= 1/2 (Exponential.h).
 #include "compiler/passes/Exponential.h"
 
+#include "compiler/passes/ScalarMath.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Math/IR/Math.h"
 
 namespace qkv {
 
 using namespace mlir;
-
-Value multiplyAdd(OpBuilder &b, Location loc, Value x, Value y, Value z, bool fma) {
-  if (fma)
-    return math::FmaOp::create(b, loc, x, y, z);
-  return arith::AddFOp::create(b, loc, arith::MulFOp::create(b, loc, x, y), z);
-}
 
 Value exponentialBelowZero(LaneBuilder &lanes, Location loc, Value x, bool fma) {
   OpBuilder &b = lanes.builder();
   auto splat = [&](float value) {
     return lanes.vector(loc, Lanes(lanes.constant(loc, b.getF32FloatAttr(value))));
   };
-  auto sum = [&](Value a, Value c, Value d) { return multiplyAdd(b, loc, a, c, d, fma); };
+  ScalarMath math(b, loc, fma);
+  auto sum = [&](Value a, Value c, Value d) { return math.multiplyAdd(a, c, d); };
   Type wide = lanes.lanes() == 1 ? Type(b.getI32Type()) : lanes.vectorOf(b.getI32Type());
   Type floats = x.getType();
   x = arith::MaxNumFOp::create(b, loc, x, splat(-88.0f));

@@ -10,8 +10,4 @@ namespace qkv {
 /// (DAZ, on the runtime's threads). `fma`: the processor has multiply-adds.
 mlir::Value exponentialBelowZero(LaneBuilder &lanes, mlir::Location loc, mlir::Value x, bool fma);
 
-/// a * b + c: one rounding where the processor has it.
-mlir::Value multiplyAdd(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value a, mlir::Value b,
-                        mlir::Value c, bool fma);
-
 } // namespace qkv

@@ -4,6 +4,7 @@
 #include "compiler/passes/KernelBody.h"
 
 #include "compiler/dialect/QkvDialect.h"
+#include "compiler/passes/LaneBounds.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -155,12 +156,12 @@ llvm::SmallVector<int64_t> KernelBody::turns(int letter) const {
   auto offsetOf = [&](Value value) -> std::optional<int64_t> {
     int64_t offset = 0;
     while (Operation *op = value.getDefiningOp()) {
-      APInt by;
       if (auto index = dyn_cast<linalg::IndexOp>(op))
         return static_cast<int>(index.getDim()) == letter ? std::optional(offset) : std::nullopt;
-      if (isa<arith::AddIOp, arith::SubIOp>(op) &&
-          matchPattern(op->getOperand(1), m_ConstantInt(&by)))
-        offset += isa<arith::AddIOp>(op) ? by.getSExtValue() : -by.getSExtValue();
+      std::optional<int64_t> by =
+          isa<arith::AddIOp, arith::SubIOp>(op) ? constantOf(op->getOperand(1)) : std::nullopt;
+      if (by)
+        offset += isa<arith::AddIOp>(op) ? *by : -*by;
       else if (!isa<arith::IndexCastOp>(op))
         return std::nullopt;
       value = op->getOperand(0);
@@ -176,14 +177,13 @@ llvm::SmallVector<int64_t> KernelBody::turns(int letter) const {
     bool swapped = matchPattern(value, m_Constant());
     if (swapped)
       std::swap(value, other);
-    APInt constant;
-    std::optional<int64_t> offset = offsetOf(value);
-    if (!offset || !matchPattern(other, m_ConstantInt(&constant)))
+    std::optional<int64_t> offset = offsetOf(value), constant = constantOf(other);
+    if (!offset || !constant)
       return;
     // letter + offset < constant, or <= of it, or their contraries; > is a contrary of <=.
     bool behind = llvm::is_contained({P::sle, P::ule, P::sgt, P::ugt}, predicate) != swapped;
     if (predicate != P::eq && predicate != P::ne)
-      out.push_back(constant.getSExtValue() - *offset + behind);
+      out.push_back(*constant - *offset + behind);
   });
   return out;
 }

@@ -16,6 +16,12 @@ struct Point {
   llvm::SmallVector<Lanes> letters;
   llvm::DenseMap<mlir::Value, Lanes> values;
   mlir::Value mask; ///< lanes inside the extent; null: all
+
+  /// A value here: what is not in the point stands as it is.
+  Lanes at(mlir::Value value) const {
+    auto found = values.find(value);
+    return found == values.end() ? Lanes(value) : found->second;
+  }
 };
 
 /// Writes one operation of a body at a point, under `mask`; what it needs is in the point or stands

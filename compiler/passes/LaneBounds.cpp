@@ -6,7 +6,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
-#include "mlir/IR/Matchers.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
 
 namespace qkv {
 
@@ -98,10 +98,7 @@ std::optional<bool> compare(arith::CmpIPredicate predicate, const Bounds &a, con
 } // namespace
 
 std::optional<int64_t> constantOf(Value value) {
-  APInt integer;
-  if (value && matchPattern(value, m_ConstantInt(&integer)))
-    return integer.getSExtValue();
-  return std::nullopt;
+  return value ? getConstantIntValue(value) : std::nullopt;
 }
 
 std::optional<Bounds> boundsOf(const Lanes &value, int64_t lanes) {

@@ -14,7 +14,7 @@ struct Bounds {
 /// Between which numbers all lanes of an integer lie, if loops of constant ends say it.
 std::optional<Bounds> boundsOf(const Lanes &value, int64_t lanes);
 
-/// The constant that a value is.
+/// The constant that an integer is, if it is one; none of no value.
 std::optional<int64_t> constantOf(mlir::Value value);
 
 /// The result that an operation on integers has by the bounds of its operands: a comparison, a

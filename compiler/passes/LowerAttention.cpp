@@ -12,7 +12,6 @@
 // would have added nothing.
 #include "compiler/passes/AttentionEmitter.h"
 #include "compiler/passes/Passes.h"
-#include "compiler/passes/ScalarMath.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -74,28 +73,17 @@ void AttentionEmitter::rounds(size_t depth, int letter, Value blocks) {
 
 /// The tiles of `count` positions of `letter` from `first` on, on the runtime's threads.
 void AttentionEmitter::region(int letter, Value first, Value count, Value blocks) {
-  Value total = blocks;
-  auto extent = [&](size_t l) { return static_cast<int>(l) == letter ? count : op_.getOuter()[l]; };
   size_t from = std::max(0, letter);
-  for (size_t l = from; l < outer_.size(); ++l)
-    total = arith::MulIOp::create(b_, loc_, total, extent(l));
-  auto loop =
-      scf::ForallOp::create(b_, loc_, ArrayRef<OpFoldResult>{b_.getIndexAttr(0)},
-                            ArrayRef<OpFoldResult>{OpFoldResult(total)},
-                            ArrayRef<OpFoldResult>{b_.getIndexAttr(1)}, ValueRange(), std::nullopt);
-  loop->setAttr(grainAttribute, b_.getI64IntegerAttr(1));
-  OpBuilder::InsertionGuard guard(b_);
-  b_.setInsertionPointToStart(loop.getBody());
-  Value rest = loop.getInductionVar(0);
-  Value block = arith::RemUIOp::create(b_, loc_, rest, blocks);
-  rest = arith::DivUIOp::create(b_, loc_, rest, blocks);
-  for (size_t l = outer_.size(); l-- > from;) {
-    outer_[l] = arith::RemUIOp::create(b_, loc_, rest, extent(l));
-    rest = arith::DivUIOp::create(b_, loc_, rest, extent(l));
-    if (static_cast<int>(l) == letter)
-      outer_[l] = arith::AddIOp::create(b_, loc_, outer_[l], first);
-  }
-  tile(block);
+  SmallVector<Value> extents(op_.getOuter().drop_front(from));
+  if (letter >= 0)
+    extents.front() = count;
+  extents.push_back(blocks);
+  loopInParallel(lanes_, loc_, extents, /*grain=*/1, [&](ArrayRef<Value> at) {
+    std::copy(at.begin(), at.end() - 1, outer_.begin() + from);
+    if (letter >= 0)
+      outer_[letter] = arith::AddIOp::create(b_, loc_, at.front(), first);
+    tile(at.back());
+  });
 }
 
 void AttentionEmitter::tile(Value block) {
@@ -139,9 +127,8 @@ void AttentionEmitter::tile(Value block) {
       lanes);
   each(zero, rows.count, [&](Value slot) {
     vector::StoreOp::create(b_, loc_, splat(0.0f), sums_, ValueRange{slot, zero});
+    memref::StoreOp::create(b_, loc_, truth(false), started_, slot);
   });
-  each(zero, rows.count,
-       [&](Value slot) { memref::StoreOp::create(b_, loc_, truth(false), started_, slot); });
   // A group of rows is at as many blocks of keys as stay in cache for all groups; so its own
   // queries and outputs are in the cache before.
   Value blocks = arith::CeilDivUIOp::create(b_, loc_, op_.getKeys(), index(blockSize));

@@ -5,10 +5,10 @@
 #include "compiler/passes/PackKeys.h"
 
 #include "compiler/dialect/QkvDialect.h"
+#include "compiler/passes/Loops.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 namespace qkv {
@@ -131,23 +131,7 @@ public:
     for (int64_t a = 0; a <= last; ++a)
       if (a != last || last == axis_)
         counts.push_back(a == axis_ ? blocks : extents_[a]);
-    Value total = index(1);
-    for (Value c : counts)
-      total = arith::MulIOp::create(b_, loc_, total, c);
-    auto loop = scf::ForallOp::create(b_, loc_, ArrayRef<OpFoldResult>{b_.getIndexAttr(0)},
-                                      ArrayRef<OpFoldResult>{OpFoldResult(total)},
-                                      ArrayRef<OpFoldResult>{b_.getIndexAttr(1)}, ValueRange(),
-                                      std::nullopt);
-    loop->setAttr(grainAttribute, b_.getI64IntegerAttr(4));
-    OpBuilder::InsertionGuard guard(b_);
-    b_.setInsertionPointToStart(loop.getBody());
-    Value rest = loop.getInductionVar(0);
-    SmallVector<Value> at(counts.size());
-    for (size_t k = counts.size(); k-- > 0;) {
-      at[k] = arith::RemUIOp::create(b_, loc_, rest, counts[k]);
-      rest = arith::DivUIOp::create(b_, loc_, rest, counts[k]);
-    }
-    block(at);
+    loopInParallel(lanes_, loc_, counts, /*grain=*/4, [&](ArrayRef<Value> at) { block(at); });
   }
 
 private:
@@ -158,11 +142,11 @@ private:
     return arith::MinUIOp::create(b_, loc_, at, lastKey_);
   }
 
-  void block(SmallVector<Value> at) {
+  void block(ArrayRef<Value> at) {
     int64_t last = type_.getRank() - 1, width = lanes_.lanes();
     Value first = arith::MulIOp::create(b_, loc_, at[axis_], index(lanes_.lanes()));
     lastKey_ = arith::SubIOp::create(b_, loc_, extents_[axis_], index(1));
-    SmallVector<Value> from(at), to(at);
+    SmallVector<Value> from(at.begin(), at.end()), to(from);
     if (last == axis_) { // not contiguous
       to.push_back({});
       each(index(0), index(lanes_.lanes()), [&](Value lane) {
@@ -179,10 +163,9 @@ private:
     // A square where there are keys enough for one, else key by key. Integers are whole behind
     // the last key too: what is computed with them may not trap.
     Value end = extents_[last], full = index(0), left = index(width);
-    if (isa<FloatType>(type_.getElementType())) {
+    if (isa<FloatType>(type_.getElementType()))
       left = arith::MinUIOp::create(b_, loc_, left,
                                     arith::SubIOp::create(b_, loc_, extents_[axis_], first));
-    }
     if (width > fewKeys && type_.isLastDimUnitStride()) {
       full =
           arith::SubIOp::create(b_, loc_, end, arith::RemUIOp::create(b_, loc_, end, index(width)));
@@ -228,10 +211,7 @@ private:
   }
 
   void each(Value begin, Value end, llvm::function_ref<void(Value)> emit, int64_t step = 1) {
-    auto loop = scf::ForOp::create(b_, loc_, begin, end, index(step));
-    OpBuilder::InsertionGuard guard(b_);
-    b_.setInsertionPointToStart(loop.getBody());
-    emit(loop.getInductionVar());
+    loopOver(lanes_, loc_, begin, end, step, emit);
   }
 
   LaneBuilder &lanes_;

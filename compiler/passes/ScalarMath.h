@@ -24,7 +24,7 @@ public:
   mlir::Value squareRoot(mlir::Value x);
 
   mlir::Value number(float value);
-  /// Of one type, f32 or f64, as everything below.
+  /// Of one type, f32 or f64 (or vectors of them), as everything below.
   mlir::Value add(mlir::Value a, mlir::Value b);
   mlir::Value subtract(mlir::Value a, mlir::Value b);
   mlir::Value multiply(mlir::Value a, mlir::Value b);

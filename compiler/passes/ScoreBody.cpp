@@ -146,10 +146,8 @@ void ScoreBody::evaluateAt(Value value, Point &point) {
   if (packed != packOf_.end() && !point.letters.empty()) {
     auto load = cast<memref::LoadOp>(def);
     SmallVector<Lanes> indices;
-    for (Value index : load.getIndices()) {
-      auto found = point.values.find(index);
-      indices.push_back(found == point.values.end() ? Lanes(index) : found->second);
-    }
+    for (Value index : load.getIndices())
+      indices.push_back(point.at(index));
     const PackedKeys &keys = packs_[packed->second];
     point.values[value] =
         lanes_.load(load.getLoc(), keys.packed,
@@ -161,9 +159,7 @@ void ScoreBody::evaluateAt(Value value, Point &point) {
       division && isOfSums(division.getLhs()) && division.getType().isF32() &&
       (matchPattern(division.getRhs(), m_Constant()) ||
        !op_.getBody().isAncestor(division.getRhs().getParentRegion()))) {
-    auto found = point.values.find(division.getLhs());
-    Value above = lanes_.vector(
-        def->getLoc(), found == point.values.end() ? Lanes(division.getLhs()) : found->second);
+    Value above = lanes_.vector(def->getLoc(), point.at(division.getLhs()));
     Value by = lanes_.vector(def->getLoc(), Lanes(reciprocal(division.getRhs())));
     Value quotient = arith::MulFOp::create(lanes_.builder(), def->getLoc(), above, by);
     point.values[value] = lanes_.lanes() == 1 ? Lanes(quotient) : Lanes::varying(quotient);
@@ -174,8 +170,7 @@ void ScoreBody::evaluateAt(Value value, Point &point) {
 
 Lanes ScoreBody::evaluate(Value value, Point &point) {
   evaluateAt(value, point);
-  auto found = point.values.find(value);
-  return found == point.values.end() ? Lanes(value) : found->second;
+  return point.at(value);
 }
 
 /// Reductions that `value` needs, in the order in which they stand.
@@ -242,10 +237,7 @@ SmallVector<Value> ScoreBody::reduceFrom(ReduceOp op, unsigned depth, MutableArr
     return SmallVector<Value>(loop.getResults().begin(), loop.getResults().end());
   }
   Value yielded = cast<YieldOp>(op.getBody().front().getTerminator()).getValue();
-  auto valueAt = [&](Value value, size_t at) {
-    auto found = points[at].values.find(value);
-    return lanes_.vector(loc, found == points[at].values.end() ? Lanes(value) : found->second);
-  };
+  auto valueAt = [&](Value value, size_t at) { return lanes_.vector(loc, points[at].at(value)); };
   // A sum of products: one multiply-add each.
   auto product = yielded.getDefiningOp<arith::MulFOp>();
   bool fused = product && op.getKind() == "sum" && target_.fma && isInside(product);

@@ -2,9 +2,10 @@
 // (ValueColumns.h).
 #include "compiler/passes/ValueColumns.h"
 
+#include "compiler/passes/Loops.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 namespace qkv {
@@ -35,20 +36,21 @@ SmallVector<Value> ValueColumns::placeOfRow(unsigned number, ValueRange outer, V
   return out;
 }
 
+Value ValueColumns::load(Value buffer, ArrayRef<Lanes> indices, const Column &column) {
+  Location loc = op_.getLoc();
+  return lanes_.vector(loc, lanes_.load(loc, buffer, indices, column.second));
+}
+
 Value ValueColumns::loadValue(unsigned number, ValueRange outer, Value key, ArrayRef<Value> own,
                               const Column &column) {
-  return lanes_.vector(op_.getLoc(),
-                       lanes_.load(op_.getLoc(), op_.getValues()[number],
-                                   indices(op_.valueMap(number), outer, key, own, column),
-                                   column.second));
+  return load(op_.getValues()[number], indices(op_.valueMap(number), outer, key, own, column),
+              column);
 }
 
 Value ValueColumns::loadOutput(unsigned number, ValueRange outer, Value row, ArrayRef<Value> own,
                                const Column &column) {
-  return lanes_.vector(op_.getLoc(),
-                       lanes_.load(op_.getLoc(), op_.getOutputs()[number],
-                                   indices(op_.outputMap(number), outer, row, own, column),
-                                   column.second));
+  return load(op_.getOutputs()[number], indices(op_.outputMap(number), outer, row, own, column),
+              column);
 }
 
 void ValueColumns::storeOutput(Value vector, unsigned number, ValueRange outer, Value row,
@@ -65,10 +67,7 @@ void ValueColumns::each(unsigned number, int64_t together, ArrayRef<Value> own, 
   Value output = op_.getOutputs()[number];
   auto index = [&](int64_t value) { return lanes_.constant(loc, b.getIndexType(), value); };
   auto loop = [&](Value end, int64_t step, llvm::function_ref<void(Value)> body) {
-    auto made = scf::ForOp::create(b, loc, index(0), end, index(step));
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(made.getBody());
-    body(made.getInductionVar());
+    loopOver(lanes_, loc, index(0), end, step, body);
   };
   unsigned outer = op_.getOuter().size(), letters = map.getNumDims() - outer - 1;
   int64_t fixed = 1;

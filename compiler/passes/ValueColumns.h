@@ -31,6 +31,7 @@ public:
 
 private:
   void each(unsigned number, int64_t together, llvm::ArrayRef<mlir::Value> own, Emit emit);
+  mlir::Value load(mlir::Value buffer, llvm::ArrayRef<Lanes> indices, const Column &column);
   llvm::SmallVector<Lanes> indices(mlir::AffineMap map, mlir::ValueRange outer,
                                    mlir::Value rowOrKey, llvm::ArrayRef<mlir::Value> own,
                                    const Column &column);
