@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <malloc.h>
+#include <string>
 #include <sys/mman.h>
 #include <tuple>
 #include <unistd.h>
@@ -63,6 +64,28 @@ bool failSite(const qkv_model &model, const RunState &state, qkv_error *error) {
                 text);
 }
 
+/// What this processor was found to have: a model's needs are looked up once, not once a call. By
+/// content, since descriptions made in memory come and go; a process meets few, and they stay.
+struct Checked {
+  std::string cpu;
+  Checked *next;
+};
+std::atomic<Checked *> checked{nullptr};
+
+bool wasChecked(const char *cpu) {
+  for (const Checked *one = checked.load(std::memory_order_acquire); one; one = one->next)
+    if (one->cpu == cpu)
+      return true;
+  return false;
+}
+
+void rememberChecked(const char *cpu) {
+  auto *one = new Checked{cpu, checked.load(std::memory_order_relaxed)};
+  while (!checked.compare_exchange_weak(one->next, one, std::memory_order_release,
+                                        std::memory_order_relaxed)) {
+  }
+}
+
 } // namespace
 
 bool checkModel(const qkv_model &model, qkv_error *error) {
@@ -70,20 +93,15 @@ bool checkModel(const qkv_model &model, qkv_error *error) {
     return fail(error, format("model %s was compiled for version %d of the runtime's interface, "
                               "this is version %d",
                               model.name, model.abi, QKV_ABI));
-  // A model's needs are looked up once, not once a call; by content, since descriptions made in
-  // memory come and go.
-  static std::atomic<uint64_t> checked{0};
-  uint64_t hash = 0xCBF29CE484222325;
-  for (const char *c = model.cpu ? model.cpu : ""; *c; ++c)
-    hash = (hash ^ static_cast<unsigned char>(*c)) * 0x100000001B3;
-  if (checked.load(std::memory_order_relaxed) == hash)
+  const char *cpu = model.cpu ? model.cpu : "";
+  if (wasChecked(cpu))
     return true;
   std::string lacking = lackingFeatures(model.cpu);
   if (!lacking.empty())
     return fail(error, format("model %s was compiled for another CPU: this one lacks %s; build it "
                               "again here, or with another --cpu",
                               model.name, lacking.c_str()));
-  checked.store(hash, std::memory_order_relaxed);
+  rememberChecked(cpu);
   return true;
 }
 

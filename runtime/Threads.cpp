@@ -41,16 +41,17 @@ void futexWake(std::atomic<uint32_t> &word, int count) {
   syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
 }
 
-/// The region that runs. A ticket is (region number << 32 | pieces not taken): taking a piece
-/// is a compare-and-swap on it, which fails for a worker that still believes in an old region;
-/// so the fields it read with the ticket are the region's own exactly when it succeeds.
+/// The region that runs. A ticket is (region number << 32 | units not taken): taking a piece, a
+/// run of units, is a compare-and-swap on it, which fails for a worker that still believes in an
+/// old region; so the fields it read with the ticket are the region's own exactly when it succeeds.
 struct Pool {
   alignas(64) std::atomic<uint64_t> ticket{0};
   std::atomic<int64_t> count{0};
-  std::atomic<uint32_t> pieces{0};
+  std::atomic<uint32_t> units{0};  // the range divided as finely as its grain allows
+  std::atomic<uint32_t> shares{0}; // a piece is what is left divided by this
   std::atomic<Body> body{nullptr};
   std::atomic<void *> argument{nullptr};
-  alignas(64) std::atomic<uint32_t> undone{0}; // pieces not finished; the caller waits on it
+  alignas(64) std::atomic<uint32_t> undone{0}; // units not finished; the caller waits on it
   std::atomic<uint32_t> callerSleeps{0};
   alignas(64) std::atomic<uint32_t> wake{0}; // counts regions; idle workers wait on it
   std::atomic<uint32_t> sleepers{0};
@@ -61,21 +62,25 @@ struct Pool {
 };
 Pool pool;
 
-/// Takes and runs one piece; false if there is none.
+/// Takes and runs one piece; false if there is none. Pieces become smaller as less is left: the
+/// first are long runs of neighbours, and at the end threads wait for each other's last unit.
 bool runPiece() {
   uint64_t ticket = pool.ticket.load(std::memory_order_acquire);
   while (uint32_t left = static_cast<uint32_t>(ticket)) {
     int64_t count = pool.count.load(std::memory_order_relaxed);
-    uint32_t pieces = pool.pieces.load(std::memory_order_relaxed);
+    uint32_t units = pool.units.load(std::memory_order_relaxed);
+    uint32_t shares = pool.shares.load(std::memory_order_relaxed);
     Body body = pool.body.load(std::memory_order_relaxed);
     void *argument = pool.argument.load(std::memory_order_relaxed);
-    if (!pool.ticket.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel,
+    uint32_t taken = std::max<uint32_t>(1, left / std::max<uint32_t>(1, shares));
+    if (!pool.ticket.compare_exchange_weak(ticket, ticket - taken, std::memory_order_acq_rel,
                                            std::memory_order_acquire))
       continue;
-    int64_t index = pieces - left, each = count / pieces, longer = count % pieces;
-    int64_t begin = index * each + std::min<int64_t>(index, longer);
-    body(argument, begin, begin + each + (index < longer));
-    if (pool.undone.fetch_sub(1) == 1 && pool.callerSleeps.load())
+    int64_t each = count / units, longer = count % units;
+    auto start = [&](int64_t unit) { return unit * each + std::min<int64_t>(unit, longer); };
+    int64_t first = units - left;
+    body(argument, start(first), start(first + taken));
+    if (pool.undone.fetch_sub(taken) == taken && pool.callerSleeps.load())
       futexWake(pool.undone, 1);
     return true;
   }
@@ -160,24 +165,24 @@ void setThreads(int count) { pool.wanted = std::clamp(count, 1, maxThreads); }
 void parallelFor(int64_t count, int64_t grain, Body body, void *argument) {
   if (count <= 0)
     return;
-  int64_t most = grain > 1 ? count / grain : count;
-  int threads = most > 1 ? threadCount() : 1;
-  // Four pieces a thread: a slow core gives up at most a quarter of its share.
-  int64_t pieces = std::min<int64_t>(most, threads * 4);
+  int64_t units = std::min<int64_t>(grain > 1 ? count / grain : count, INT_MAX);
+  int threads = units > 1 ? threadCount() : 1;
   if (threads == 1 || pool.busy.exchange(true, std::memory_order_acquire))
     return body(argument, 0, count);
   if (pool.started < threads - 1)
     start(threads - 1);
   pool.count.store(count, std::memory_order_relaxed);
-  pool.pieces.store(pieces, std::memory_order_relaxed);
+  pool.units.store(units, std::memory_order_relaxed);
+  // The first piece is half of a thread's share: the other half is there for what comes late.
+  pool.shares.store(2 * threads, std::memory_order_relaxed);
   pool.body.store(body, std::memory_order_relaxed);
   pool.argument.store(argument, std::memory_order_relaxed);
-  pool.undone.store(pieces, std::memory_order_relaxed);
+  pool.undone.store(units, std::memory_order_relaxed);
   uint64_t region = (pool.ticket.load(std::memory_order_relaxed) >> 32) + 1;
-  pool.ticket.store(region << 32 | static_cast<uint64_t>(pieces));
+  pool.ticket.store(region << 32 | static_cast<uint64_t>(units));
   pool.wake.fetch_add(1);
   if (pool.sleepers.load())
-    futexWake(pool.wake, static_cast<int>(std::min<int64_t>(pieces - 1, INT_MAX)));
+    futexWake(pool.wake, static_cast<int>(std::min<int64_t>(units - 1, INT_MAX)));
   while (runPiece()) {
   }
   for (int spins = 0; pool.undone.load(std::memory_order_acquire) && spins < callerSpins; ++spins)

@@ -76,12 +76,12 @@ TEST_F(Threads, ConcurrentCallers) {
 }
 
 TEST_F(Threads, ABlockedWorkerDelaysItsPieceAlone) {
-  // One piece waits until all others are done: were pieces dealt out to workers beforehand, or
+  // The first piece waits until all others are done: were pieces dealt out to workers beforehand, or
   // the region's end a matter of workers, this would not end.
   std::atomic<int> done{0};
   parallelFor(16, 1, [&](int64_t begin, int64_t end) {
     if (begin == 0)
-      while (done < 15)
+      while (done < 16 - (end - begin))
         std::this_thread::yield();
     done += static_cast<int>(end - begin);
   });
