@@ -33,14 +33,16 @@ void AttentionEmitter::emit() {
   groupRows_ = std::min<int64_t>(target_.registers >= 32 ? 8 : 4, lanes_.lanes());
   outer_.assign(op_.getOuter().size(), {});
   Value blocks = arith::CeilDivUIOp::create(b_, loc_, op_.getRows(), index(blockSize));
-  // Keys are packed a round at a time, so that they are in cache where they are read.
+  // Keys are packed a round at a time, so that the cache behind the core's own still has them where
+  // they are read. Rounds are no shorter than that: at each end threads wait for each other, and
+  // for whoever has lost its core to another program.
   int letter = body_.findPacks();
   Value tiles = blocks;
   for (size_t l = std::max(0, letter + 1); l < op_.getOuter().size(); ++l)
     tiles = b_.createOrFold<arith::MulIOp>(loc_, tiles, op_.getOuter()[l]);
   Value least = b_.createOrFold<arith::CeilDivUIOp>(
       loc_, index(tilesOfRound), b_.createOrFold<arith::MaxUIOp>(loc_, tiles, index(1)));
-  body_.allocate(target_.l2 / 2, least);
+  body_.allocate(2 * target_.l2, least);
   rounds(0, letter, blocks);
   body_.release();
   op_.erase();
@@ -142,11 +144,19 @@ void AttentionEmitter::tile(Value block) {
       };
       each(begin, endSlot, at, count);
     };
-    // Few rows left over go one by one.
+    // Few rows left over go one by one, unless the keys are few: then a row waits for its own
+    // sums, and a group takes hardly longer.
     std::optional<int64_t> known = getConstantIntValue(op_.getRows());
+    std::optional<int64_t> knownKeys = getConstantIntValue(op_.getKeys());
+    int64_t fewest = !knownKeys || *knownKeys <= sliceKeys ? 2 : groupRows_ / 2;
     Value full = zero;
-    if (!known || *known >= groupRows_ / 2) {
-      full = arith::DivUIOp::create(b_, loc_, plus(rows.count, groupRows_ / 2), index(groupRows_));
+    if (!known || *known >= fewest) {
+      Value few = arith::CmpIOp::create(b_, loc_, arith::CmpIPredicate::ule, op_.getKeys(),
+                                        index(sliceKeys));
+      Value more = arith::SelectOp::create(b_, loc_, few, index(groupRows_ - 2),
+                                           index(groupRows_ - groupRows_ / 2));
+      full = arith::DivUIOp::create(b_, loc_, arith::AddIOp::create(b_, loc_, rows.count, more),
+                                    index(groupRows_));
       full = arith::MulIOp::create(b_, loc_, full, index(groupRows_));
       groups(zero, full, groupRows_);
     }
