@@ -4,6 +4,7 @@
 #include "compiler/irgen/IRGen.h"
 #include "compiler/passes/Target.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/AsmState.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/Location.h"
@@ -11,6 +12,8 @@
 #include "mlir/IR/SymbolTable.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/Passes.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <set>
@@ -151,6 +154,31 @@ bool Compilation::advance(Stage to, std::string &error) {
     return false;
   data_->stage = to;
   return true;
+}
+
+bool Compilation::keepFor(Use use, std::string &error) {
+  Description known;
+  if (data_->native || data_->stage >= Stage::Llvm || use == Use::Any)
+    return true;
+  if (!description(known, error))
+    return false;
+  if (!known.hasLast || !known.hasWhole)
+    return true;
+  mlir::ModuleOp module = *data_->module;
+  std::string last = known.name + ".last";
+  for (auto function : llvm::make_early_inc_range(module.getOps<mlir::func::FuncOp>()))
+    if (function->hasAttr(entryAttribute) &&
+        (function.getName() == last || function.getName() == last + ".batch") != (use == Use::Text))
+      function.erase();
+  known.hasWhole = use == Use::Tensors;
+  known.hasLast = use == Use::Text;
+  module->setAttr(descriptionAttribute, mlir::StringAttr::get(module.getContext(), known.json()));
+  mlir::PassManager manager(module.getContext());
+  manager.addPass(mlir::createSymbolDCEPass()); // what only the others called
+  if (mlir::succeeded(manager.run(module)))
+    return true;
+  error = "functions without a caller could not be dropped";
+  return false;
 }
 
 std::string Compilation::text(const TextPart &part) const {

@@ -31,6 +31,13 @@ struct Form {
   bool fuse = true;    ///< softmax-weighted sums as one kernel each; else by blocks of rows
 };
 
+/// How code will be run.
+enum class Use {
+  Any,
+  Tensors, ///< inputs are given: all results
+  Text,    ///< generators: the last position's logits, step by step
+};
+
 class Compilation {
 public:
   /// The `graph` stage of a program.
@@ -48,6 +55,9 @@ public:
   bool isLlvmIr() const;
   /// Goes on to a stage; false with `error` where it is behind that, or a pass fails.
   bool advance(Stage to, std::string &error);
+  /// Drops the functions that are for another use alone. For code that lives for one run; a module
+  /// at the `llvm` stage is left as it is.
+  bool keepFor(Use use, std::string &error);
   /// The module as text. A part of it does not parse back.
   std::string text(const TextPart &part = {}) const;
   /// Goes on to the `kernels` stage and says on the way what the model was made into.

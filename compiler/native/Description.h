@@ -56,7 +56,8 @@ struct Description {
   std::vector<Param> params; ///< those that are read (or fall back on)
   std::vector<Site> sites;
   int generatorInput = -1, generatorSource = -1; ///< positions among inputs
-  bool hasLast = false;
+  bool hasWhole = true; ///< results for all positions: false only where `Compilation::keepFor` says
+  bool hasLast = false; ///< a generator's logits of the last position
   bool hasBatch = false; ///< several sequences of equal sizes at once
 
   std::string json() const;

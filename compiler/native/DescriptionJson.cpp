@@ -48,6 +48,8 @@ std::vector<Description::Value> values(const json &list) {
 
 /// What does not hold together; empty if all does.
 std::string defect(const Description &d) {
+  if (!d.hasWhole && !d.hasLast)
+    return "no entry";
   auto outside = [](int value, size_t count) {
     return value < -1 || value >= static_cast<int>(count);
   };
@@ -118,6 +120,8 @@ std::string Description::json() const {
                           {"kind", s.kind}});
   j["generator_input"] = generatorInput;
   j["generator_source"] = generatorSource;
+  if (!hasWhole)
+    j["has_whole"] = false;
   j["has_last"] = hasLast;
   j["has_batch"] = hasBatch;
   // A path may hold any bytes.
@@ -159,6 +163,7 @@ bool Description::fromJson(const std::string &text, Description &out, std::strin
                          s.at("what"), s.at("kind")});
     d.generatorInput = j.at("generator_input");
     d.generatorSource = j.at("generator_source");
+    d.hasWhole = j.value("has_whole", true);
     d.hasLast = j.at("has_last");
     d.hasBatch = j.at("has_batch");
     if (std::string what = defect(d); !what.empty()) {

@@ -154,7 +154,7 @@ std::vector<EntryForm> entryForms(const Description &description) {
   std::vector<EntryForm> forms;
   for (bool batch : {false, true})
     for (bool last : {false, true})
-      if ((!batch || description.hasBatch) && (!last || description.hasLast))
+      if ((!batch || description.hasBatch) && (last ? description.hasLast : description.hasWhole))
         forms.push_back({last, batch});
   return forms;
 }

@@ -7,6 +7,7 @@
 #include "llvm/ExecutionEngine/Orc/CompileUtils.h"
 #include "llvm/ExecutionEngine/Orc/ExecutionUtils.h"
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
+#include "llvm/IR/DebugInfo.h"
 #include "llvm/Target/TargetMachine.h"
 
 namespace qkv {
@@ -50,6 +51,8 @@ std::unique_ptr<JitModel> JitModel::create(std::unique_ptr<NativeModule> native,
   std::unique_ptr<llvm::TargetMachine> machine = makeMachine(cpu, CodeUse::Jit, error);
   if (!machine || !addEntries(*native, error))
     return nullptr;
+  if (effort == Effort::Light)
+    llvm::StripDebugInfo(*native->module); // no debugger sees code of one run; it costs a tenth
   aimAt(*native->module, *machine);
   optimize(*native->module, *machine, effort);
 

@@ -243,6 +243,33 @@ def ExportEntries : Pass<"qkv-export-entries", "mlir::ModuleOp"> {
   let dependentDialects = ["mlir::LLVM::LLVMDialect"];
 }
 
+def ExpandViews : Pass<"qkv-expand-views", "mlir::ModuleOp"> {
+  let summary = "views become arithmetic on places, vectors have one dimension";
+  let description = [{
+    Before: `memref.subview`, `vector.create_mask`, vectors of several dimensions.
+    After: bases, offsets, sizes and strides; comparisons; vectors of one dimension.
+    Why own: MLIR's patterns, all in one sweep that leaves control flow alone. Three passes of
+    its own take four times as long.
+    Example: tests/passes/expand-views.mlir
+  }];
+  let dependentDialects = ["mlir::affine::AffineDialect", "mlir::arith::ArithDialect",
+                           "mlir::memref::MemRefDialect", "mlir::scf::SCFDialect",
+                           "mlir::vector::VectorDialect"];
+}
+
+def ConvertToLLVM : Pass<"qkv-convert-to-llvm", "mlir::ModuleOp"> {
+  let summary = "all dialects become LLVM's at once";
+  let description = [{
+    Before: functions of blocks on memref, vector, arith, math, cf, func, index, ub.
+    After: the LLVM dialect, and casts that cancel each other. A function that LLVM has no
+    intrinsic for is libm's, lane by lane.
+    Why own: MLIR's patterns, all in one conversion; a pass for each dialect goes over the module
+    eight times. Its `convert-to-llvm` cannot be told whose allocation functions to call.
+    Example: tests/passes/convert-to-llvm.mlir
+  }];
+  let dependentDialects = ["mlir::LLVM::LLVMDialect"];
+}
+
 def FinishModule : Pass<"qkv-finish-module", "mlir::ModuleOp"> {
   let summary = "the LLVM dialect as the runtime and the code generator want it";
   let description = [{

@@ -72,7 +72,7 @@ constexpr Step steps[] = {
      "behind the expansion of functions, which its body holds as scalars"},
     {Stage::Kernels, "func.func(qkv-lower-kernels{cpu=CPU})",
      "the last step that sees whole equations"},
-    {Stage::Kernels, "func.func(cse,canonicalize,cse)",
+    {Stage::Kernels, "func.func(cse,canonicalize{region-simplify=disabled},cse)",
      "the lowering writes each position of a tile apart; what they share becomes one here, and "
      "before canonicalize, which takes ten times as long for it"},
     {Stage::Kernels, "func.func(loop-invariant-code-motion)",
@@ -90,19 +90,13 @@ constexpr Step steps[] = {
     {Stage::Llvm, "qkv-outline-parallel",
      "as late as possible: what a loop captures is packed and unpacked, and a function is a wall "
      "to every step that moves code"},
-    {Stage::Llvm, "convert-vector-to-scf{full-unroll=true target-rank=1}",
-     "vectors of more than one dimension, if any"},
-    {Stage::Llvm, "convert-scf-to-cf,expand-strided-metadata,lower-affine",
-     "views become sizes and strides, the affine maps among them arithmetic"},
-    {Stage::Llvm,
-     "convert-math-to-llvm,convert-math-to-libm,convert-vector-to-llvm,convert-ub-to-llvm",
-     "what LLVM has an intrinsic for takes it; libm has the rest, lane by lane, which takes "
-     "vectors apart; so vectors are behind both, once: that takes the longest of all"},
-    {Stage::Llvm,
-     "finalize-memref-to-llvm{use-generic-functions=true},convert-arith-to-llvm,"
-     "convert-index-to-llvm,convert-cf-to-llvm,convert-func-to-llvm,reconcile-unrealized-casts",
-     "memref before func: descriptors must have their final form when signatures change"},
-    {Stage::Llvm, "cse,canonicalize,cse", "descriptors taken apart again"},
+    {Stage::Llvm, "qkv-expand-views",
+     "before loops are taken apart: the patterns for vectors of several dimensions make loops"},
+    {Stage::Llvm, "convert-scf-to-cf,lower-affine",
+     "blocks, and the affine maps among views as arithmetic"},
+    {Stage::Llvm, "qkv-convert-to-llvm,reconcile-unrealized-casts", "all that is left, at once"},
+    {Stage::Llvm, "cse,canonicalize{region-simplify=disabled},cse",
+     "descriptors taken apart again"},
     {Stage::Llvm, "ensure-debug-info-scope-on-llvm-func{emission-kind=LineTablesOnly}",
      "locations are still spans of the model file: line tables name its lines"},
     {Stage::Llvm, "qkv-finish-module{cpu=CPU}", "last: it names and marks what the others made"},
@@ -140,6 +134,8 @@ bool runPipeline(mlir::ModuleOp module, Stage from, Stage to, const PipelineOpti
   registerAllPasses();
   mlir::PassManager manager(module.getContext());
   manager.enableVerifier(options.verifyEach);
+  if (options.timing)
+    manager.enableTiming();
   llvm::raw_string_ostream out(error);
   // What a pass reports is kept, not printed: the caller decides how a defect is shown. (The
   // notes are the operation's whole text.)

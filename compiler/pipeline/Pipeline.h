@@ -24,6 +24,7 @@ struct TargetDescription; // passes/Target.h: lanes, registers, caches
 struct PipelineOptions {
   std::string cpu = "native"; ///< as --cpu
   bool verifyEach = true;
+  bool timing = false; ///< the time each pass takes is reported on standard error
 };
 
 /// The passes that take a module from one stage to a later one, in MLIR's notation.

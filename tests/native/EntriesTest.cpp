@@ -1,4 +1,5 @@
 // A module written by hand, without the passes: its entries compute what its description says.
+#include "compiler/native/Entries.h"
 #include "compiler/native/Compilation.h"
 #include "compiler/native/Jit.h"
 
@@ -74,8 +75,8 @@ Description addDescription() {
   return d;
 }
 
-std::string textOf(const Description &d) {
-  std::string text = moduleText, json = d.json(), quoted = "\"";
+std::string textOf(const Description &d, std::string text = moduleText) {
+  std::string json = d.json(), quoted = "\"";
   for (char c : json)
     quoted += c == '"' || c == '\\' ? std::string("\\") + c : std::string(1, c);
   text.replace(text.find("DESCRIPTION"), 11, quoted + "\"");
@@ -122,6 +123,42 @@ TEST_F(Entries, resultsThatAreNotWantedGoNowhere) {
   EXPECT_EQ(n, 3 + 2 + 2);
   run(3, y.data(), nullptr);
   EXPECT_EQ(y[2], 3.5f);
+}
+
+// Code of one run has what that run calls: one of two entries, and the functions that it reaches.
+TEST_F(Entries, ofOneUseAreKeptAlone) {
+  Description d = addDescription();
+  d.name = "g";
+  d.hasLast = true;
+  for (Use use : {Use::Any, Use::Text, Use::Tensors}) {
+    auto compilation = Compilation::parse(textOf(d, R"(
+module attributes {qkv.stage = "graph", qkv.description = DESCRIPTION} {
+  func.func @g() attributes {qkv.entry} {
+    call @g.all() : () -> ()
+    return
+  }
+  func.func private @g.all() { return }
+  func.func @g.last() attributes {qkv.entry} {
+    call @g.one() : () -> ()
+    return
+  }
+  func.func private @g.one() { return }
+})"),
+                                          "g.mlir", std::nullopt, "native", error);
+    ASSERT_TRUE(compilation) << error;
+    ASSERT_TRUE(compilation->keepFor(use, error)) << error;
+    std::string text = compilation->text();
+    auto has = [&](const char *name) { return text.find(name) != std::string::npos; };
+    EXPECT_EQ(has("@g()"), use != Use::Text);
+    EXPECT_EQ(has("@g.all()"), use != Use::Text);
+    EXPECT_EQ(has("@g.last()"), use != Use::Tensors);
+    EXPECT_EQ(has("@g.one()"), use != Use::Tensors);
+    Description kept;
+    ASSERT_TRUE(compilation->description(kept, error)) << error;
+    EXPECT_EQ(kept.hasWhole, use != Use::Text);
+    EXPECT_EQ(kept.hasLast, use != Use::Tensors);
+    EXPECT_EQ(entryForms(kept).size(), use == Use::Any ? 2u : 1u);
+  }
 }
 
 TEST_F(Entries, mustBeWhatTheDescriptionSays) {

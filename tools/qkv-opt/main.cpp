@@ -1,7 +1,7 @@
 // qkv-opt: runs passes on a module's text, for tests and for looking at one pass alone.
 //
 //   qkv-opt FILE [--cpu CPU] [--stage-from S --stage-to S | --passes PIPELINE]
-//           [--split-input-file] [--locations] [--list]
+//           [--split-input-file] [--locations] [--timing] [--list]
 //
 // PIPELINE is in MLIR's notation, on a module: 'func.func(qkv-free-early),cse'. (MLIR's own
 // driver is a static archive that does not go with the shared libraries: it would register
@@ -78,6 +78,8 @@ Arguments parse(int argc, char **argv) {
       out.split = true;
     else if (flag == "--locations")
       out.locations = true;
+    else if (flag == "--timing")
+      out.pipeline.timing = true, out.pipeline.verifyEach = false;
     else if (flag == "--list")
       wantsList = true;
     else if (flag.size() > 1 && flag[0] == '-')

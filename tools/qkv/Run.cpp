@@ -25,7 +25,10 @@ int run(const Options &options) {
     if (!compilation)
       return code;
     std::string error;
-    std::unique_ptr<NativeModule> native = compilation->native(error);
+    Use use = options.program.inputs.empty() ? Use::Text : Use::Tensors;
+    std::unique_ptr<NativeModule> native;
+    if (compilation->keepFor(use, error))
+      native = compilation->native(error);
     if (native)
       model = JitModel::create(std::move(native), options.cpu, error);
     if (!model)
