@@ -94,11 +94,13 @@ mlir::LogicalResult AttentionOp::verifyRegions() {
   if (outputs == 0 || (outputs != values && outputs != values + 1) ||
       getValueMaps().size() != values || getOutputMaps().size() != outputs)
     return emitOpError("an output a value and at most one more, with a map each");
+  if (getPlain() && !score().getFactors().empty())
+    return emitOpError("plain weights are multiplied by their factors in the body");
   for (size_t count : {score().getFactors().size(), score().getPlaces().size()})
     if (count != 0 && count != values)
       return emitOpError("a factor and a place for each value, or for none");
   auto rank = [](mlir::Value v) { return llvm::cast<mlir::ShapedType>(v.getType()).getRank(); };
-  if (hasLogSum()) {
+  if (hasTotal()) {
     mlir::AffineMap to = outputMap(values);
     if (to.getNumDims() != outer + 1 || to.getNumResults() != rank(getOutputs().back()) ||
         !to.isProjectedPermutation())

@@ -64,7 +64,7 @@ def AttentionOp
     : QkvOp<"attention", [AttrSizedOperandSegments, DestinationStyleOpInterface,
                           RecursiveMemoryEffects,
                           DeclareOpInterfaceMethods<MemoryEffectsOpInterface, ["getEffects"]>]> {
-  let summary = "softmax-weighted sums of values, for any score";
+  let summary = "weighted sums of values, the weights a softmax of any score or any score itself";
   let description = [{
     For every setting of the outer letters, every row i < rows, and with j < keys:
 
@@ -82,10 +82,13 @@ def AttentionOp
     element of the tile takes part, and whether all do; and, if any differs from 1, a factor a
     value; if any differs from j, a place a value.
 
+    With `plain` there is no softmax: weight[i,j] is score(i, j) where part(i, j) and 0 elsewhere,
+    and the output more is sum[i] = sum[j](weight[i,j]).
+
     `value_maps` say where value[outer, j, e] stands in each value: from (outer..., j, e...)
     to its indices, the last of which is the last e. `output_maps` likewise from (outer..., i,
-    e...); that of log_sum has (outer..., i). A score of -inf takes no part; a row of which
-    nothing takes part is 0, its log_sum -inf.
+    e...); that of log_sum (or sum) has (outer..., i). In a softmax a score of -inf takes no part.
+    A row of which nothing takes part is 0, its log_sum -inf.
 
     ```mlir
     %o = qkv.attention outer(%heads) rows(%T) keys(%T) values(%v : tensor<4x?x64xf32>)
@@ -109,7 +112,8 @@ def AttentionOp
   }];
   let arguments = (ins Variadic<Index>:$outer, Index:$rows, Index:$keys,
                        Variadic<AnyShaped>:$values, Variadic<AnyShaped>:$outputs,
-                       AffineMapArrayAttr:$value_maps, AffineMapArrayAttr:$output_maps);
+                       AffineMapArrayAttr:$value_maps, AffineMapArrayAttr:$output_maps,
+                       UnitAttr:$plain);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
@@ -126,8 +130,9 @@ def AttentionOp
     /// Of a tile: first and last row, first and last key.
     mlir::ValueRange bounds() { return getBody().getArguments().drop_front(getOuter().size() + 2); }
     ScoreOp score();
-    /// Whether the last output is the logarithm of the sums.
-    bool hasLogSum() { return getOutputs().size() > getValues().size(); }
+    /// Whether the last output is the sum of a row's weights: of a softmax, the logarithm of what it
+    /// is divided by.
+    bool hasTotal() { return getOutputs().size() > getValues().size(); }
     /// What a value's weights are multiplied by; null for 1.
     mlir::Value factor(unsigned value);
     /// Where a value is read, in place of its key; the key itself as a rule.

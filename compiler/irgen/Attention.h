@@ -1,8 +1,9 @@
-// Softmax-weighted sums as one equation: the form that FuseAttention leaves for emission.
+// Weighted sums as one equation: the form that FuseAttention leaves for emission.
 //
 // An equation o[..,i,..,e] = sum[j](softmax[j](score) * factor * value) stays one, with the score
-// as an expression over the letters: nothing of it is a tensor over i and j. So does
-// o[..,i] = logsumexp[j](score).
+// as an expression over the letters: nothing of it is a tensor over i and j. So do
+// o[..,i] = logsumexp[j](score) and, where the score itself is the weight (plain),
+// sum[j](score * value) and sum[j](score).
 #pragma once
 
 #include "compiler/irgen/Expressions.h"
@@ -18,8 +19,10 @@ struct TileLetters {
 };
 
 /// sum[j](softmax[j'](score where part; at j; any; all) [* factor] * value), taken apart; or, with
-/// no value, logsumexp[j'](score where part; of row; any; all).
+/// no value, logsumexp[j'](score where part; of row; any; all). Plain: with sum in place of softmax
+/// and of logsumexp, and without a factor.
 struct WeightedSum {
+  bool plain = false;        ///< the score is the weight
   ExprPtr score, part;       ///< over `key`; part may be null
   ExprPtr any, all;          ///< over the tile's letters; null without a part, or not made yet
   ExprPtr factor;            ///< over `sumKey`, or null

@@ -119,7 +119,7 @@ Value FunctionEmitter::attention(const ExprPtr &e, const std::vector<Dimension> 
   Value init = tensor::EmptyOp::create(builder, loc, shape, builder.getF32Type());
   auto op = AttentionOp::create(builder, loc, TypeRange{init.getType()}, outerExtents, rows, keys,
                                 values, ValueRange{init}, builder.getAffineMapArrayAttr(valueMaps),
-                                builder.getAffineMapArrayAttr({outputMap}));
+                                builder.getAffineMapArrayAttr({outputMap}), sum.plain);
   op->setAttr(equationAttribute, builder.getStringAttr(label));
 
   OpBuilder::InsertionGuard guard(builder);

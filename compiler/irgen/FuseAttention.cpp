@@ -1,15 +1,19 @@
-// Softmax-weighted sums become one equation each, whatever the score: attention.
+// Weighted sums become one equation each, whatever the score: attention.
 //
 // In: sum[j](w * v) where w is a softmax over j of anything, through definitions, products,
-// sums and differences; logarithms of sums of powers. Out: equations of the form of Attention.h;
+// sums and differences; logarithms of sums of powers; sums whose weights are no softmax, where it
+// pays (PlainWeights). Out: equations of the form of Attention.h;
 // what depends on rows alone or on keys alone is a tensor of its own, what depends on both is
 // written out in the score. The law: maximum, sum and weighted sum of two ranges of j combine, so j
 // can stream by and the score is in no tensor. What is no such sum stays as it is.
 #include "compiler/irgen/Attention.h"
 #include "compiler/irgen/Joint.h"
+#include "compiler/irgen/PlainWeights.h"
 #include "compiler/irgen/Rewrite.h"
 #include "compiler/irgen/Scores.h"
 #include "compiler/irgen/Softmaxes.h"
+
+#include "dsl/Proof.h"
 
 #include <algorithm>
 
@@ -25,7 +29,8 @@ constexpr int64_t fewKeys = 32;
 class AttentionFuser {
 public:
   AttentionFuser(Program &program, Notes &notes)
-      : program_(program), notes_(notes), softmaxes_(program), scores_(program, softmaxes_) {}
+      : program_(program), notes_(notes), softmaxes_(program), scores_(program, softmaxes_),
+        plain_(program, softmaxes_) {}
 
   void run() {
     eachEquation([&](const ExprPtr &value) {
@@ -51,10 +56,108 @@ public:
         });
         return asWeightedSum(program_, value) ? value : mapper(value);
       });
+    while (!fusePlain())
+      ;
     explainRest();
   }
 
 private:
+  /// Sums whose weights are no softmax; false, with nothing done, where the elements of a tensor
+  /// are wanted that was written out (which it is not any more).
+  bool fusePlain() {
+    std::map<int, std::vector<Piece>> before;
+    for (int t : liveTensors(program_))
+      before[t] = program_.tensors[t].pieces;
+    Notes notes = notes_;
+    std::set<int> written;
+    eachEquation([&](const ExprPtr &value) {
+      Mapper mapper([&](const ExprPtr &e) -> ExprPtr {
+        softmaxes_.inlined.clear();
+        ExprPtr fused = fusePlain(e, e == value);
+        if (fused)
+          written.insert(softmaxes_.inlined.begin(), softmaxes_.inlined.end());
+        return fused ? fused : e;
+      });
+      if (asWeightedSum(program_, value))
+        return value;
+      ExprPtr inside = mapper(value);
+      softmaxes_.inlined.clear();
+      return inside;
+    });
+    const std::set<int> live = liveTensors(program_);
+    bool wanted = false;
+    for (int t : written)
+      if (live.count(t)) {
+        softmaxes_.keep(t);
+        wanted = true;
+      }
+    if (wanted) {
+      for (auto &[t, pieces] : before)
+        program_.tensors[t].pieces = pieces;
+      notes_ = notes;
+    }
+    return !wanted;
+  }
+
+  ExprPtr fusePlain(const ExprPtr &e, bool root) {
+    if (e->kind != K::Reduce || e->type != Type::Float || e->constant || e->args.size() != 2 ||
+        (e->reduction != Reduction::Sum && e->reduction != Reduction::Mean))
+      return nullptr;
+    std::string why;
+    auto sum = plain_.of(e, why);
+    bool bare = sum && !sum->negative && sum->divisors.empty() && e->reduction == Reduction::Sum;
+    ExprPtr out;
+    if (sum) {
+      std::vector<ExprPtr> factors;
+      for (auto &f : sum->by.factors)
+        factorsOf(f, factors);
+      // Values of pairs and others are terms of their own.
+      std::vector<Term> terms = apart(
+          program_, {{sum->by.softmax, std::move(factors), {}, sum->negative}}, sum->by.letters);
+      const std::vector<int> weights = softmaxes_.inlined;
+      std::vector<int> written = weights;
+      for (const Term &t : terms) {
+        softmaxes_.inlined = weights;
+        WeighedBy by = sum->by;
+        by.factors = t.factors;
+        ExprPtr value = attend(by, root && bare && terms.size() == 1);
+        for (int i : softmaxes_.inlined)
+          if (!std::count(written.begin(), written.end(), i))
+            written.push_back(i);
+        if (!value) {
+          why = reason_;
+          out = nullptr;
+          break;
+        }
+        if (!out)
+          out = t.negative ? apply(Op::Neg, {value}, e->span) : value;
+        else
+          out = apply(t.negative ? Op::Sub : Op::Add, {out, value}, e->span);
+      }
+      softmaxes_.inlined = written;
+    }
+    if (!out) {
+      if (!why.empty())
+        notes_.why.try_emplace(tensor_, "not fused: " + why);
+      return nullptr;
+    }
+    for (auto &d : sum->divisors)
+      out = apply(Op::Div, {out, d}, e->span);
+    return e->reduction == Reduction::Mean ? meanOf(e, out) : out;
+  }
+
+  /// The mean whose sum is `total`; 0 of nothing.
+  ExprPtr meanOf(const ExprPtr &e, const ExprPtr &total) {
+    ExprPtr count = size(Size(1));
+    if (e->args[1])
+      count = reduce(Reduction::Sum, e->letters, integer(1), e->args[1], e->span);
+    else
+      for (int l : e->letters)
+        count = apply(Op::Mul, {count, size(program_.letters[l].extent)}, e->span);
+    ExprPtr empty = apply(Op::Equal, {count, integer(0)}, e->span);
+    return choose(empty, number(0), apply(Op::Div, {total, toFloat(count)}, e->span), e->span);
+  }
+
   /// Gives each piece that may be rewritten the value that `change` makes of it.
   void eachEquation(const std::function<ExprPtr(const ExprPtr &)> &change) {
     for (int t : liveTensors(program_)) {
@@ -206,13 +309,14 @@ private:
     return out;
   }
 
-  /// sum[others](front * sum[j](softmax * factor * value)), or null.
+  /// sum[others](front * sum[j](softmax * factor * value)), or null. The weights may be plain.
   ExprPtr attend(const WeighedBy &whole, bool root) {
     auto single = singleKey(program_, whole);
     if (!single)
       return refuse("the sum is not over the softmax's letters");
     const auto &[letters, softmax, factors, guard, span] = *single;
     WeightedSum sum;
+    sum.plain = softmax->reduction != Reduction::Softmax;
     sum.key = softmax->letters[0];
     sum.sumKey = softmax->args[2]->letter;
     if (auto keys = program_.letters[sum.key].extent.constant(); keys && *keys < fewKeys)
@@ -237,20 +341,35 @@ private:
         if (l != sum.sumKey && !score.count(l))
           return refuse("the sum's guard depends on the value's letters");
 
+    // A number for each key is a part of a plain weight, and the value is 1.
+    bool alone = sum.plain && own.empty() && !of.placed;
+    if (alone)
+      of.pairs.insert(of.pairs.end(), of.values.begin(), of.values.end());
     int one = -1;
-    if (own.empty()) { // a number for each key
+    if (own.empty() && !alone) {
       one = static_cast<int>(program_.letters.size());
       program_.letters.push_back({"one", Size(1)});
       own.push_back(one);
     }
-    sum.value = of.placed
-                    ? placedValue(of.placed, score, sum.sumKey, own)
-                    : valueOf(of.values.empty() ? toFloat(integer(1)) : product(of.values, span),
-                              score, sum.sumKey, own);
-    std::string meaning = meaningOf(softmax->args[0], softmax->args[1], sum.key);
-    weighed_[meaning] = rowNumber_[of.row];
+    if (of.placed)
+      sum.value = placedValue(of.placed, score, sum.sumKey, own);
+    else if (!alone)
+      sum.value = valueOf(of.values.empty() ? toFloat(integer(1)) : product(of.values, span), score,
+                          sum.sumKey, own);
+    ExprPtr weight = softmax->args[0];
+    if (sum.plain) {
+      of.pairs.insert(of.pairs.begin(), substitute(weight, {{sum.key, letter(sum.sumKey)}}));
+      weight = substitute(product(of.pairs, span), {{sum.sumKey, letter(sum.key)}});
+      of.pairs.clear();
+    } else {
+      std::string meaning = meaningOf(weight, softmax->args[1], sum.key);
+      weighed_[meaning] = rowNumber_[of.row];
+    }
     sum.part = scores_.written(softmax->args[1], of.row, sum.key);
-    sum.score = scores_.written(softmax->args[0], of.row, sum.key);
+    sum.score = scores_.written(weight, of.row, sum.key);
+    sum.row = of.row;
+    if (alone)
+      sum.sumKey = sum.key;
     std::vector<ExprPtr> factor;
     if (guard)
       factor.push_back(
@@ -267,7 +386,8 @@ private:
     order.push_back(of.row);
     order.insert(order.end(), own.begin(), own.end());
     result = stored(result, order,
-                    root && others.empty() && of.front.empty() && isWhole(order, order.back()));
+                    root && others.empty() && of.front.empty() &&
+                        isWhole(order, alone ? -1 : order.back()));
     if (result->kind == K::Read && one >= 0) {
       std::vector<ExprPtr> args;
       for (auto &a : result->args)
@@ -282,7 +402,7 @@ private:
   /// The equation at hand, or the read of a new one.
   ExprPtr stored(const ExprPtr &sum, const std::vector<int> &letters, bool inPlace) {
     ExprPtr out = inPlace ? sum : scores_.extract(sum, letters, "attention");
-    noteFused(inPlace ? tensor_ : out->tensor);
+    noteFused(inPlace ? tensor_ : out->tensor, sum);
     return out;
   }
 
@@ -406,7 +526,7 @@ private:
   }
 
   /// The equations that tensor `t` computes, as they were written, for the notes.
-  void noteFused(int t) {
+  void noteFused(int t, const ExprPtr &sum) {
     std::string &names = notes_.equations[t];
     auto add = [&](const Tensor &of) {
       std::string one = of.label + ":" + std::to_string(of.span.line());
@@ -416,7 +536,9 @@ private:
     for (size_t i = softmaxes_.inlined.size(); i-- > 0;)
       add(program_.tensors[softmaxes_.inlined[i]]);
     add(program_.tensors[tensor_]);
-    notes_.why[t] = "a softmax-weighted sum: keys stream by, the score is in no buffer";
+    notes_.why[t] = asWeightedSum(program_, sum)->plain
+                        ? "a weighted sum: keys stream by, the weights are in no buffer"
+                        : "a softmax-weighted sum: keys stream by, the score is in no buffer";
   }
 
   /// Fails to fuse, and says why to whoever asks what became of the softmax.
@@ -453,6 +575,7 @@ private:
   std::map<int, std::string> refused_; // by the tensor that the softmax is in
   Softmaxes softmaxes_;
   Scores scores_;
+  PlainWeights plain_;
   FreeLetters free_;
   std::map<std::string, int> weighed_; // softmaxes that are fused, and which letter is the row
   std::map<int, int> rowNumber_;       // of the letters of the last meaning

@@ -48,7 +48,7 @@ void Softmaxes::findLoops(const std::vector<ScheduleNode> &nodes, bool inside) {
 
 /// Whether a tensor's definition may stand where it is read.
 bool Softmaxes::inlinable(int tensor) const {
-  return hasOneDefinition(tensor) && !results_.count(tensor);
+  return hasOneDefinition(tensor) && !results_.count(tensor) && !kept_.count(tensor);
 }
 
 bool Softmaxes::hasOneDefinition(int tensor) const {

@@ -47,6 +47,9 @@ public:
   bool isLooped(int tensor) const { return looped_.count(tensor) > 0; }
   bool isResult(int tensor) const { return results_.count(tensor) > 0; }
 
+  /// Elements of a tensor are wanted: it is written out nowhere from now on.
+  void keep(int tensor) { kept_.insert(tensor); }
+
   /// What a read's tensor is defined as, with the read's indices; null if it may not be written
   /// there (pieces, recurrences, results, checked reads).
   ExprPtr definition(const ExprPtr &e);
@@ -83,7 +86,7 @@ private:
 
   const Program &program_;
   FreeLetters free_;
-  std::set<int> results_, looped_;
+  std::set<int> results_, looped_, kept_;
   std::unordered_map<int, bool> weighs_; ///< by tensor
 };
 

@@ -1,4 +1,4 @@
-// The form of a softmax-weighted sum: made and taken apart (Attention.h).
+// The form of a weighted sum: made and taken apart (Attention.h).
 #include "compiler/irgen/Attention.h"
 
 #include <algorithm>
@@ -13,7 +13,9 @@ ExprPtr weightedSum(const WeightedSum &sum, Span span) {
   weights->kind = K::Reduce;
   weights->type = Type::Float;
   weights->span = span;
-  weights->reduction = sum.value ? Reduction::Softmax : Reduction::LogSumExp;
+  weights->reduction = sum.plain   ? Reduction::Sum
+                       : sum.value ? Reduction::Softmax
+                                   : Reduction::LogSumExp;
   weights->letters = {sum.key};
   if (sum.tile)
     weights->letters.insert(weights->letters.end(), {sum.tile->firstRow, sum.tile->lastRow,
@@ -53,8 +55,12 @@ int placeAxis(const ExprPtr &read, int letter) {
   return -1;
 }
 
-/// What softmax and logsumexp have alike.
+/// Whether a node has a guard over tiles, as weights have.
+static bool isWeights(const ExprPtr &e) { return e->kind == K::Reduce && e->args.size() == 5; }
+
+/// What all weights have alike.
 static void readWeights(const ExprPtr &weights, WeightedSum &out) {
+  out.plain = weights->reduction == Reduction::Sum;
   out.score = weights->args[0];
   out.part = weights->args[1];
   out.any = weights->args[3];
@@ -67,7 +73,7 @@ static void readWeights(const ExprPtr &weights, WeightedSum &out) {
 std::optional<WeightedSum> asWeightedSum(const Program &program, const ExprPtr &e) {
   if (!e || e->kind != K::Reduce)
     return std::nullopt;
-  if (e->reduction == Reduction::LogSumExp && e->args.size() == 5) {
+  if (isWeights(e)) {
     WeightedSum out;
     readWeights(e, out);
     out.sumKey = out.key;
@@ -87,8 +93,7 @@ std::optional<WeightedSum> asWeightedSum(const Program &program, const ExprPtr &
     out.factor = weights->args[1];
     weights = weights->args[0];
   }
-  if (weights->kind != K::Reduce || weights->reduction != Reduction::Softmax ||
-      weights->args.size() != 5)
+  if (!isWeights(weights))
     return std::nullopt;
   readWeights(weights, out);
   out.sumKey = e->letters[0];

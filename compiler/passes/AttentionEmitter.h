@@ -102,9 +102,17 @@ private:
   void scores(const Group &group, const Block &block, mlir::Value begin, mlir::Value end,
               int64_t count, bool whole);
   llvm::SmallVector<mlir::Value> weights(const Group &group, const Block &block, const Part &part);
+  void addTotals(const Group &group, const Part &part);
+  void storePlaces(llvm::MutableArrayRef<Point> points, mlir::Value vector, int64_t count);
   void weigh(unsigned number, const Group &group, const Block &block, const Part &part,
              llvm::ArrayRef<mlir::Value> scale, mlir::Value started);
+  mlir::Value sumOf(mlir::Value slot);
+  void storeTotal(mlir::Value total, mlir::Value row);
+  void eachOutput(mlir::Value row, llvm::function_ref<mlir::Value(mlir::Value)> change);
   void finish(const Rows &rows);
+  void finishPlain(const Rows &rows);
+  /// Whether weights are summed up: to be divided by, or for the total.
+  bool hasSums() { return !op_.getPlain() || op_.hasTotal(); }
 
   mlir::OpBuilder &b_;
   AttentionOp op_;
@@ -115,7 +123,8 @@ private:
   ValueColumns columns_;
   int64_t groupRows_ = 1;                // rows of a group that is not one row
   llvm::SmallVector<mlir::Value> outer_; // letters' values
-  // Of a tile of rows, by row: maxima and sums, and whether there is an output yet.
+  // Of a tile of rows, by row: maxima (of a softmax) and sums (hasSums), and whether there is an
+  // output yet: at the first row of a group, or (plain) at each.
   mlir::Value maxima_, sums_, started_;
   // Of a group of rows: scores; weights in their place, and by factor where factors differ (null
   // is 1); places of the values that are not read at their keys.

@@ -127,11 +127,16 @@ void AttentionEmitter::group(const Group &group, const Block &block, Value whole
       b_.setInsertionPointToStart(which.elseBlock());
       scores(group, block, part.first, part.end, together(), false);
     }
-    SmallVector<Value> scale = weights(group, block, part);
+    SmallVector<Value> scale;
+    if (!op_.getPlain())
+      scale = weights(group, block, part);
+    else if (op_.hasTotal())
+      addTotals(group, part);
     Value started = memref::LoadOp::create(b_, loc_, started_, group.slot);
     for (unsigned n = 0; n < op_.getValues().size(); ++n)
       weigh(n, group, block, part, scale, started);
-    memref::StoreOp::create(b_, loc_, truth(true), started_, group.slot);
+    for (size_t r = 0; r < (op_.getPlain() ? group.row.size() : 1); ++r)
+      memref::StoreOp::create(b_, loc_, truth(true), started_, plus(group.slot, r));
   });
 }
 
@@ -164,7 +169,7 @@ Value AttentionEmitter::laneOf(Value vector, int64_t v) {
 }
 
 /// S into the scratch for vectors [begin, end), `count` at a time; what takes no part is the
-/// least score.
+/// least score, or weighs 0. (Plain weights are final: places are stored beside them.)
 void AttentionEmitter::scores(const Group &group, const Block &block, Value begin, Value end,
                               int64_t count, bool whole) {
   ScoreOp score = op_.score();
@@ -186,15 +191,54 @@ void AttentionEmitter::scores(const Group &group, const Block &block, Value begi
           }
         }
         body_.evaluate(score.getScore(), points);
+        Value nothing = splat(op_.getPlain() ? 0.0f : leastScore);
         for (auto [at, point] : llvm::enumerate(points)) {
           Value s = vectorAt(point, score.getScore());
           if (!whole)
-            s = arith::SelectOp::create(b_, loc_, point.mask, s, splat(leastScore));
+            s = arith::SelectOp::create(b_, loc_, point.mask, s, nothing);
           vector::StoreOp::create(b_, loc_, s, scores_,
                                   ValueRange{index(at / count), laneOf(vector, at % count)});
         }
+        if (op_.getPlain())
+          storePlaces(points, vector, count);
       },
       count);
+}
+
+/// Where values are read, at `count` vectors from `vector` on; what takes no part may be anywhere.
+void AttentionEmitter::storePlaces(MutableArrayRef<Point> points, Value vector, int64_t count) {
+  for (auto [place, scratch] : places_) {
+    body_.evaluate(place, points);
+    for (auto [at, point] : llvm::enumerate(points)) {
+      Value where = vectorAt(point, place);
+      if (point.mask)
+        where = arith::SelectOp::create(b_, loc_, point.mask, where, splat(index(0)));
+      vector::StoreOp::create(b_, loc_, where, scratch,
+                              ValueRange{index(at / count), laneOf(vector, at % count)});
+    }
+  }
+}
+
+/// sum = sum + P
+void AttentionEmitter::addTotals(const Group &group, const Part &part) {
+  int64_t vectors = together();
+  for (size_t r = 0; r < group.row.size(); ++r) {
+    SmallVector<Value> place{plus(group.slot, r), index(0)};
+    Value before = vector::LoadOp::create(b_, loc_, vectorType(), sums_, place);
+    SmallVector<Value> total = fold(
+        part.first, part.end, before,
+        [&](Value vector, ValueRange sum) {
+          Value out = sum.front();
+          for (int64_t v = 0; v < vectors; ++v)
+            out = arith::AddFOp::create(
+                b_, loc_, out,
+                vector::LoadOp::create(b_, loc_, vectorType(), scores_,
+                                       ValueRange{index(r), laneOf(vector, v)}));
+          return SmallVector<Value>{out};
+        },
+        vectors);
+    vector::StoreOp::create(b_, loc_, total.front(), sums_, place);
+  }
 }
 
 /// P = exp(S - newMax) in place of S, sum = c * sum + P; returns c, a row each.
@@ -280,14 +324,7 @@ SmallVector<Value> AttentionEmitter::weights(const Group &group, const Block &bl
             vector::StoreOp::create(b_, loc_, weight, scratch, scoreAt(at));
           }
         }
-        for (auto [place, scratch] : places_) {
-          body_.evaluate(place, points);
-          for (auto [at, point] : llvm::enumerate(points)) { // what takes no part may be anywhere
-            Value where = arith::SelectOp::create(b_, loc_, point.mask, vectorAt(point, place),
-                                                  splat(index(0)));
-            vector::StoreOp::create(b_, loc_, where, scratch, scoreAt(at));
-          }
-        }
+        storePlaces(points, vector, vectors);
         return after;
       },
       vectors);
@@ -299,7 +336,7 @@ SmallVector<Value> AttentionEmitter::weights(const Group &group, const Block &bl
   return scale;
 }
 
-// O[row] = c * O[row] + sum[k](P[row, k] * V[k])
+// O[row] = c * O[row] + sum[k](P[row, k] * V[k]), c being 1 where there is no scale
 void AttentionEmitter::weigh(unsigned n, const Group &group, const Block &block, const Part &part,
                              ArrayRef<Value> scale, Value started) {
   Value width = index(lanes_.lanes());
@@ -321,10 +358,12 @@ void AttentionEmitter::weigh(unsigned n, const Group &group, const Block &block,
     SmallVector<Type> types(group.row.size() * all.size(), vectorType());
     auto scaled = [&] {
       SmallVector<Value> out;
-      for (auto [row, c] : llvm::zip(group.row, scale))
-        for (const Column &column : all)
-          out.push_back(
-              arith::MulFOp::create(b_, loc_, columns_.loadOutput(n, outer_, row, own, column), c));
+      for (auto [r, row] : llvm::enumerate(group.row))
+        for (const Column &column : all) {
+          out.push_back(columns_.loadOutput(n, outer_, row, own, column));
+          if (!scale.empty())
+            out.back() = arith::MulFOp::create(b_, loc_, out.back(), scale[r]);
+        }
       return out;
     };
     auto none = [&] { return SmallVector<Value>(types.size(), splat(0.0f)); };

@@ -5,11 +5,11 @@
 //     newMax = max(oldMax, rowMax(S));  P = exp(S - newMax);  c = exp(oldMax - newMax)
 //     sum    = c * sum + rowSum(P);     O = c * O + P V
 //
-// and at the end O is divided by the sum; the logarithm of the sum is newMax + log(sum). A group of
-// rows at a time: its scores S, then P, are in a scratch of some KB; O is summed up where the
-// output is. Must hold: what a row's elements are does not depend on other rows, on how many there
-// are, or on threads: keys are taken in order, sums are by lane, what takes no part is skipped and
-// would have added nothing.
+// and at the end O is divided by the sum; the logarithm of the sum is newMax + log(sum). Plain
+// weights are S itself, without maximum, scale and division. A group of rows at a time: its scores
+// S, then P, are in a scratch of some KB; O is summed up where the output is. Must hold: what a
+// row's elements are does not depend on other rows, on how many there are, or on threads: keys are
+// taken in order, sums are by lane, what takes no part is skipped and would have added nothing.
 #include "compiler/passes/AttentionEmitter.h"
 #include "compiler/passes/Passes.h"
 
@@ -112,8 +112,11 @@ void AttentionEmitter::tile(Value block) {
       places_[place] = scratch({groupRows_, blockSize}, "places of the values of a group of rows",
                                b_.getIndexType());
   }
-  maxima_ = scratch({blockSize + lanes}, "maxima of a tile of rows");
-  sums_ = scratch({blockSize + groupRows_, lanes}, "sums of a tile of rows, by lane");
+  bool plain = op_.getPlain();
+  if (!plain)
+    maxima_ = scratch({blockSize + lanes}, "maxima of a tile of rows");
+  if (hasSums())
+    sums_ = scratch({blockSize + groupRows_, lanes}, "sums of a tile of rows, by lane");
   started_ = scratch({blockSize + groupRows_}, "rows that have an output yet", b_.getI1Type());
   Rows rows;
   rows.first = arith::MulIOp::create(b_, loc_, block, index(blockSize));
@@ -123,12 +126,14 @@ void AttentionEmitter::tile(Value block) {
       b_, loc_, arith::AddIOp::create(b_, loc_, rows.first, rows.count), index(1));
 
   Value zero = index(0);
-  each(
-      zero, plus(rows.count, lanes - 1),
-      [&](Value slot) { vector::StoreOp::create(b_, loc_, splat(leastScore), maxima_, slot); },
-      lanes);
+  if (!plain)
+    each(
+        zero, plus(rows.count, lanes - 1),
+        [&](Value slot) { vector::StoreOp::create(b_, loc_, splat(leastScore), maxima_, slot); },
+        lanes);
   each(zero, rows.count, [&](Value slot) {
-    vector::StoreOp::create(b_, loc_, splat(0.0f), sums_, ValueRange{slot, zero});
+    if (hasSums())
+      vector::StoreOp::create(b_, loc_, splat(0.0f), sums_, ValueRange{slot, zero});
     memref::StoreOp::create(b_, loc_, truth(false), started_, slot);
   });
   // A group of rows is at as many blocks of keys as stay in cache for all groups; so its own
@@ -164,7 +169,10 @@ void AttentionEmitter::tile(Value block) {
       groups(full, rows.count, 1);
   };
   each(zero, blocks, stretches, stretch);
-  finish(rows);
+  if (plain)
+    finishPlain(rows);
+  else
+    finish(rows);
 }
 
 /// Blocks of keys whose values (and as much again for what scores read) take half of the cache
@@ -203,14 +211,48 @@ void AttentionEmitter::keys(const Group &group, Value number) {
   });
 }
 
+/// The sum of a row's weights, over the lanes that it was summed up by.
+Value AttentionEmitter::sumOf(Value slot) {
+  Value lanes = vector::LoadOp::create(b_, loc_, vectorType(), sums_, ValueRange{slot, index(0)});
+  return vector::ReductionOp::create(b_, loc_, vector::CombiningKind::ADD, lanes,
+                                     arith::FastMathFlags::reassoc);
+}
+
+void AttentionEmitter::storeTotal(Value total, Value row) {
+  unsigned n = op_.getValues().size();
+  memref::StoreOp::create(b_, loc_, total, op_.getOutputs()[n],
+                          columns_.placeOfRow(n, outer_, row));
+}
+
+/// The outputs of a row: what they are made of what they are.
+void AttentionEmitter::eachOutput(Value row, llvm::function_ref<Value(Value)> change) {
+  using Column = ValueColumns::Column;
+  for (unsigned n = 0; n < op_.getValues().size(); ++n)
+    columns_.each(n, target_.tileVectors(), [&](ArrayRef<Value> own, ArrayRef<Column> columns) {
+      for (const Column &c : columns)
+        columns_.storeOutput(change(columns_.loadOutput(n, outer_, row, own, c)), n, outer_, row,
+                             own, c);
+    });
+}
+
+// The outputs are what they are; those of a row that nothing takes part of were never written.
+void AttentionEmitter::finishPlain(const Rows &rows) {
+  each(index(0), rows.count, [&](Value slot) {
+    Value row = arith::AddIOp::create(b_, loc_, rows.first, slot);
+    if (op_.hasTotal())
+      storeTotal(sumOf(slot), row);
+    Value started = memref::LoadOp::create(b_, loc_, started_, slot);
+    when(arith::XOrIOp::create(b_, loc_, started, truth(true)),
+         [&] { eachOutput(row, [&](Value) { return splat(0.0f); }); });
+  });
+}
+
 // O / sum; 0 where nothing takes part.
 void AttentionEmitter::finish(const Rows &rows) {
   Value zero = index(0);
   each(zero, rows.count, [&](Value slot) {
     Value row = arith::AddIOp::create(b_, loc_, rows.first, slot);
-    Value lanes = vector::LoadOp::create(b_, loc_, vectorType(), sums_, ValueRange{slot, zero});
-    Value sum = vector::ReductionOp::create(b_, loc_, vector::CombiningKind::ADD, lanes,
-                                            arith::FastMathFlags::reassoc);
+    Value sum = sumOf(slot);
     Value most = memref::LoadOp::create(b_, loc_, maxima_, slot);
     Value empty =
         arith::CmpFOp::create(b_, loc_, arith::CmpFPredicate::OLE, most, number(leastScore));
@@ -219,26 +261,18 @@ void AttentionEmitter::finish(const Rows &rows) {
     Value share = arith::DivFOp::create(b_, loc_, number(1), sum);
     share = arith::SelectOp::create(b_, loc_, empty, number(0), share);
     Value all = splat(share);
-    if (op_.hasLogSum()) {
+    if (op_.hasTotal()) {
       Value total =
           arith::AddFOp::create(b_, loc_, most, ScalarMath(b_, loc_, target_.fma).logarithm(sum));
       total = arith::SelectOp::create(b_, loc_, empty,
                                       number(-std::numeric_limits<float>::infinity()), total);
-      unsigned n = op_.getValues().size();
-      memref::StoreOp::create(b_, loc_, total, op_.getOutputs()[n],
-                              columns_.placeOfRow(n, outer_, row));
+      storeTotal(total, row);
     }
-    using Column = ValueColumns::Column;
-    for (unsigned n = 0; n < op_.getValues().size(); ++n)
-      columns_.each(n, target_.tileVectors(), [&](ArrayRef<Value> own, ArrayRef<Column> columns) {
-        for (const Column &c : columns) {
-          Value o = columns_.loadOutput(n, outer_, row, own, c);
-          o = arith::MulFOp::create(b_, loc_, o, all);
-          // (Of a row that nothing takes part in the output was never written.)
-          o = arith::SelectOp::create(b_, loc_, empty, splat(0.0f), o);
-          columns_.storeOutput(o, n, outer_, row, own, c);
-        }
-      });
+    eachOutput(row, [&](Value o) -> Value {
+      o = arith::MulFOp::create(b_, loc_, o, all);
+      // (Of a row that nothing takes part in the output was never written.)
+      return arith::SelectOp::create(b_, loc_, empty, splat(0.0f), o);
+    });
   });
 }
 

@@ -1,5 +1,6 @@
-// In: qkv.attention on tensors, one a softmax-weighted sum. Out: those with the same weights are
-// one operation: several values, and the logarithm of the sums, under one pass over the keys.
+// In: qkv.attention on tensors, one a weighted sum. Out: those with the same weights are one
+// operation: several values, and the sum of the weights (of a softmax, the logarithm of what it is
+// divided by), under one pass over the keys.
 //
 // Must hold: rows, keys, outer letters and what the body computes of them are the same; what the
 // later one reads can be computed where the earlier one stands, or nothing reads that before the
@@ -60,9 +61,9 @@ private:
 };
 
 bool sameWeights(AttentionOp a, AttentionOp b) {
-  if (a.getOuter().size() != b.getOuter().size())
+  if (a.getOuter().size() != b.getOuter().size() || a.getPlain() != b.getPlain())
     return false;
-  if (a.hasLogSum() && b.hasLogSum() && // one is both
+  if (a.hasTotal() && b.hasTotal() && // one is both
       (a.getOutputMaps().getValue().back() != b.getOutputMaps().getValue().back() ||
        a.getOutputs().back().getType() != b.getOutputs().back().getType()))
     return false;
@@ -111,14 +112,14 @@ private:
     IRRewriter rewriter(&getContext());
     rewriter.setInsertionPoint(a);
     size_t first = a.getValues().size(), second = b.getValues().size();
-    bool logSum = a.hasLogSum() || b.hasLogSum();
-    AttentionOp last = a.hasLogSum() ? a : b; // whose it is
+    bool total = a.hasTotal() || b.hasTotal();
+    AttentionOp last = a.hasTotal() ? a : b; // whose it is
 
-    // The values of both, then the logarithm.
+    // The values of both, then the total.
     auto join = [&](auto ofA, auto ofB, auto behind) {
       auto out = llvm::to_vector(ofA.take_front(first));
       llvm::append_range(out, ofB.take_front(second));
-      if (logSum)
+      if (total)
         out.push_back(behind.back());
       return out;
     };
@@ -131,7 +132,8 @@ private:
         rewriter, a.getLoc(), TypeRange(ValueRange(outputs)), a.getOuter(), a.getRows(),
         a.getKeys(), values, outputs, rewriter.getArrayAttr(from),
         rewriter.getArrayAttr(join(a.getOutputMaps().getValue(), b.getOutputMaps().getValue(),
-                                   last.getOutputMaps().getValue())));
+                                   last.getOutputMaps().getValue())),
+        a.getPlain());
     merged->setDiscardableAttrs(a->getDiscardableAttrDictionary());
     noteEquations(merged, a, b);
 
@@ -165,7 +167,7 @@ private:
     ValueRange results = merged.getResults();
     auto replace = [&](AttentionOp op, ValueRange own) {
       SmallVector<Value> with(own);
-      if (op.hasLogSum())
+      if (op.hasTotal())
         with.push_back(results.back());
       rewriter.replaceOp(op, with);
     };
@@ -187,9 +189,11 @@ private:
     if (!names.empty())
       merged->setAttr(equationsAttribute,
                       builder.getStringAttr(llvm::join(names.getArrayRef(), ",")));
-    merged->setAttr(whyAttribute, builder.getStringAttr(
-                                      "softmax-weighted sums with the same weights: keys stream "
-                                      "by once for all of them, the score is in no buffer"));
+    StringRef kind = merged.getPlain() ? "" : "softmax-";
+    merged->setAttr(whyAttribute,
+                    builder.getStringAttr(kind + "weighted sums with the same weights: keys stream "
+                                                 "by once for all of them, the score is in no "
+                                                 "buffer"));
   }
 };
 
