@@ -12,6 +12,7 @@
 #include "compiler/irgen/Rewrite.h"
 #include "compiler/irgen/Scores.h"
 #include "compiler/irgen/Softmaxes.h"
+#include "compiler/irgen/Values.h"
 
 #include "dsl/Proof.h"
 
@@ -30,7 +31,7 @@ class AttentionFuser {
 public:
   AttentionFuser(Program &program, Notes &notes)
       : program_(program), notes_(notes), softmaxes_(program), scores_(program, softmaxes_),
-        plain_(program, softmaxes_) {}
+        values_(program, scores_), plain_(program, softmaxes_) {}
 
   void run() {
     eachEquation([&](const ExprPtr &value) {
@@ -174,141 +175,6 @@ private:
     }
   }
 
-  /// Whether a read has an axis for each of its letters, whole, the last of them among `own`;
-  /// `except`: an axis that need not.
-  bool isPlain(const ExprPtr &e, const std::vector<int> &own, int except) {
-    if (e->kind != K::Read || e->type != Type::Float || e->constant ||
-        program_.tensors[e->tensor].constant || own.empty())
-      return false;
-    const Tensor &t = program_.tensors[e->tensor];
-    std::set<int> seen;
-    for (size_t a = 0; a < e->args.size(); ++a)
-      if (static_cast<int>(a) != except &&
-          (e->args[a]->kind != K::Letter || !seen.insert(e->args[a]->letter).second ||
-           !runsOver(program_, e->args[a]->letter, t.axes[a])))
-        return false;
-    return e->args.back()->kind == K::Letter &&
-           std::count(own.begin(), own.end(), e->args.back()->letter);
-  }
-
-  /// The value as a read over `outer` letters, the key and its own, the last contiguous.
-  ExprPtr valueOf(const ExprPtr &e, const std::set<int> &score, int key, std::vector<int> &own) {
-    if (isPlain(e, own, -1) && free_.of(e).count(key)) {
-      own.clear();
-      for (auto &a : e->args)
-        if (a->letter != key && !score.count(a->letter))
-          own.push_back(a->letter);
-      return e;
-    }
-    std::vector<int> order;
-    for (int l : free_.of(e))
-      if (score.count(l) && l != key)
-        order.push_back(l);
-    order.push_back(key);
-    order.insert(order.end(), own.begin(), own.end());
-    return scores_.extract(e, order, "value");
-  }
-
-  /// The same of a value that is read at a place, which depends on row and key: r[i-j+c,e].
-  ExprPtr placedValue(const ExprPtr &e, const std::set<int> &score, int key,
-                      std::vector<int> &own) {
-    int axis = placeAxis(e, key);
-    if (isPlain(e, own, axis)) {
-      own.clear();
-      for (size_t a = 0; a < e->args.size(); ++a)
-        if (static_cast<int>(a) != axis && !score.count(e->args[a]->letter))
-          own.push_back(e->args[a]->letter);
-      return e;
-    }
-    // What it is read of, over all places.
-    const Axis of = program_.tensors[e->tensor].axes[axis];
-    program_.letters.push_back({of.name, of.extent + Size(of.before + of.after)});
-    int position = static_cast<int>(program_.letters.size()) - 1;
-    std::vector<ExprPtr> args = e->args;
-    args[axis] = apply(Op::Sub, {letter(position), integer(of.before)}, e->span);
-    ExprPtr all = valueOf(withArgs(e, std::move(args)), score, position, own);
-    args = all->args;
-    for (ExprPtr &a : args)
-      if (a->letter == position)
-        a = apply(Op::Add, {e->args[axis], integer(of.before)}, e->span);
-    return withArgs(all, std::move(args));
-  }
-
-  /// Whether a value may be read at a place: one index alone depends on the key, surely inside of
-  /// its axis, and on no letter of the value's own.
-  bool hasPlace(const ExprPtr &e, int key, const std::set<int> &score) {
-    if (e->kind != K::Read || e->type != Type::Float)
-      return false;
-    int axis = placeAxis(e, key);
-    if (axis < 0 || (axis < static_cast<int>(e->checked.size()) && e->checked[axis]))
-      return false;
-    for (size_t a = 0; a < e->args.size(); ++a)
-      if (static_cast<int>(a) != axis && free_.of(e->args[a]).count(key))
-        return false;
-    for (int l : free_.of(e->args[axis]))
-      if (l != key && !score.count(l))
-        return false;
-    return !any(e->args[axis], [](const Expr &n) { return n.kind == K::Reduce; });
-  }
-
-  /// The factors under a sum over keys: in front of it, of the value, or of a pair of row and key.
-  struct Factors {
-    std::vector<ExprPtr> front, values, pairs;
-    ExprPtr placed;    ///< a value that is read at a place
-    std::set<int> own; ///< the values' letters apart from the score's
-    int row = -1;
-  };
-
-  /// Which is which; without a row if there is none that the value does not depend on.
-  Factors sort(const std::vector<ExprPtr> &factors, int key, const std::set<int> &score) {
-    Factors out;
-    std::vector<ExprPtr> inside, owners;
-    for (auto &f : factors)
-      (free_.of(f).count(key) ? inside : out.front).push_back(f);
-    auto lettersOf = [&](const std::vector<ExprPtr> &of) {
-      std::set<int> letters;
-      for (auto &f : of) {
-        const std::set<int> &more = free_.of(f);
-        letters.insert(more.begin(), more.end());
-      }
-      letters.erase(key);
-      return letters;
-    };
-    for (auto &f : inside) {
-      const std::set<int> letters = lettersOf({f});
-      if (!std::includes(score.begin(), score.end(), letters.begin(), letters.end()))
-        owners.push_back(f);
-    }
-    std::set<int> fixed = lettersOf(owners.empty() ? inside : owners);
-    int best = rowLetter(program_, score, {});
-    bool ofPairs = std::any_of(owners.begin(), owners.end(),
-                               [&](const ExprPtr &f) { return isOfPairs(f, best, {key}); });
-    if (owners.empty() && fixed.count(best)) { // numbers for pairs: the value is 1
-      fixed.clear();
-    } else if (ofPairs && owners.size() == 1 && hasPlace(owners[0], key, score)) {
-      out.placed = owners[0];
-      fixed.clear();
-      for (size_t a = 0; a < out.placed->args.size(); ++a)
-        if (static_cast<int>(a) != placeAxis(out.placed, key)) {
-          const std::set<int> &more = free_.of(out.placed->args[a]);
-          fixed.insert(more.begin(), more.end());
-        }
-      ofPairs = fixed.count(best) > 0;
-    }
-    out.row = ofPairs ? -1 : rowLetter(program_, score, fixed);
-    for (auto &f : inside) {
-      bool owns = std::count(owners.begin(), owners.end(), f) > 0;
-      if (f == out.placed)
-        continue;
-      bool ofPair = !owns && (out.placed || free_.of(f).count(out.row));
-      (ofPair ? out.pairs : out.values).push_back(f);
-    }
-    const std::set<int> letters = lettersOf(owners);
-    std::set_difference(letters.begin(), letters.end(), score.begin(), score.end(),
-                        std::inserter(out.own, out.own.end()));
-    return out;
-  }
-
   /// sum[others](front * sum[j](softmax * factor * value)), or null. The weights may be plain.
   ExprPtr attend(const WeighedBy &whole, bool root) {
     auto single = singleKey(program_, whole);
@@ -332,7 +198,7 @@ private:
     score.erase(sum.sumKey);
     if (score.empty())
       return refuse("there is one row of weights");
-    Factors of = sort(factors, sum.sumKey, score);
+    Values::Factors of = values_.sort(factors, sum.sumKey, score);
     if (of.row < 0)
       return refuse("each row has values of its own");
     std::vector<int> own(of.own.begin(), of.own.end());
@@ -352,9 +218,10 @@ private:
       own.push_back(one);
     }
     if (of.placed)
-      sum.value = placedValue(of.placed, score, sum.sumKey, own);
+      sum.value = values_.placedValue(of.placed, score, sum.sumKey, own);
     else if (!alone)
-      sum.value = valueOf(of.values.empty() ? toFloat(integer(1)) : product(of.values, span), score,
+      sum.value =
+          values_.valueOf(of.values.empty() ? toFloat(integer(1)) : product(of.values, span), score,
                           sum.sumKey, own);
     ExprPtr weight = softmax->args[0];
     if (sum.plain) {
@@ -575,6 +442,7 @@ private:
   std::map<int, std::string> refused_; // by the tensor that the softmax is in
   Softmaxes softmaxes_;
   Scores scores_;
+  Values values_;
   PlainWeights plain_;
   FreeLetters free_;
   std::map<std::string, int> weighed_; // softmaxes that are fused, and which letter is the row

@@ -174,8 +174,8 @@ double shareOf(Value condition, Value row, double rows, Value key, double keys, 
 }
 
 /// How often a score that is in memory is written or read: written, read for the maximum, read and
-/// written for its power, read for the weighted sum.
-constexpr double passesOfScores = 5;
+/// written for its power, read for the weighted sum. A plain weight is written and read.
+constexpr double passesOfScores = 5, passesOfWeights = 2;
 
 /// Without `masked`, of all pairs of rows and keys.
 Cost costOfAttention(AttentionOp op, Frame &frame, bool masked = true) {
@@ -193,9 +193,10 @@ Cost costOfAttention(AttentionOp op, Frame &frame, bool masked = true) {
   if (masked)
     pairs *= shareOf(end.getPart(), op.row(), rows, op.key(), keys, frame);
   else
-    cost.bytes += pairs * passesOfScores * sizeof(float);
+    cost.bytes += pairs * (op.getPlain() ? passesOfWeights : passesOfScores) * sizeof(float);
   // The score; its part in the maximum, exp(s - m) and the sum; a multiply-add for each value.
-  cost.flops = pairs * (flopsOfScore(op.getBody().front(), frame) + 4);
+  double each = op.getPlain() ? op.hasTotal() : 4;
+  cost.flops = pairs * (flopsOfScore(op.getBody().front(), frame) + each);
   auto letters = static_cast<unsigned>(op.getOuter().size()) + 1;
   for (auto [n, value] : llvm::enumerate(op.getValues())) {
     Value output = op.getOutputs()[n];
