@@ -76,7 +76,7 @@ PlainWeights::Makeup PlainWeights::makeup(const ExprPtr &e, int row, int key) {
   if (e->kind == K::Read) {
     if (ExprPtr definition = inside(e))
       return makeup(definition, row, key);
-    // (At a place that depends on both, few elements stand for all pairs.)
+    // (At a place that depends on both, few elements stand for all pairs: it moves with the row.)
     bool atRow = false, atKey = false, atBoth = false;
     for (auto &a : e->args) {
       const std::set<int> &of = free_.of(a);
@@ -85,6 +85,7 @@ PlainWeights::Makeup PlainWeights::makeup(const ExprPtr &e, int row, int key) {
       atKey = atKey || (of.count(key) && !of.count(row));
     }
     out.inMemory = (atRow && (atKey || atBoth)) || (atKey && atBoth);
+    out.ofRow = !out.inMemory;
     return out;
   }
   for (auto &a : e->args) {
@@ -107,7 +108,7 @@ PlainWeights::Makeup PlainWeights::makeup(const ExprPtr &e, int row, int key) {
     bool simple = e->reduction == Reduction::Sum || e->reduction == Reduction::Max ||
                   e->reduction == Reduction::Min || e->reduction == Reduction::Prod;
     if (!simple)
-      out.refusal = "the weights are reduced over keys";
+      out.refusal = "the weights are reduced over their keys themselves";
     else if (std::any_of(e->letters.begin(), e->letters.end(),
                          [&](int l) { return !program_.letters[l].extent.constant(); }))
       out.refusal = "each weight is a sum over a length";

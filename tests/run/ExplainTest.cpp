@@ -142,6 +142,43 @@ model causal(q[i,d], k[j,d], v[j,e]) -> c[i,e] {
             std::string::npos);
 }
 
+// Weights that are no softmax: one kernel of the weight, what it weighs and its sum; of a guard only
+// its share of the pairs; weights that are a result, and keys that are better multiplied first, are
+// left alone.
+TEST_F(Explain, plainWeightsAreAttention) {
+  writeFile(folder / "plain.qkv", R"(size T = dynamic(max: 4096)
+index i < T, j < T, d < 64, e < 64
+model retention(q[i,d], k[j,d], v[j,e]) -> c[i,e] {
+  w[i,j] = 0.97 ^ (i - j) * sum[d](q[i,d] * k[j,d])
+  n[i]   = sum[j](w[i,j] where j <= i)
+  c[i,e] = sum[j](w[i,j] * v[j,e] where j <= i) / max(abs(n[i]), 1)
+}
+model result(q[i,d], k[j,d], v[j,e]) -> (c[i,e], w[i,j]) {
+  w[i,j] = sigmoid(sum[d](q[i,d] * k[j,d]))
+  c[i,e] = sum[j](w[i,j] * v[j,e])
+}
+model bare(q[i,d], k[j,d], v[j,e]) -> c[i,e] {
+  c[i,e] = sum[j](sum[d](q[i,d] * k[j,d]) * v[j,e])
+}
+)");
+  Ran ran = qkv("explain plain.qkv --json --model retention --size T=1024");
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  json attention = kernel(json::parse(ran.out), "attention");
+  std::set<std::string> names;
+  for (const json &equation : attention["equations"])
+    names.insert(equation["name"]);
+  EXPECT_EQ(names, (std::set<std::string>{"w", "n", "c"}));
+  EXPECT_NE(attention["why"].get<std::string>().find("weighted sums with the same weights"),
+            std::string::npos);
+  double share = attention["flops"].get<double>() / (1024. * 1024 * (2 * 64 + 2 * 64 + 4));
+  EXPECT_NEAR(share, 0.5, 0.05);
+  for (const char *model : {"result", "bare"}) {
+    ran = qkv(std::string("explain plain.qkv --json --size T=1024 --model ") + model);
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    EXPECT_EQ(ran.out.find("\"attention\""), std::string::npos) << ran.out;
+  }
+}
+
 // Why a softmax is not fused.
 TEST_F(Explain, whatIsNotFusedSaysWhy) {
   writeFile(folder / "rest.qkv", R"(size T = dynamic(max: 64)
@@ -176,7 +213,7 @@ model result(q[i,d], k[j,d], v[j,e]) -> (c[i,e], w[i,j]) {
 )");
   for (auto [model, why] : std::initializer_list<std::pair<const char *, const char *>>{
            {"mixed", "not fused: the sum is not over the softmax's letters; by blocks of 64 rows"},
-           {"squared", "not fused; by blocks of 64 rows"},
+           {"squared", "not fused: the weights are reduced over their keys themselves"},
            {"edges", "not fused: each row has values of its own; by blocks of 64 rows"},
            {"steps", "not fused: the softmax is inside a recurrence"},
            {"few", "not fused: there are few keys"},
