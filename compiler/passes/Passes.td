@@ -135,11 +135,11 @@ def LowerExtrema : Pass<"qkv-lower-extrema", "mlir::func::FuncOp"> {
 }
 
 def MergeAttention : Pass<"qkv-merge-attention", "mlir::func::FuncOp"> {
-  let summary = "softmax-weighted sums with the same weights share one pass over the keys";
+  let summary = "weighted sums with the same weights share one pass over the keys";
   let description = [{
     Before: one `qkv.attention` on tensors a weighted sum.
-    After: one for all that have the same weights, with a value and an output each; the logarithm
-    of the sums, where an equation is that, is an output of the same.
+    After: one for all that have the same weights, with a value and an output each; the sum of
+    the weights (of a softmax its logarithm), where an equation is that, is an output of the same.
     Why: a score costs as much as what it weighs, and would be computed again for each.
     Example: tests/passes/merge-attention.mlir
   }];

@@ -142,9 +142,9 @@ model causal(q[i,d], k[j,d], v[j,e]) -> c[i,e] {
             std::string::npos);
 }
 
-// Weights that are no softmax: one kernel of the weight, what it weighs and its sum; of a guard only
-// its share of the pairs; weights that are a result, and keys that are better multiplied first, are
-// left alone.
+// Weights that are no softmax: one kernel of the weight, what it weighs and its sum; of a guard
+// only its share of the pairs; weights that are a result, and keys that are better multiplied
+// first, are left alone.
 TEST_F(Explain, plainWeightsAreAttention) {
   writeFile(folder / "plain.qkv", R"(size T = dynamic(max: 4096)
 index i < T, j < T, d < 64, e < 64
