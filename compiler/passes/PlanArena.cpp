@@ -95,7 +95,12 @@ Value FromArguments::compute(Value value) {
     std::optional<int64_t> axis = dim.getConstantIndex();
     return axis ? extent(dim.getSource(), *axis) : Value();
   }
-  if (!isPure(op) || op->getNumRegions() || op->getNumResults() != 1)
+  if (!isMemoryEffectFree(op) || op->getNumRegions() || op->getNumResults() != 1)
+    return {};
+  // It is computed where the function begins, or before it is called, even where it would not be
+  // reached: a division has to bear that.
+  bool divides = isa<arith::DivUIOp, arith::CeilDivUIOp, arith::RemUIOp>(op);
+  if (!divides && !isSpeculatable(op))
     return {};
   IRMapping mapping;
   for (Value operand : op->getOperands()) {
@@ -103,6 +108,10 @@ Value FromArguments::compute(Value value) {
     if (!here)
       return {};
     mapping.map(operand, here);
+  }
+  if (divides && !isSpeculatable(op)) {
+    Value divisor = mapping.lookup(op->getOperand(1));
+    mapping.map(op->getOperand(1), arith::MaxUIOp::create(builder_, loc_, divisor, constant(1)));
   }
   return builder_.clone(*op, mapping)->getResult(0);
 }

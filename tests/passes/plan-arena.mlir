@@ -112,3 +112,22 @@ func.func @others(%n: index, %c: i1) attributes {qkv.entry} {
   }
   return
 }
+
+// A size may come of a division: where the function begins, before what would keep zero from it,
+// it divides by one at least.
+// CHECK-LABEL: func.func @divided
+// CHECK: arith.maxui %{{.*}}, %c1
+// CHECK: arith.ceildivui
+// CHECK-COUNT-1: memref.alloc
+// CHECK-NOT: memref.alloc
+// CHECK: return
+func.func @divided(%n: index, %m: index) attributes {qkv.entry} {
+  %size = arith.ceildivui %n, %m : index
+  %a = memref.alloc(%size) : memref<?xf32>
+  %b = memref.alloc(%size) : memref<?xf32>
+  func.call @use(%a) : (memref<?xf32>) -> ()
+  func.call @use(%b) : (memref<?xf32>) -> ()
+  memref.dealloc %a : memref<?xf32>
+  memref.dealloc %b : memref<?xf32>
+  return
+}

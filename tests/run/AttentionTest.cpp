@@ -133,6 +133,33 @@ TEST_P(AttentionValues, agreeAtTheEdgesOfTiles) {
 INSTANTIATE_TEST_SUITE_P(Guards, AttentionValues, testing::ValuesIn(guards),
                          [](auto &info) { return std::string(info.param.name); });
 
+// Weights that are no softmax: a function of the score, a decay; their sum beside the values.
+class PlainWeights : public testing::TestWithParam<Part> {};
+
+TEST_P(PlainWeights, agreeAtTheEdgesOfTiles) {
+  const std::string guard = GetParam().text;
+  agreesAtTheEdges("size T = dynamic(max: 300)\n"
+                   "index h < 2, i < T, j < T, d < 16, e < 40, f < 3\n"
+                   "model m(q[h,i,d], k[h,j,d], v[h,j,e], w[j,f], doc[i] : int, length : int) -> "
+                   "(a[h,i,e], b[i,h,f], c[h,i,e]) {\n"
+                   "  s[h,i,j] = sum[d](q[h,i,d] * k[h,j,d])\n"
+                   "  a[h,i,e] = sum[j](1 / (1 + exp(-s[h,i,j])) * v[h,j,e]" +
+                   guard +
+                   ")\n"
+                   "  g[h,i,j] = max(s[h,i,j], 0) ^ 2\n"
+                   "  n[h,i] = sum[j](g[h,i,j]" +
+                   guard +
+                   ")\n"
+                   "  b[i,h,f] = sum[j](g[h,i,j] * w[j,f]" +
+                   guard +
+                   ") / (1 + n[h,i])\n"
+                   "  c[h,i,e] = sum[j](s[h,i,j] * 0.9 ^ abs(i - j) * v[h,j,e]" +
+                   guard + ")\n}\n");
+}
+
+INSTANTIATE_TEST_SUITE_P(Guards, PlainWeights, testing::ValuesIn(guards),
+                         [](auto &info) { return std::string(info.param.name); });
+
 // The first rows of a longer sequence are those of a shorter one, bit for bit.
 TEST(AttentionBits, ofARowDoNotDependOnHowManyThereAre) {
   auto checked =

@@ -28,10 +28,10 @@ struct Explain : testing::Test {
   Folder folder;
   Explain() { writeFile(folder / "walk.qkv", model); }
 
-  Ran qkv(const std::string &arguments) {
+  Ran qkv(const std::string &arguments) const {
     return run("cd '" + folder.path() + "' && '" QKV_DRIVER "' " + arguments);
   }
-  json explained(const std::string &arguments) {
+  json explained(const std::string &arguments) const {
     Ran ran = qkv("explain walk.qkv --json " + arguments);
     EXPECT_EQ(ran.code, 0) << ran.err;
     return json::parse(ran.out, nullptr, /*allow_exceptions=*/false);

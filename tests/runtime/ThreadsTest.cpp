@@ -76,8 +76,8 @@ TEST_F(Threads, ConcurrentCallers) {
 }
 
 TEST_F(Threads, ABlockedWorkerDelaysItsPieceAlone) {
-  // The first piece waits until all others are done: were pieces dealt out to workers beforehand, or
-  // the region's end a matter of workers, this would not end.
+  // The first piece waits until all others are done: were pieces dealt out to workers beforehand,
+  // or the region's end a matter of workers, this would not end.
   std::atomic<int> done{0};
   parallelFor(16, 1, [&](int64_t begin, int64_t end) {
     if (begin == 0)
