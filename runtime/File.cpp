@@ -81,6 +81,17 @@ void FileBytes::release() {
   mapped = false;
 }
 
+void FileBytes::fetch(const char *from, size_t size) const {
+#ifdef MADV_POPULATE_READ // (A kernel before 5.14 does not know it: pages come as they are read.)
+  uintptr_t page = sysconf(_SC_PAGESIZE), begin = reinterpret_cast<uintptr_t>(from) / page * page;
+  if (mapped && size > 0)
+    madvise(reinterpret_cast<void *>(begin), reinterpret_cast<uintptr_t>(from) + size - begin,
+            MADV_POPULATE_READ);
+#else
+  (void)from, (void)size;
+#endif
+}
+
 void FileBytes::forget(const char *from, size_t size) const {
   uintptr_t page = sysconf(_SC_PAGESIZE), begin = reinterpret_cast<uintptr_t>(from);
   uintptr_t end = (begin + size) / page * page;

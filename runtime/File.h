@@ -24,6 +24,9 @@ public:
   bool copy(const void *data, size_t size);
   const char *data() const { return bytes; }
   size_t size() const { return length; }
+  /// Has the pages of a part of a mapped file at hand, in one call of the kernel: for what will be
+  /// read whole, which would else wait at every sixteenth page.
+  void fetch(const char *from, size_t size) const;
   /// Lets go of the memory of whole pages in a part of a mapped file; who reads them again waits
   /// for the file.
   void forget(const char *from, size_t size) const;

@@ -206,6 +206,8 @@ bool openPacked(const qkv_model &model, qkv_weights &weights, size_t offset,
         static_cast<uint64_t>(bytes) > total - row.offset)
       return broken();
     weights.params.push_back(const_cast<char *>(start + row.offset));
+    if (row.held.panel_width > 0) // it is contracted, thus read whole; a table is read by rows
+      weights.packed.fetch(start + row.offset, bytes);
     if (!heldAlike(row.held, param))
       holdAgain(row.held, param, weights, i);
   }
