@@ -33,16 +33,14 @@ void AttentionEmitter::emit() {
   groupRows_ = std::min<int64_t>(target_.registers >= 32 ? 8 : 4, lanes_.lanes());
   outer_.assign(op_.getOuter().size(), {});
   Value blocks = arith::CeilDivUIOp::create(b_, loc_, op_.getRows(), index(blockSize));
-  // Keys are packed a round at a time, so that the cache behind the core's own still has them where
-  // they are read. Rounds are no shorter than that: at each end threads wait for each other, and
-  // for whoever has lost its core to another program.
+  // Keys are packed a round at a time, so that they are in cache where they are read.
   int letter = body_.findPacks();
   Value tiles = blocks;
   for (size_t l = std::max(0, letter + 1); l < op_.getOuter().size(); ++l)
     tiles = b_.createOrFold<arith::MulIOp>(loc_, tiles, op_.getOuter()[l]);
   Value least = b_.createOrFold<arith::CeilDivUIOp>(
       loc_, index(tilesOfRound), b_.createOrFold<arith::MaxUIOp>(loc_, tiles, index(1)));
-  body_.allocate(2 * target_.l2, least);
+  body_.allocate(target_.l2 / 2, least);
   rounds(0, letter, blocks);
   body_.release();
   op_.erase();
