@@ -9,6 +9,7 @@
 #include "compiler/irgen/Attention.h"
 #include "compiler/irgen/Joint.h"
 #include "compiler/irgen/PlainWeights.h"
+#include "compiler/irgen/Reductions.h"
 #include "compiler/irgen/Rewrite.h"
 #include "compiler/irgen/Scores.h"
 #include "compiler/irgen/Softmaxes.h"
@@ -26,6 +27,13 @@ namespace {
 
 /// Keys fewer than these are a few vectors: not worth a loop of their own.
 constexpr int64_t fewKeys = 32;
+
+/// A sum (null: none yet) and another term of it.
+ExprPtr withTerm(const ExprPtr &sum, const ExprPtr &term, bool negative, Span span) {
+  if (sum)
+    return apply(negative ? Op::Sub : Op::Add, {sum, term}, span);
+  return negative ? apply(Op::Neg, {term}, span) : term;
+}
 
 class AttentionFuser {
 public:
@@ -130,10 +138,7 @@ private:
           out = nullptr;
           break;
         }
-        if (!out)
-          out = t.negative ? apply(Op::Neg, {value}, e->span) : value;
-        else
-          out = apply(t.negative ? Op::Sub : Op::Add, {out, value}, e->span);
+        out = withTerm(out, value, t.negative, e->span);
       }
       softmaxes_.inlined = written;
     }
@@ -144,19 +149,12 @@ private:
     }
     for (auto &d : sum->divisors)
       out = apply(Op::Div, {out, d}, e->span);
-    return e->reduction == Reduction::Mean ? meanOf(e, out) : out;
-  }
-
-  /// The mean whose sum is `total`; 0 of nothing.
-  ExprPtr meanOf(const ExprPtr &e, const ExprPtr &total) {
-    ExprPtr count = size(Size(1));
+    if (e->reduction == Reduction::Sum)
+      return out;
+    ExprPtr count;
     if (e->args[1])
       count = reduce(Reduction::Sum, e->letters, integer(1), e->args[1], e->span);
-    else
-      for (int l : e->letters)
-        count = apply(Op::Mul, {count, size(program_.letters[l].extent)}, e->span);
-    ExprPtr empty = apply(Op::Equal, {count, integer(0)}, e->span);
-    return choose(empty, number(0), apply(Op::Div, {total, toFloat(count)}, e->span), e->span);
+    return meanOf(program_, e, out, count);
   }
 
   /// Gives each piece that may be rewritten the value that `change` makes of it.
@@ -377,10 +375,7 @@ private:
         return refused();
       for (auto &d : divisors)
         value = apply(Op::Div, {value, d}, e->span);
-      if (!out)
-        out = t.negative ? apply(Op::Neg, {value}, e->span) : value;
-      else
-        out = apply(t.negative ? Op::Sub : Op::Add, {out, value}, e->span);
+      out = withTerm(out, value, t.negative, e->span);
     }
     return out;
   }

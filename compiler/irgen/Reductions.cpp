@@ -2,6 +2,7 @@
 //
 // In: a reduction. Out: an elementwise expression over reads of tensors that are one plain
 // reduction each; or, for a whole equation, the plain reduction itself.
+#include "compiler/irgen/Reductions.h"
 #include "compiler/irgen/Splitter.h"
 
 #include "dsl/Proof.h"
@@ -101,21 +102,26 @@ ExprPtr Splitter::logSumExp(const ExprPtr &e, const ExprPtr &body, const ExprPtr
   return apply(Op::Add, {max, apply(Op::Log, {sum}, e->span)}, e->span);
 }
 
+ExprPtr meanOf(const Program &program, const ExprPtr &mean, const ExprPtr &total, ExprPtr counted) {
+  if (!counted) {
+    Size product(1);
+    for (int l : mean->letters)
+      product = product * program.letters[l].extent;
+    counted = size(product);
+    if (auto known = product.constant(); known && *known > 0)
+      return apply(Op::Div, {total, toFloat(counted)}, mean->span);
+  }
+  ExprPtr empty = apply(Op::Equal, {counted, integer(0)}, mean->span);
+  return choose(empty, number(0), apply(Op::Div, {total, toFloat(counted)}, mean->span),
+                mean->span);
+}
+
 ExprPtr Splitter::mean(const ExprPtr &e, const ExprPtr &body, const ExprPtr &guard) {
   ExprPtr total = sum(e, body, guard, /*root=*/false);
   ExprPtr count;
-  if (guard) {
+  if (guard)
     count = finish(reduce(Reduction::Sum, e->letters, integer(1), guard, e->span), "count", false);
-  } else {
-    Size product(1);
-    for (int l : e->letters)
-      product = product * program_.letters[l].extent;
-    count = size(product);
-    if (auto known = product.constant(); known && *known > 0)
-      return apply(Op::Div, {total, toFloat(count)}, e->span);
-  }
-  ExprPtr empty = apply(Op::Equal, {count, integer(0)}, e->span);
-  return choose(empty, number(0), apply(Op::Div, {total, toFloat(count)}, e->span), e->span);
+  return meanOf(program_, e, total, count);
 }
 
 // The least j at which s is max[j](s); -1 where there is none.

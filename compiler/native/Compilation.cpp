@@ -2,9 +2,9 @@
 #include "compiler/native/Compilation.h"
 #include "compiler/dialect/QkvDialect.h"
 #include "compiler/irgen/IRGen.h"
+#include "compiler/native/Entries.h"
 #include "compiler/passes/Target.h"
 
-#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/AsmState.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/Location.h"
@@ -165,11 +165,10 @@ bool Compilation::keepFor(Use use, std::string &error) {
   if (!known.hasLast || !known.hasWhole)
     return true;
   mlir::ModuleOp module = *data_->module;
-  std::string last = known.name + ".last";
-  for (auto function : llvm::make_early_inc_range(module.getOps<mlir::func::FuncOp>()))
-    if (function->hasAttr(entryAttribute) &&
-        (function.getName() == last || function.getName() == last + ".batch") != (use == Use::Text))
-      function.erase();
+  for (EntryForm form : entryForms(known))
+    if (form.last != (use == Use::Text))
+      if (mlir::Operation *function = module.lookupSymbol(functionName(known, form)))
+        function->erase();
   known.hasWhole = use == Use::Tensors;
   known.hasLast = use == Use::Text;
   module->setAttr(descriptionAttribute, mlir::StringAttr::get(module.getContext(), known.json()));

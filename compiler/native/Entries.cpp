@@ -165,6 +165,10 @@ qkv_entry &entryOf(qkv_model &model, EntryForm form) {
   return form.last ? model.entry_last : model.entry;
 }
 
+std::string functionName(const Description &description, EntryForm form) {
+  return description.name + (form.last ? ".last" : "") + (form.batch ? ".batch" : "");
+}
+
 std::string entryName(const Description &description, EntryForm form) {
   return description.name + ".entry" + (form.last ? "_last" : "") + (form.batch ? "_batch" : "");
 }
@@ -178,7 +182,7 @@ bool addEntries(NativeModule &native, std::string &error) {
   const Description &description = native.description;
   std::vector<std::pair<EntryForm, llvm::Function *>> found;
   for (EntryForm form : entryForms(description)) {
-    std::string name = description.name + (form.last ? ".last" : "") + (form.batch ? ".batch" : "");
+    std::string name = functionName(description, form);
     llvm::Function *function = native.module->getFunction("_mlir_ciface_" + name);
     size_t expected = 1 + form.batch + description.sizes.size() + description.inputs.size() +
                       !description.params.empty() + (form.last ? 1 : description.results.size());

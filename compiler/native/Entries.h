@@ -25,6 +25,9 @@ std::vector<EntryForm> entryForms(const Description &description);
 /// Where a model holds the entry.
 qkv_entry &entryOf(qkv_model &model, EntryForm form);
 
+/// The name of the model's own function, on every stage.
+std::string functionName(const Description &description, EntryForm form);
+
 /// The name of the qkv_entry function that addEntries makes (external, for the JIT).
 std::string entryName(const Description &description, EntryForm form);
 

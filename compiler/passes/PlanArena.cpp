@@ -99,8 +99,8 @@ Value FromArguments::compute(Value value) {
     return {};
   // It is computed where the function begins, or before it is called, even where it would not be
   // reached: a division has to bear that.
-  bool divides = isa<arith::DivUIOp, arith::CeilDivUIOp, arith::RemUIOp>(op);
-  if (!divides && !isSpeculatable(op))
+  bool mayTrap = !isSpeculatable(op);
+  if (mayTrap && !isa<arith::DivUIOp, arith::CeilDivUIOp, arith::RemUIOp>(op))
     return {};
   IRMapping mapping;
   for (Value operand : op->getOperands()) {
@@ -109,7 +109,7 @@ Value FromArguments::compute(Value value) {
       return {};
     mapping.map(operand, here);
   }
-  if (divides && !isSpeculatable(op)) {
+  if (mayTrap) {
     Value divisor = mapping.lookup(op->getOperand(1));
     mapping.map(op->getOperand(1), arith::MaxUIOp::create(builder_, loc_, divisor, constant(1)));
   }
