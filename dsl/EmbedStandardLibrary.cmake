@@ -1,5 +1,5 @@
 # In: FILES (.qkv). Out: OUT, a .cpp that holds their texts, so that no path is needed at run time.
-set(body "#include \"dsl/Source.h\"\n\nnamespace qkv {\nconst char *standardLibrary(std::string_view name) {\n")
+set(body "#include \"dsl/syntax/Source.h\"\n\nnamespace qkv {\nconst char *standardLibrary(std::string_view name) {\n")
 foreach(file ${FILES})
   get_filename_component(name ${file} NAME_WE)
   file(STRINGS ${file} lines ENCODING UTF-8)

@@ -13,7 +13,7 @@
 #pragma once
 
 #include "dsl/Size.h"
-#include "dsl/Source.h"
+#include "dsl/syntax/Source.h"
 
 #include <memory>
 #include <string>

@@ -3,7 +3,7 @@
 // In: an equation of the form of Attention.h over the dimensions of its tensor. Out: the
 // operation, its body the score as it is written. What is read in the body is not kept inside
 // its tensor where the guard says that it is: elements that take no part are not read.
-#include "compiler/irgen/Attention.h"
+#include "compiler/equations/Attention.h"
 #include "compiler/irgen/Emitter.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"

@@ -4,7 +4,7 @@
 // tensor over the dimensions. Reads whose indices are letters (with an offset, the same
 // everywhere) are operands with projected permutations; all others are tensor.extract in the
 // body, kept inside their tensors.
-#include "compiler/irgen/Attention.h"
+#include "compiler/equations/Attention.h"
 #include "compiler/irgen/Emitter.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"

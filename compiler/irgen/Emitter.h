@@ -5,12 +5,12 @@
 // (EmitChecks), steps of repeats as functions (EmitRepeats), entries (IRGen).
 #pragma once
 
+#include "compiler/description/Description.h"
 #include "compiler/dialect/QkvDialect.h"
-#include "compiler/irgen/Bounds.h"
-#include "compiler/irgen/Expressions.h"
+#include "compiler/equations/Bounds.h"
+#include "compiler/equations/Expressions.h"
+#include "compiler/equations/Rewrite.h"
 #include "compiler/irgen/Outline.h"
-#include "compiler/irgen/Rewrite.h"
-#include "compiler/native/Description.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"

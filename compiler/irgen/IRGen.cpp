@@ -1,7 +1,8 @@
 // A program's module: its entries and what they say of themselves.
 //
 // In: a checked program. Out: the `graph` stage (IRGen.h). The order: equations are rewritten
-// (Rewrite.h), put in order (dsl/Schedule.h), grouped by steps (Outline.h), emitted (Emitter.h).
+// (Rewrite.h), put in order (dsl/proof/Schedule.h), grouped by steps (Outline.h), emitted
+// (Emitter.h).
 #include "compiler/irgen/IRGen.h"
 
 #include "compiler/irgen/Emitter.h"
@@ -19,6 +20,7 @@
 
 namespace qkv {
 
+using namespace equations;
 using namespace irgen;
 using namespace mlir;
 

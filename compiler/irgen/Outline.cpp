@@ -1,7 +1,7 @@
 // Steps of repeats among the nodes of the order, and what makes two of them one function.
 #include "compiler/irgen/Outline.h"
 
-#include "compiler/irgen/Expressions.h"
+#include "compiler/equations/Expressions.h"
 
 #include <algorithm>
 

@@ -1,11 +1,13 @@
 // Which parts of a program's order are steps of repeats, to be functions of their own.
 #pragma once
 
-#include "compiler/irgen/Rewrite.h"
+#include "compiler/equations/Rewrite.h"
 
-#include "dsl/Schedule.h"
+#include "dsl/proof/Schedule.h"
 
 namespace qkv::irgen {
+
+using namespace equations;
 
 /// A node of the order, or a step of a repeat with its own items.
 struct Item {

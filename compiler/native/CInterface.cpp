@@ -1,9 +1,10 @@
 // `main` and the C interface as functions of the program: each hands the model's constant and
-// its own arguments to the runtime, which does the work for all models (runtime/CInterface.cpp).
+// its own arguments to the runtime, which does the work for all models
+// (runtime/tensors/CInterface.cpp).
 //
 // Holds: these functions run before the CPU was checked, so they are made for the baseline.
+#include "compiler/description/Header.h"
 #include "compiler/native/Entries.h"
-#include "compiler/native/Header.h"
 
 #include "llvm/IR/IRBuilder.h"
 

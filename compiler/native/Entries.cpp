@@ -1,7 +1,7 @@
 // The qkv_entry functions: extents from the sizes, memref descriptors on the stack, one call.
 #include "compiler/native/Entries.h"
-#include "compiler/native/Extent.h"
-#include "compiler/native/ExtentCode.h"
+#include "compiler/description/Extent.h"
+#include "compiler/description/ExtentCode.h"
 
 #include "llvm/IR/IRBuilder.h"
 

@@ -1,9 +1,9 @@
 // The description as constants of the program: one qkv_model and all that it leads to.
 //
 // Holds: the structs have the layout that runtime/qkv.h has for this compiler.
+#include "compiler/description/Extent.h"
+#include "compiler/description/ExtentCode.h"
 #include "compiler/native/Entries.h"
-#include "compiler/native/Extent.h"
-#include "compiler/native/ExtentCode.h"
 
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/DataLayout.h"

@@ -4,7 +4,7 @@
 // untouched, and the description. What is added afterwards (Entries.h) follows from these two.
 #pragma once
 
-#include "compiler/native/Description.h"
+#include "compiler/description/Description.h"
 
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"

@@ -1,7 +1,7 @@
 // In: arbitrary bytes from libFuzzer. Out: nothing. Holds: reading them as safetensors, as an index
 // and as a packed file neither crashes nor reads outside.
-#include "runtime/Json.h"
-#include "runtime/Weights.h"
+#include "runtime/checkpoint/Json.h"
+#include "runtime/checkpoint/Weights.h"
 
 using namespace qkv::rt;
 

@@ -1,10 +1,10 @@
 // In: arbitrary bytes from libFuzzer. Out: nothing. Holds: checking them as a model file ends in a
 // program with an order or in errors with their places; what parses can be formatted, and
 // formatting that again changes nothing.
-#include "dsl/Formatter.h"
+#include "dsl/syntax/Formatter.h"
 #include "tests/fuzz/Guard.h"
 
-#include "dsl/Diagnostics.h"
+#include "dsl/syntax/Diagnostics.h"
 
 #include <cstdio>
 #include <cstdlib>

@@ -1,7 +1,7 @@
 #include "tests/fuzz/Guard.h"
 
-#include "dsl/Checker.h"
-#include "dsl/Schedule.h"
+#include "dsl/check/Checker.h"
+#include "dsl/proof/Schedule.h"
 
 #include <cmath>
 #include <cstring>

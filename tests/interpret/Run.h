@@ -1,7 +1,7 @@
 // Runs a program that was made by hand and hands back its values.
 #pragma once
 
-#include "dsl/Interpreter.h"
+#include "dsl/interpret/Interpreter.h"
 #include "tests/interpret/ProgramBuilder.h"
 
 #include <gtest/gtest.h>

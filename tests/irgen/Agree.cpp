@@ -4,11 +4,11 @@
 //
 // Each file is tried with several dynamic sizes, alone and among others of its sizes; exits with 1
 // where one differs.
-#include "compiler/native/Compilation.h"
+#include "compiler/Compilation.h"
 #include "compiler/native/Jit.h"
-#include "compiler/native/Verify.h"
+#include "compiler/verify/Verify.h"
 
-#include "dsl/Checker.h"
+#include "dsl/check/Checker.h"
 
 #include <iostream>
 

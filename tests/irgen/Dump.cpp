@@ -4,7 +4,7 @@
 #include "compiler/irgen/IRGen.h"
 #include "compiler/pipeline/Pipeline.h"
 
-#include "dsl/Checker.h"
+#include "dsl/check/Checker.h"
 
 #include "mlir/IR/AsmState.h"
 #include "mlir/IR/MLIRContext.h"

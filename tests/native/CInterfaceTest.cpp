@@ -1,5 +1,5 @@
 // The C interface: programs in C and C++ around models, as shared libraries and as objects.
-#include "compiler/native/Header.h"
+#include "compiler/description/Header.h"
 #include "compiler/native/Link.h"
 #include "tests/run/Models.h"
 #include "tests/run/Support.h"

@@ -1,6 +1,6 @@
 // Descriptions: made of programs, written, read back, as models in memory; extents.
-#include "compiler/native/Description.h"
-#include "compiler/native/Extent.h"
+#include "compiler/description/Description.h"
+#include "compiler/description/Extent.h"
 #include "tests/run/Models.h"
 #include "tests/run/Support.h"
 

@@ -1,6 +1,6 @@
 // A module written by hand, without the passes: its entries compute what its description says.
 #include "compiler/native/Entries.h"
-#include "compiler/native/Compilation.h"
+#include "compiler/Compilation.h"
 #include "compiler/native/Jit.h"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // Places and their rendering.
-#include "dsl/Diagnostics.h"
+#include "dsl/syntax/Diagnostics.h"
 
 #include <gtest/gtest.h>
 #include <sstream>

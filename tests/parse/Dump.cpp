@@ -1,7 +1,7 @@
 // The tree and the diagnostics of a file, to look at by hand.
 #include "Tree.h"
-#include "dsl/Formatter.h"
-#include "dsl/Parser.h"
+#include "dsl/syntax/Formatter.h"
+#include "dsl/syntax/Parser.h"
 
 #include <iostream>
 

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "Tree.h"
-#include "dsl/Formatter.h"
-#include "dsl/Parser.h"
+#include "dsl/syntax/Formatter.h"
+#include "dsl/syntax/Parser.h"
 
 #include <memory>
 #include <sstream>

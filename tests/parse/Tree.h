@@ -1,7 +1,7 @@
 // The syntax tree as text, so that tests can say what they expect in a line.
 #pragma once
 
-#include "dsl/Ast.h"
+#include "dsl/syntax/Ast.h"
 
 #include <string>
 

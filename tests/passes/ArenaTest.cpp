@@ -1,6 +1,6 @@
 // Layouts of random tenants: apart for all sizes, and no larger than what is alive at once where
 // first fit can do it.
-#include "compiler/passes/ArenaLayout.h"
+#include "compiler/passes/memory/ArenaLayout.h"
 
 #include <gtest/gtest.h>
 

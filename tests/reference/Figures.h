@@ -3,9 +3,9 @@
 #ifndef QKV_TESTS_REFERENCE_FIGURES_H
 #define QKV_TESTS_REFERENCE_FIGURES_H
 
-#include "dsl/Interpreter.h"
 #include "dsl/Program.h"
-#include "runtime/Safetensors.h"
+#include "dsl/interpret/Interpreter.h"
+#include "runtime/checkpoint/Safetensors.h"
 
 #include <map>
 #include <memory>

@@ -1,7 +1,7 @@
 // Every case of figures/: the interpreter in double precision, the compiled model where there is
 // a compiler, each against the values of another framework.
 #include "tests/reference/Figures.h"
-#include "dsl/Checker.h"
+#include "dsl/check/Checker.h"
 
 #include <algorithm>
 #include <cstdlib>

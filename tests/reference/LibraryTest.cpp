@@ -1,7 +1,7 @@
 // The library as a whole: it checks without a word, each function has a row in its table and a
 // model in nn/, and those models check.
-#include "dsl/Checker.h"
-#include "dsl/Parser.h"
+#include "dsl/check/Checker.h"
+#include "dsl/syntax/Parser.h"
 #include "tests/reference/Figures.h"
 
 #include <gtest/gtest.h>

@@ -2,7 +2,7 @@
 // interpreter; and the bits of a row, which must not depend on what else is computed.
 #include "tests/run/Support.h"
 
-#include "compiler/native/Compilation.h"
+#include "compiler/Compilation.h"
 #include "compiler/native/Jit.h"
 
 #include <gtest/gtest.h>

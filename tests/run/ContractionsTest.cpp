@@ -2,7 +2,7 @@
 // are, nor on threads, nor on who packed the weights and when.
 #include "tests/run/Support.h"
 
-#include "compiler/native/Compilation.h"
+#include "compiler/Compilation.h"
 #include "compiler/native/Jit.h"
 
 #include <cstring>

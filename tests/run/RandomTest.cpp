@@ -6,8 +6,8 @@
 #include "tests/run/RandomProgram.h"
 #include "tests/run/Support.h"
 
+#include "compiler/Compilation.h"
 #include "compiler/native/CodeGen.h"
-#include "compiler/native/Compilation.h"
 #include "compiler/native/Entries.h"
 #include "compiler/native/Jit.h"
 #include "compiler/native/Link.h"

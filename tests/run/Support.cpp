@@ -1,6 +1,6 @@
 // Files, processes and comparisons of the tests of whole runs.
 #include "tests/run/Support.h"
-#include "runtime/Safetensors.h"
+#include "runtime/checkpoint/Safetensors.h"
 
 #include <algorithm>
 #include <cstring>

@@ -2,9 +2,9 @@
 // of a trial, the results of processes, and what differs.
 #pragma once
 
-#include "compiler/native/Trial.h"
-#include "compiler/native/Verify.h"
-#include "dsl/Checker.h"
+#include "compiler/verify/Trial.h"
+#include "compiler/verify/Verify.h"
+#include "dsl/check/Checker.h"
 
 #include <memory>
 #include <string>

@@ -2,7 +2,7 @@
 // qkv.h says where each element is held; padding is zero; nothing but the last rounding is lost.
 #include "Support.h"
 
-#include "runtime/Panels.h"
+#include "runtime/checkpoint/Panels.h"
 
 #include <algorithm>
 #include <cstring>

@@ -2,7 +2,7 @@
 // another.
 #include "Support.h"
 
-#include "runtime/Cpu.h"
+#include "runtime/tensors/Cpu.h"
 
 #include <gtest/gtest.h>
 #include <thread>

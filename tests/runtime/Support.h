@@ -2,7 +2,7 @@
 // programs run to their end. Holds: all of it is gone when the test is.
 #pragma once
 
-#include "runtime/Program.h"
+#include "runtime/program/Program.h"
 
 #include <functional>
 #include <memory>

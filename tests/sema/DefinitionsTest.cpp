@@ -1,6 +1,6 @@
 // Each rule that defines: a small model whose result would differ without it.
-#include "dsl/Checker.h"
-#include "dsl/Interpreter.h"
+#include "dsl/check/Checker.h"
+#include "dsl/interpret/Interpreter.h"
 
 #include <gtest/gtest.h>
 

@@ -3,7 +3,7 @@
 //   # expected-error @+1 {{part of the message, with [RULE]}}
 //
 // Every error must be expected on its line, and every expected one must come.
-#include "dsl/Checker.h"
+#include "dsl/check/Checker.h"
 
 #include <gtest/gtest.h>
 

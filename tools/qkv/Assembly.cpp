@@ -1,7 +1,7 @@
 // Assembly with the model's lines in it.
 #include "tools/qkv/Assembly.h"
 
-#include "dsl/Source.h"
+#include "dsl/syntax/Source.h"
 
 #include <map>
 #include <memory>

@@ -5,12 +5,12 @@
 #include "tools/qkv/ModelFile.h"
 #include "tools/qkv/Report.h"
 
+#include "compiler/description/Header.h"
 #include "compiler/native/CodeGen.h"
 #include "compiler/native/Entries.h"
-#include "compiler/native/Header.h"
 #include "compiler/native/Link.h"
 #include "compiler/native/Machine.h"
-#include "runtime/Program.h"
+#include "runtime/program/Program.h"
 
 #include <CLI/CLI.hpp>
 #include <cerrno>

@@ -2,7 +2,7 @@
 #include "tools/qkv/Commands.h"
 #include "tools/qkv/Report.h"
 
-#include "dsl/Formatter.h"
+#include "dsl/syntax/Formatter.h"
 #include "runtime/File.h"
 
 #include <CLI/CLI.hpp>

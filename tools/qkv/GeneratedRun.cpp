@@ -1,7 +1,7 @@
 // Generated runs. Holds: the same model and sizes give the same values.
 #include "tools/qkv/GeneratedRun.h"
 
-#include "compiler/native/Trial.h"
+#include "compiler/verify/Trial.h"
 
 #include <algorithm>
 #include <cstdlib>

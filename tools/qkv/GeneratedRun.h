@@ -6,7 +6,7 @@
 #pragma once
 
 #include "dsl/Program.h"
-#include "runtime/Inputs.h"
+#include "runtime/tensors/Inputs.h"
 
 #include <map>
 #include <memory>

@@ -2,8 +2,8 @@
 // the same code as a compiled model's. In: a program. Out: a qkv_model.
 #pragma once
 
-#include "compiler/native/Description.h"
-#include "dsl/Interpreter.h"
+#include "compiler/description/Description.h"
+#include "dsl/interpret/Interpreter.h"
 
 #include <atomic>
 #include <functional>

@@ -1,14 +1,14 @@
 // qkv ir: a model at any stage, as text that compiles on from there.
+#include "dsl/ProgramText.h"
 #include "tools/qkv/Assembly.h"
 #include "tools/qkv/Commands.h"
 #include "tools/qkv/ModelFile.h"
-#include "tools/qkv/ProgramText.h"
 #include "tools/qkv/Report.h"
 
 #include "compiler/native/CodeGen.h"
 #include "compiler/native/Entries.h"
 #include "compiler/native/Machine.h"
-#include "dsl/Formatter.h"
+#include "dsl/syntax/Formatter.h"
 
 #include <CLI/CLI.hpp>
 #include <llvm/Target/TargetMachine.h>

@@ -2,7 +2,7 @@
 // JSON.
 #pragma once
 
-#include "compiler/native/Explain.h"
+#include "compiler/explain/Explain.h"
 
 #include <nlohmann/json.hpp>
 #include <string>

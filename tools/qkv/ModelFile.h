@@ -2,10 +2,10 @@
 // Out: checked equations, or a dump of a stage. Errors have been reported when it returns none.
 #pragma once
 
-#include "compiler/native/Compilation.h"
-#include "dsl/Checker.h"
-#include "dsl/Diagnostics.h"
+#include "compiler/Compilation.h"
 #include "dsl/Program.h"
+#include "dsl/check/Checker.h"
+#include "dsl/syntax/Diagnostics.h"
 
 #include <memory>
 #include <optional>

@@ -2,7 +2,7 @@
 // executable, handed to the same code.
 #pragma once
 
-#include "runtime/Program.h"
+#include "runtime/program/Program.h"
 
 #include <string>
 

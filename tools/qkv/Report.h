@@ -1,7 +1,7 @@
 // What the driver says. In: messages of all kinds. Out: standard error, standard output.
 #pragma once
 
-#include "dsl/Diagnostics.h"
+#include "dsl/syntax/Diagnostics.h"
 #include "runtime/qkv.h"
 
 #include <string>

@@ -1,7 +1,7 @@
 // Sizes on the command line: --size T=2048, repeated as needed.
 #pragma once
 
-#include "compiler/native/Description.h"
+#include "compiler/description/Description.h"
 
 #include <map>
 #include <string>

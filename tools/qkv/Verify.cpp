@@ -5,8 +5,8 @@
 #include "tools/qkv/Report.h"
 #include "tools/qkv/SizeOptions.h"
 
-#include "compiler/native/Verify.h"
-#include "runtime/Weights.h"
+#include "compiler/verify/Verify.h"
+#include "runtime/checkpoint/Weights.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>

@@ -3,8 +3,8 @@
 // In: a folder of .qkv files. Out: programs, inputs and parameters from a seed, results.
 #pragma once
 
-#include "dsl/Checker.h"
-#include "dsl/Interpreter.h"
+#include "dsl/check/Checker.h"
+#include "dsl/interpret/Interpreter.h"
 
 #include <map>
 #include <memory>

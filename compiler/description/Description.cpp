@@ -1,0 +1,143 @@
+// Descriptions: made of a program, which tensors and places they name.
+// (Their JSON is in DescriptionJson.cpp, the qkv_model made of them in ModelInMemory.cpp.)
+#include "compiler/description/Description.h"
+#include "compiler/description/Extent.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+namespace qkv {
+namespace {
+
+/// Walks everything that a set of tensors reads. Nodes are shared, so each is visited once.
+class Reads {
+public:
+  explicit Reads(const Program &program) : program(program), seen(program.tensors.size()) {}
+
+  void need(int tensor) {
+    if (seen[tensor])
+      return;
+    seen[tensor] = true;
+    waiting.push_back(tensor);
+  }
+  void run() {
+    while (!waiting.empty()) {
+      const Tensor &tensor = program.tensors[waiting.back()];
+      waiting.pop_back();
+      if (tensor.kind == Tensor::Kind::Param &&
+          tensor.param.fallback == ParamSource::Fallback::Tensor)
+        need(tensor.param.tensor);
+      for (const Piece &piece : tensor.pieces) {
+        expression(piece.value.get());
+        expression(piece.guard.get());
+      }
+    }
+  }
+  bool needed(int tensor) const { return seen[tensor]; }
+
+private:
+  void expression(const Expr *root) {
+    // Long sums are deep chains: no recursion.
+    std::vector<const Expr *> open{root};
+    while (!open.empty()) {
+      const Expr *e = open.back();
+      open.pop_back();
+      if (!e || !visited.insert(e).second)
+        continue;
+      if (e->kind == Expr::Kind::Read)
+        need(e->tensor);
+      for (const ExprPtr &argument : e->args)
+        open.push_back(argument.get());
+    }
+  }
+
+  const Program &program;
+  std::vector<bool> seen;
+  std::vector<int> waiting;
+  std::unordered_set<const Expr *> visited;
+};
+
+int typeCode(Type type) {
+  return type == Type::Bool ? QKV_BOOL : type == Type::Int ? QKV_INT : QKV_FLOAT;
+}
+
+Description::Value describeValue(const Program &program, const Tensor &tensor,
+                                 const std::string &name) {
+  Description::Value value{name, typeCode(tensor.type), tensor.token, {}};
+  for (const Axis &axis : tensor.axes) {
+    int size = -1;
+    for (size_t i = 0; i < program.dynamicSizes.size(); ++i)
+      if (axis.extent == Size::atom(program.dynamicSizes[i]))
+        size = static_cast<int>(i);
+    value.axes.push_back(
+        {axis.name, extentText(axis.extent, program.atoms, program.dynamicSizes), size});
+  }
+  return value;
+}
+
+void place(Span span, std::string &file, int &line, int &column, int &length) {
+  if (!span)
+    return;
+  Source::Position begin = span.source->position(span.begin), end = span.source->position(span.end);
+  file = span.source->path();
+  line = static_cast<int>(begin.line);
+  column = static_cast<int>(begin.column);
+  length = begin.line == end.line ? static_cast<int>(end.column - begin.column) : 1;
+}
+
+int positionIn(const std::vector<int> &list, int value) {
+  auto at = std::find(list.begin(), list.end(), value);
+  return at == list.end() ? -1 : static_cast<int>(at - list.begin());
+}
+
+} // namespace
+
+std::vector<int> usedParams(const Program &program) {
+  Reads reads(program);
+  for (const Result &result : program.results)
+    reads.need(result.tensor);
+  reads.run();
+  std::vector<int> params;
+  for (size_t i = 0; i < program.tensors.size(); ++i)
+    if (program.tensors[i].kind == Tensor::Kind::Param && reads.needed(static_cast<int>(i)))
+      params.push_back(static_cast<int>(i));
+  return params;
+}
+
+Description describe(const Program &program, const std::vector<int> &params) {
+  Description d;
+  d.name = program.name;
+  if (program.span)
+    d.file = program.span.source->path();
+  for (int atom : program.dynamicSizes) {
+    const SizeAtom &a = program.atoms[atom];
+    d.sizes.push_back({a.name, a.max, a.kind == SizeAtom::Kind::Stream});
+  }
+  for (int input : program.inputs)
+    d.inputs.push_back(describeValue(program, program.tensors[input], program.tensors[input].name));
+  for (const Result &result : program.results)
+    d.results.push_back(describeValue(program, program.tensors[result.tensor], result.name));
+  for (int number : params) {
+    const Tensor &tensor = program.tensors[number];
+    Description::Param param;
+    param.name = tensor.name;
+    for (const Axis &axis : tensor.axes)
+      param.shape.push_back(axis.extent.constant().value_or(0));
+    param.names = tensor.param.names;
+    param.stacked.assign(tensor.param.stacked.begin(), tensor.param.stacked.end());
+    if (tensor.param.fallback == ParamSource::Fallback::Tensor) {
+      param.fallback = 1;
+      param.fallbackParam = positionIn(params, tensor.param.tensor);
+    } else if (tensor.param.fallback == ParamSource::Fallback::Number) {
+      param.fallback = 2;
+      param.fallbackNumber = tensor.param.number;
+    }
+    place(tensor.span, param.file, param.line, param.column, param.length);
+    d.params.push_back(std::move(param));
+  }
+  d.generatorInput = positionIn(program.inputs, program.generatorInput);
+  d.generatorSource = positionIn(program.inputs, program.generatorSource);
+  return d;
+}
+
+} // namespace qkv

@@ -1,0 +1,181 @@
+// Descriptions as JSON and back. In: text from a dump, which may have been edited. Out: a
+// description that holds together (numbers in range, extents well formed), or what is wrong.
+#include "compiler/description/Description.h"
+#include "compiler/description/Extent.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace qkv {
+namespace {
+
+using nlohmann::json;
+
+json number(double value) {
+  if (std::isfinite(value))
+    return value;
+  return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
+}
+
+double number(const json &value) {
+  if (value.is_number())
+    return value.get<double>();
+  std::string text = value.get<std::string>();
+  return text == "inf" ? HUGE_VAL : text == "-inf" ? -HUGE_VAL : NAN;
+}
+
+json values(const std::vector<Description::Value> &list) {
+  json out = json::array();
+  for (const Description::Value &v : list) {
+    json axes = json::array();
+    for (const auto &axis : v.axes)
+      axes.push_back({{"name", axis.name}, {"extent", axis.extent}, {"size", axis.size}});
+    out.push_back({{"name", v.name}, {"type", v.type}, {"token", v.token}, {"axes", axes}});
+  }
+  return out;
+}
+
+std::vector<Description::Value> values(const json &list) {
+  std::vector<Description::Value> out;
+  for (const json &v : list) {
+    Description::Value value{v.at("name"), v.at("type"), v.at("token"), {}};
+    for (const json &axis : v.at("axes"))
+      value.axes.push_back({axis.at("name"), axis.at("extent"), axis.at("size")});
+    out.push_back(std::move(value));
+  }
+  return out;
+}
+
+/// What does not hold together; empty if all does.
+std::string defect(const Description &d) {
+  if (!d.hasWhole && !d.hasLast)
+    return "no entry";
+  auto outside = [](int value, size_t count) {
+    return value < -1 || value >= static_cast<int>(count);
+  };
+  for (const auto *list : {&d.inputs, &d.results})
+    for (const Description::Value &v : *list) {
+      if (v.type < QKV_FLOAT || v.type > QKV_BOOL)
+        return "type of " + v.name;
+      for (const auto &axis : v.axes)
+        if (outside(axis.size, d.sizes.size()) || !Extent::parse(axis.extent, d.sizes.size()))
+          return "axis " + axis.name + " of " + v.name;
+    }
+  for (const Description::Param &p : d.params) {
+    if (p.fallback < 0 || p.fallback > 2 || outside(p.fallbackParam, d.params.size()) ||
+        (p.fallback == 1 && p.fallbackParam < 0))
+      return "fallback of " + p.name;
+    int rank = static_cast<int>(p.shape.size());
+    if (p.panelWidth < 0 || p.panelWidth > 1 << 16 ||
+        (p.panelWidth > 0 &&
+         (p.panelAxis < 0 || p.panelAxis >= rank || p.panelBlock < 0 || p.panelBlock >= rank)))
+      return "panels of " + p.name;
+    if (p.element < QKV_F32 || p.element > QKV_F16)
+      return "element of " + p.name;
+    int64_t names = 1;
+    for (int32_t axis : p.stacked) {
+      if (axis < 0 || axis >= static_cast<int>(p.shape.size()))
+        return "stacked axes of " + p.name;
+      if (__builtin_mul_overflow(names, p.shape[axis], &names))
+        return "shape of " + p.name;
+    }
+    if (names != static_cast<int64_t>(p.names.size()))
+      return "names of " + p.name;
+  }
+  if (outside(d.generatorInput, d.inputs.size()) || outside(d.generatorSource, d.inputs.size()))
+    return "generator";
+  return "";
+}
+
+} // namespace
+
+std::string Description::json() const {
+  nlohmann::json j;
+  j["name"] = name;
+  j["file"] = file;
+  j["cpu"] = cpu;
+  j["sizes"] = nlohmann::json::array();
+  for (const Size &s : sizes)
+    j["sizes"].push_back({{"name", s.name}, {"max", s.max}, {"stream", s.stream}});
+  j["inputs"] = values(inputs);
+  j["results"] = values(results);
+  j["params"] = nlohmann::json::array();
+  for (const Param &p : params)
+    j["params"].push_back({{"name", p.name},
+                           {"shape", p.shape},
+                           {"names", p.names},
+                           {"stacked", p.stacked},
+                           {"fallback", p.fallback},
+                           {"fallback_param", p.fallbackParam},
+                           {"fallback_number", number(p.fallbackNumber)},
+                           {"panels", {p.panelAxis, p.panelBlock, p.panelWidth}},
+                           {"element", p.element},
+                           {"file", p.file},
+                           {"at", {p.line, p.column, p.length}}});
+  j["sites"] = nlohmann::json::array();
+  for (const Site &s : sites)
+    j["sites"].push_back({{"file", s.file},
+                          {"at", {s.line, s.column, s.length}},
+                          {"what", s.what},
+                          {"kind", s.kind}});
+  j["generator_input"] = generatorInput;
+  j["generator_source"] = generatorSource;
+  if (!hasWhole)
+    j["has_whole"] = false;
+  j["has_last"] = hasLast;
+  j["has_batch"] = hasBatch;
+  // A path may hold any bytes.
+  return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+bool Description::fromJson(const std::string &text, Description &out, std::string &error) {
+  try {
+    nlohmann::json j = nlohmann::json::parse(text);
+    Description d;
+    d.name = j.at("name");
+    d.file = j.at("file");
+    d.cpu = j.at("cpu");
+    for (const auto &s : j.at("sizes"))
+      d.sizes.push_back({s.at("name"), s.at("max"), s.at("stream")});
+    d.inputs = values(j.at("inputs"));
+    d.results = values(j.at("results"));
+    for (const auto &p : j.at("params")) {
+      Param param;
+      param.name = p.at("name");
+      param.shape = p.at("shape").get<std::vector<int64_t>>();
+      param.names = p.at("names").get<std::vector<std::string>>();
+      param.stacked = p.at("stacked").get<std::vector<int32_t>>();
+      param.fallback = p.at("fallback");
+      param.fallbackParam = p.at("fallback_param");
+      param.fallbackNumber = number(p.at("fallback_number"));
+      param.panelAxis = p.at("panels").at(0);
+      param.panelBlock = p.at("panels").at(1);
+      param.panelWidth = p.at("panels").at(2);
+      param.element = p.at("element");
+      param.file = p.at("file");
+      param.line = p.at("at").at(0);
+      param.column = p.at("at").at(1);
+      param.length = p.at("at").at(2);
+      d.params.push_back(std::move(param));
+    }
+    for (const auto &s : j.at("sites"))
+      d.sites.push_back({s.at("file"), s.at("at").at(0), s.at("at").at(1), s.at("at").at(2),
+                         s.at("what"), s.at("kind")});
+    d.generatorInput = j.at("generator_input");
+    d.generatorSource = j.at("generator_source");
+    d.hasWhole = j.value("has_whole", true);
+    d.hasLast = j.at("has_last");
+    d.hasBatch = j.at("has_batch");
+    if (std::string what = defect(d); !what.empty()) {
+      error = "the description does not hold together: " + what;
+      return false;
+    }
+    out = std::move(d);
+    return true;
+  } catch (const nlohmann::json::exception &e) {
+    error = std::string("the description cannot be read: ") + e.what();
+    return false;
+  }
+}
+
+} // namespace qkv

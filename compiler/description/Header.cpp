@@ -1,0 +1,212 @@
+// The C header of a model.
+//
+// Holds: NAME_arguments is its own size, then the dynamic sizes, the inputs, the results, each
+// eight bytes; NAME_error is qkv_error. A name that C or C++ takes for itself, or that is there
+// twice (a result may have the name of an input), gets a tail that says what it is.
+#include "compiler/description/Header.h"
+#include "compiler/description/Extent.h"
+
+#include <set>
+#include <sstream>
+
+namespace qkv {
+namespace {
+
+bool reservedInC(const std::string &name) {
+  static const std::set<std::string> words{
+      "alignas",     "alignof",   "and",      "and_eq",    "asm",     "auto",     "bitand",
+      "bitor",       "bool",      "break",    "case",      "catch",   "char",     "class",
+      "co_await",    "co_return", "co_yield", "compl",     "concept", "const",    "consteval",
+      "constexpr",   "constinit", "continue", "decltype",  "default", "delete",   "do",
+      "double",      "else",      "enum",     "explicit",  "export",  "extern",   "false",
+      "float",       "for",       "friend",   "goto",      "if",      "inline",   "int",
+      "int64_t",     "long",      "mutable",  "namespace", "new",     "noexcept", "not",
+      "not_eq",      "nullptr",   "operator", "or",        "or_eq",   "private",  "protected",
+      "public",      "register",  "requires", "restrict",  "return",  "short",    "signed",
+      "size",        "sizeof",    "static",   "struct",    "switch",  "template", "this",
+      "throw",       "true",      "try",      "typedef",   "typeid",  "typename", "typeof",
+      "union",       "unix",      "linux",    "unsigned",  "using",   "virtual",  "void",
+      "volatile",    "wchar_t",   "while",    "xor",       "xor_eq",  "NULL",     "errno",
+      "stdin",       "stdout",    "stderr",   "size_t",    "uint8_t", "offsetof", "static_assert",
+      "thread_local"};
+  // Names that begin so belong to the C implementation.
+  bool implementation =
+      name.size() > 1 && name[0] == '_' && (name[1] == '_' || (name[1] >= 'A' && name[1] <= 'Z'));
+  return implementation || words.count(name) != 0;
+}
+
+/// Names of the members of NAME_arguments, in its order.
+struct Members {
+  std::vector<std::string> sizes, inputs, results;
+  explicit Members(const Description &d) {
+    for (const auto &size : d.sizes)
+      sizes.push_back(take(size.name, "_size"));
+    for (const auto &input : d.inputs)
+      inputs.push_back(take(input.name, "_in"));
+    for (const auto &result : d.results)
+      results.push_back(take(result.name, "_out"));
+  }
+
+private:
+  std::string take(std::string name, const char *tail) {
+    while (reservedInC(name) || !taken.insert(name).second)
+      name += tail;
+    return name;
+  }
+  std::set<std::string> taken;
+};
+
+/// An extent as C writes it: the postfix text with the sizes' names.
+std::string extentInC(const std::string &text, const Description &d) {
+  static const char *const operators[] = {" + ", " - ", "*", "/", "%"};
+  std::vector<std::string> stack;
+  const auto extent = Extent::parse(text, d.sizes.size());
+  for (const Extent::Step &step : extent->steps()) {
+    using Kind = Extent::Step::Kind;
+    if (step.kind == Kind::Number) {
+      stack.push_back(std::to_string(step.number));
+    } else if (step.kind == Kind::Size) {
+      stack.push_back(d.sizes[step.number].name);
+    } else {
+      std::string right = stack.back();
+      stack.pop_back();
+      int at = static_cast<int>(step.kind) - static_cast<int>(Kind::Add);
+      stack.back() = "(" + stack.back() + operators[at] + right + ")";
+    }
+  }
+  std::string out = stack.back();
+  return out.front() == '(' ? out.substr(1, out.size() - 2) : out;
+}
+
+std::string shapeComment(const Description::Value &value, const Description &d) {
+  if (value.axes.empty())
+    return "one element";
+  std::string letters, extents;
+  for (const auto &axis : value.axes) {
+    letters += (letters.empty() ? "" : ",") + axis.name;
+    extents += (extents.empty() ? "" : ", ") + extentInC(axis.extent, d);
+  }
+  return "[" + letters + "] = [" + extents + "]" + (value.token ? ", tokens" : "") +
+         (value.type == QKV_BOOL ? ", each 0 or 1" : "");
+}
+
+const char *typeInC(int type) {
+  return type == QKV_FLOAT ? "float" : type == QKV_INT ? "int64_t" : "uint8_t";
+}
+
+/// Text that stands in a comment.
+std::string inComment(std::string text) {
+  for (size_t at = 0; (at = text.find("*/", at)) != std::string::npos;)
+    text.replace(at, 2, "* /");
+  for (char &c : text)
+    if (static_cast<unsigned char>(c) < 32)
+      c = ' ';
+  return text;
+}
+
+} // namespace
+
+std::string cPrefix(const Description &description) {
+  // qkv_open and its like are the runtime's. (Names that begin with qkv_ no model has.)
+  return description.name == "qkv" ? "model_qkv" : description.name;
+}
+
+std::vector<std::string> cFunctions(const Description &description) {
+  std::vector<std::string> names;
+  for (const char *tail : {"_open", "_close", "_session_open", "_session_close", "_run"})
+    names.push_back(cPrefix(description) + tail);
+  if (description.hasLast)
+    names.push_back(cPrefix(description) + "_run_last");
+  if (description.hasBatch)
+    names.push_back(cPrefix(description) + "_run_batch");
+  if (description.hasBatch && description.hasLast)
+    names.push_back(cPrefix(description) + "_run_last_batch");
+  return names;
+}
+
+std::string header(const Description &d) {
+  std::string p = cPrefix(d);
+  Members members(d);
+  std::ostringstream example;
+  for (const auto *list : {&members.sizes, &members.inputs, &members.results})
+    for (const std::string &name : *list)
+      example << " *   arguments." << name << " = ...;\n";
+  std::ostringstream out;
+  out << "/* Model " << d.name << " (" << inComment(d.file) << "), compiled by qkv.\n"
+      << " *\n"
+      << " * Open the model once, a session for each thread that runs it, then run:\n"
+      << " *\n"
+      << " *   " << p << "_error error = {sizeof error};\n"
+      << " *   " << p << "_model *model = " << p << "_open(NULL, &error);\n"
+      << " *   " << p << "_session *session = " << p << "_session_open(model, &error);\n"
+      << " *   " << p << "_arguments arguments = {sizeof arguments};\n"
+      << example.str() << " *   if (" << p << "_run(session, &arguments, &error) != 0)\n"
+      << " *     fprintf(stderr, \"%s\\n\", error.text);\n"
+      << " *\n"
+      << " * Tensors are contiguous and row-major. Nothing here is global: models and sessions\n"
+      << " * are independent of each other. */\n"
+      << "#ifndef QKV_MODEL_" << p << "\n#define QKV_MODEL_" << p << "\n\n"
+      << "#include <stddef.h>\n#include <stdint.h>\n\n"
+      << "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n"
+      << "/* What went wrong. `size` is sizeof(" << p << "_error), set by the caller. */\n"
+      << "typedef struct " << p << "_error {\n"
+      << "  size_t size;\n"
+      << "  int32_t line, column; /* in the model file, from 1; 0: no place */\n"
+      << "  int32_t length;       /* characters */\n"
+      << "  char file[" << sizeof(qkv_error::file) << "];\n"
+      << "  char text[" << sizeof(qkv_error::text) << "];\n"
+      << "} " << p << "_error;\n\n"
+      << "typedef struct " << p << "_model " << p << "_model;     /* immutable; any thread */\n"
+      << "typedef struct " << p << "_session " << p << "_session; /* one thread at a time */\n\n"
+      << "/* What a run takes and gives. `size` is sizeof(" << p
+      << "_arguments), set by the caller. */\n"
+      << "typedef struct " << p << "_arguments {\n  size_t size;\n";
+  for (size_t i = 0; i < d.sizes.size(); ++i)
+    out << "  int64_t " << members.sizes[i] << "; /* size " << d.sizes[i].name << ", 1 to "
+        << d.sizes[i].max << (d.sizes[i].stream ? ", a stream" : "") << " */\n";
+  for (size_t i = 0; i < d.inputs.size(); ++i)
+    out << "  const " << typeInC(d.inputs[i].type) << " *" << members.inputs[i] << "; /* input "
+        << d.inputs[i].name << shapeComment(d.inputs[i], d).insert(0, " ") << " */\n";
+  for (size_t i = 0; i < d.results.size(); ++i)
+    out << "  " << typeInC(d.results[i].type) << " *" << members.results[i] << "; /* result "
+        << d.results[i].name << shapeComment(d.results[i], d).insert(0, " ")
+        << "; null: not wanted */\n";
+  out << "} " << p << "_arguments;\n\n"
+      << "/* Opens the model with its weights: a safetensors file, a folder of them, or a file\n"
+      << " * that qkv build packed; null: those beside or inside this library or program. Null\n"
+      << " * with *error set where they do not fit, or where this CPU lacks what the code needs.\n"
+      << " * `error` may be null, here and below. */\n"
+      << p << "_model *" << p << "_open(const char *weights, " << p << "_error *error);\n\n"
+      << "/* Its sessions are closed before. Null is nothing. */\n"
+      << "void " << p << "_close(" << p << "_model *model);\n\n"
+      << "/* Null with *error set on failure. */\n"
+      << p << "_session *" << p << "_session_open(const " << p << "_model *model, " << p
+      << "_error *error);\n"
+      << "void " << p << "_session_close(" << p << "_session *session);\n\n"
+      << "/* Computes the results. 0, or -1 with *error set: then the results hold nothing of\n"
+      << " * use. */\n"
+      << "int " << p << "_run(" << p << "_session *session, const " << p
+      << "_arguments *arguments, " << p << "_error *error);\n";
+  if (d.hasLast) {
+    Description::Value last = d.results[0];
+    last.axes.erase(last.axes.begin());
+    out << "\n/* The last position's " << d.results[0].name << " alone: " << members.results[0]
+        << " is " << shapeComment(last, d) << ", other results are left. */\n"
+        << "int " << p << "_run_last(" << p << "_session *session, const " << p
+        << "_arguments *arguments, " << p << "_error *error);\n";
+  }
+  if (d.hasBatch) {
+    out << "\n/* Several sequences at once, their sizes being equal: inputs and results hold one\n"
+        << " * after the other. Each gets what it gets alone, to the bit. *error does not say "
+           "whose\n"
+        << " * it is. */\n";
+    for (const char *form : {"_run_batch", "_run_last_batch"})
+      if (d.hasLast || form == std::string("_run_batch"))
+        out << "int " << p << form << "(" << p << "_session *session, int64_t sequences, const "
+            << p << "_arguments *arguments, " << p << "_error *error);\n";
+  }
+  out << "\n#ifdef __cplusplus\n}\n#endif\n#endif\n";
+  return out.str();
+}
+
+} // namespace qkv

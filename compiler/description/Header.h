@@ -1,0 +1,21 @@
+// The C header of a model. In: a description. Out: text that C and C++ programs include, without
+// any other file of qkv. Holds: its structs are what runtime/tensors/CInterface.cpp reads.
+#pragma once
+
+#include "compiler/description/Description.h"
+
+#include <string>
+#include <vector>
+
+namespace qkv {
+
+/// What the names of a model's C interface begin with: its own name, unless the runtime's names
+/// begin so.
+std::string cPrefix(const Description &description);
+
+/// The names of its functions.
+std::vector<std::string> cFunctions(const Description &description);
+
+std::string header(const Description &description);
+
+} // namespace qkv

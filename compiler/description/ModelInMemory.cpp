@@ -1,0 +1,106 @@
+// A description as the qkv_model that the runtime works on, for code that is in this process:
+// the JIT's, or the interpreter's. Holds: all pointers lead into the object itself.
+#include "compiler/description/Description.h"
+#include "compiler/description/Extent.h"
+
+namespace qkv {
+
+/// The qkv_model comes first, so that its callback finds the rest.
+struct ModelInMemory::Data : qkv_model {
+  Description description;
+  std::vector<qkv_size> sizeList;
+  std::vector<std::vector<qkv_axis>> axes;
+  std::vector<qkv_value> inputList, resultList;
+  std::vector<std::vector<const char *>> names;
+  std::vector<qkv_param> paramList;
+  std::vector<qkv_site> siteList;
+  std::vector<Extent> extents; // of the inputs, then of the results, axis after axis
+
+  explicit Data(Description given);
+  void addValues(const std::vector<Description::Value> &from, std::vector<qkv_value> &to);
+  static void computeShapes(const qkv_model *model, const int64_t *sizes, int64_t *extents);
+};
+
+void ModelInMemory::Data::computeShapes(const qkv_model *model, const int64_t *sizes,
+                                        int64_t *extents) {
+  for (const Extent &extent : static_cast<const Data *>(model)->extents)
+    *extents++ = extent.evaluate(sizes);
+}
+
+void ModelInMemory::Data::addValues(const std::vector<Description::Value> &from,
+                                    std::vector<qkv_value> &to) {
+  for (const Description::Value &value : from) {
+    std::vector<qkv_axis> list;
+    for (const auto &axis : value.axes) {
+      list.push_back({axis.name.c_str(), axis.size, 0});
+      // describe() and fromJson() let no malformed extent through.
+      extents.push_back(*Extent::parse(axis.extent, description.sizes.size()));
+    }
+    axes.push_back(std::move(list));
+    to.push_back({value.name.c_str(), value.type, value.token,
+                  static_cast<int32_t>(value.axes.size()), 0, axes.back().data()});
+  }
+}
+
+ModelInMemory::Data::Data(Description given) : qkv_model{}, description(std::move(given)) {
+  const Description &d = description;
+  for (const auto &s : d.sizes)
+    sizeList.push_back({s.name.c_str(), s.max, s.stream});
+  addValues(d.inputs, inputList);
+  addValues(d.results, resultList);
+  for (const auto &p : d.params) {
+    std::vector<const char *> list;
+    for (const std::string &name : p.names)
+      list.push_back(name.c_str());
+    names.push_back(std::move(list));
+    qkv_param param{};
+    param.name = p.name.c_str();
+    param.rank = static_cast<int32_t>(p.shape.size());
+    param.name_count = static_cast<int32_t>(p.names.size());
+    param.shape = p.shape.data();
+    param.names = names.back().data();
+    param.stacked = p.stacked.data();
+    param.stacked_count = static_cast<int32_t>(p.stacked.size());
+    param.fallback = p.fallback;
+    param.fallback_param = p.fallbackParam;
+    param.fallback_number = p.fallbackNumber;
+    param.file = p.file.c_str();
+    param.line = p.line;
+    param.column = p.column;
+    param.panel_axis = p.panelAxis;
+    param.panel_block = p.panelBlock;
+    param.panel_width = p.panelWidth;
+    param.element = p.element;
+    param.length = p.length;
+    paramList.push_back(param);
+  }
+  for (const Site &s : d.sites)
+    siteList.push_back({s.file.c_str(), s.line, s.column, s.length, s.what.c_str(), s.kind});
+
+  size = sizeof(qkv_model);
+  abi = QKV_ABI;
+  name = d.name.c_str();
+  file = d.file.c_str();
+  cpu = d.cpu.c_str();
+  size_count = static_cast<int32_t>(sizeList.size());
+  input_count = static_cast<int32_t>(inputList.size());
+  result_count = static_cast<int32_t>(resultList.size());
+  param_count = static_cast<int32_t>(paramList.size());
+  site_count = static_cast<int32_t>(siteList.size());
+  generator_input = d.generatorInput;
+  generator_source = d.generatorSource;
+  sizes = sizeList.data();
+  inputs = inputList.data();
+  results = resultList.data();
+  params = paramList.data();
+  sites = siteList.data();
+  shapes = computeShapes;
+}
+
+ModelInMemory::ModelInMemory(Description description)
+    : data_(std::make_unique<Data>(std::move(description))) {}
+ModelInMemory::~ModelInMemory() = default;
+qkv_model &ModelInMemory::model() { return *data_; }
+const Description &ModelInMemory::description() const { return data_->description; }
+
+} // namespace qkv

@@ -1,0 +1,452 @@
+// Weighted sums become one equation each, whatever the score: attention.
+//
+// In: sum[j](w * v) where w is a softmax over j of anything, through definitions, products,
+// sums and differences; logarithms of sums of powers; sums whose weights are no softmax, where it
+// pays (PlainWeights). Out: equations of the form of Attention.h;
+// what depends on rows alone or on keys alone is a tensor of its own, what depends on both is
+// written out in the score. The law: maximum, sum and weighted sum of two ranges of j combine, so j
+// can stream by and the score is in no tensor. What is no such sum stays as it is.
+#include "compiler/equations/Attention.h"
+#include "compiler/equations/Joint.h"
+#include "compiler/equations/PlainWeights.h"
+#include "compiler/equations/Reductions.h"
+#include "compiler/equations/Rewrite.h"
+#include "compiler/equations/Scores.h"
+#include "compiler/equations/Softmaxes.h"
+#include "compiler/equations/Values.h"
+
+#include "dsl/proof/Proof.h"
+
+#include <algorithm>
+
+namespace qkv::equations {
+
+using K = Expr::Kind;
+
+namespace {
+
+/// Keys fewer than these are a few vectors: not worth a loop of their own.
+constexpr int64_t fewKeys = 32;
+
+/// A sum (null: none yet) and another term of it.
+ExprPtr withTerm(const ExprPtr &sum, const ExprPtr &term, bool negative, Span span) {
+  if (sum)
+    return apply(negative ? Op::Sub : Op::Add, {sum, term}, span);
+  return negative ? apply(Op::Neg, {term}, span) : term;
+}
+
+class AttentionFuser {
+public:
+  AttentionFuser(Program &program, Notes &notes)
+      : program_(program), notes_(notes), softmaxes_(program), scores_(program, softmaxes_),
+        values_(program, scores_), plain_(program, softmaxes_) {}
+
+  void run() {
+    eachEquation([&](const ExprPtr &value) {
+      Mapper mapper([&](const ExprPtr &e) -> ExprPtr {
+        auto share = softmaxes_.ratio(e);
+        ExprPtr fused = share || e != value ? fuse(share ? share->value : e, false) : nullptr;
+        if (fused && share && share->divisor)
+          fused = apply(Op::Div, {fused, share->divisor}, e->span);
+        return fused ? fused : e;
+      });
+      ExprPtr inside = mapper(value);
+      ExprPtr fused = fuse(inside, true);
+      return fused ? fused : inside;
+    });
+    // Behind them: a logarithm joins the sums that have its weights.
+    // Those with their maximum added back first: a part of them is one as well.
+    for (bool sums : {true, false})
+      eachEquation([&](const ExprPtr &value) {
+        Mapper mapper([&](const ExprPtr &e) -> ExprPtr {
+          bool isSum = e->kind == K::Apply && e->op == Op::Add;
+          ExprPtr fused = isSum == sums ? fuseLogarithm(e, e == value) : nullptr;
+          return fused ? fused : e;
+        });
+        return asWeightedSum(program_, value) ? value : mapper(value);
+      });
+    while (!fusePlain())
+      ;
+    explainRest();
+  }
+
+private:
+  /// Sums whose weights are no softmax; false, with nothing done, where the elements of a tensor
+  /// are wanted that was written out (which it is not any more).
+  bool fusePlain() {
+    std::map<int, std::vector<Piece>> before;
+    for (int t : liveTensors(program_))
+      before[t] = program_.tensors[t].pieces;
+    Notes notes = notes_;
+    std::set<int> written;
+    eachEquation([&](const ExprPtr &value) {
+      Mapper mapper([&](const ExprPtr &e) -> ExprPtr {
+        softmaxes_.inlined.clear();
+        ExprPtr fused = fusePlain(e, e == value);
+        if (fused)
+          written.insert(softmaxes_.inlined.begin(), softmaxes_.inlined.end());
+        return fused ? fused : e;
+      });
+      if (asWeightedSum(program_, value))
+        return value;
+      ExprPtr inside = mapper(value);
+      softmaxes_.inlined.clear();
+      return inside;
+    });
+    const std::set<int> live = liveTensors(program_);
+    bool wanted = false;
+    for (int t : written)
+      if (live.count(t)) {
+        softmaxes_.keep(t);
+        wanted = true;
+      }
+    if (wanted) {
+      for (auto &[t, pieces] : before)
+        program_.tensors[t].pieces = pieces;
+      notes_ = notes;
+    }
+    return !wanted;
+  }
+
+  ExprPtr fusePlain(const ExprPtr &e, bool root) {
+    if (e->kind != K::Reduce || e->type != Type::Float || e->constant || e->args.size() != 2 ||
+        (e->reduction != Reduction::Sum && e->reduction != Reduction::Mean))
+      return nullptr;
+    std::string why;
+    auto sum = plain_.of(e, why);
+    bool bare = sum && !sum->negative && sum->divisors.empty() && e->reduction == Reduction::Sum;
+    ExprPtr out;
+    if (sum) {
+      std::vector<ExprPtr> factors;
+      for (auto &f : sum->by.factors)
+        factorsOf(f, factors);
+      // Values of pairs and others are terms of their own.
+      std::vector<Term> terms = apart(
+          program_, {{sum->by.softmax, std::move(factors), {}, sum->negative}}, sum->by.letters);
+      const std::vector<int> weights = softmaxes_.inlined;
+      std::vector<int> written = weights;
+      for (const Term &t : terms) {
+        softmaxes_.inlined = weights;
+        WeighedBy by = sum->by;
+        by.factors = t.factors;
+        ExprPtr value = attend(by, root && bare && terms.size() == 1);
+        for (int i : softmaxes_.inlined)
+          if (!std::count(written.begin(), written.end(), i))
+            written.push_back(i);
+        if (!value) {
+          why = reason_;
+          out = nullptr;
+          break;
+        }
+        out = withTerm(out, value, t.negative, e->span);
+      }
+      softmaxes_.inlined = written;
+    }
+    if (!out) {
+      if (!why.empty())
+        notes_.why.try_emplace(tensor_, "not fused: " + why);
+      return nullptr;
+    }
+    for (auto &d : sum->divisors)
+      out = apply(Op::Div, {out, d}, e->span);
+    if (e->reduction == Reduction::Sum)
+      return out;
+    ExprPtr count;
+    if (e->args[1])
+      count = reduce(Reduction::Sum, e->letters, integer(1), e->args[1], e->span);
+    return meanOf(program_, e, out, count);
+  }
+
+  /// Gives each piece that may be rewritten the value that `change` makes of it.
+  void eachEquation(const std::function<ExprPtr(const ExprPtr &)> &change) {
+    for (int t : liveTensors(program_)) {
+      if (program_.tensors[t].kind != Tensor::Kind::Equation || program_.tensors[t].constant ||
+          softmaxes_.isLooped(t))
+        continue;
+      for (size_t p = 0; p < program_.tensors[t].pieces.size(); ++p) { // (tensors are added)
+        tensor_ = t;
+        piece_ = static_cast<int>(p);
+        scores_.standAt(tensor_, piece_);
+        ExprPtr value = change(program_.tensors[t].pieces[p].value);
+        program_.tensors[t].pieces[p].value = value;
+      }
+    }
+  }
+
+  /// sum[others](front * sum[j](softmax * factor * value)), or null. The weights may be plain.
+  ExprPtr attend(const WeighedBy &whole, bool root) {
+    auto single = singleKey(program_, whole);
+    if (!single)
+      return refuse("the sum is not over the softmax's letters");
+    const auto &[letters, softmax, factors, guard, span] = *single;
+    WeightedSum sum;
+    sum.plain = softmax->reduction != Reduction::Softmax;
+    sum.key = softmax->letters[0];
+    sum.sumKey = softmax->args[2]->letter;
+    if (auto keys = program_.letters[sum.key].extent.constant(); keys && *keys < fewKeys)
+      return refuse("there are few keys");
+    std::vector<int> others;
+    for (int l : letters)
+      if (l != sum.sumKey)
+        others.push_back(l);
+    if (guard && !others.empty())
+      return refuse("a guarded sum over several letters");
+
+    std::set<int> score = free_.of(softmax);
+    score.erase(sum.sumKey);
+    if (score.empty())
+      return refuse("there is one row of weights");
+    Values::Factors of = values_.sort(factors, sum.sumKey, score);
+    if (of.row < 0)
+      return refuse("each row has values of its own");
+    std::vector<int> own(of.own.begin(), of.own.end());
+    if (guard)
+      for (int l : free_.of(guard))
+        if (l != sum.sumKey && !score.count(l))
+          return refuse("the sum's guard depends on the value's letters");
+
+    // A number for each key is a part of a plain weight, and the value is 1.
+    bool alone = sum.plain && own.empty() && !of.placed;
+    if (alone)
+      of.pairs.insert(of.pairs.end(), of.values.begin(), of.values.end());
+    int one = -1;
+    if (own.empty() && !alone) {
+      one = static_cast<int>(program_.letters.size());
+      program_.letters.push_back({"one", Size(1)});
+      own.push_back(one);
+    }
+    if (of.placed)
+      sum.value = values_.placedValue(of.placed, score, sum.sumKey, own);
+    else if (!alone)
+      sum.value =
+          values_.valueOf(of.values.empty() ? toFloat(integer(1)) : product(of.values, span), score,
+                          sum.sumKey, own);
+    ExprPtr weight = softmax->args[0];
+    if (sum.plain) {
+      of.pairs.insert(of.pairs.begin(), substitute(weight, {{sum.key, letter(sum.sumKey)}}));
+      weight = substitute(product(of.pairs, span), {{sum.sumKey, letter(sum.key)}});
+      of.pairs.clear();
+    } else {
+      std::string meaning = meaningOf(weight, softmax->args[1], sum.key);
+      weighed_[meaning] = rowNumber_[of.row];
+    }
+    sum.part = scores_.written(softmax->args[1], of.row, sum.key);
+    sum.score = scores_.written(weight, of.row, sum.key);
+    sum.row = of.row;
+    if (alone)
+      sum.sumKey = sum.key;
+    std::vector<ExprPtr> factor;
+    if (guard)
+      factor.push_back(
+          choose(scores_.written(guard, of.row, sum.sumKey), number(1), number(0), guard->span));
+    for (auto &f : of.pairs)
+      factor.push_back(scores_.written(f, of.row, sum.sumKey));
+    sum.factor = product(factor, span);
+
+    ExprPtr result = weightedSum(sum, span);
+    std::vector<int> order;
+    for (int l : score)
+      if (l != of.row)
+        order.push_back(l);
+    order.push_back(of.row);
+    order.insert(order.end(), own.begin(), own.end());
+    result = stored(result, order,
+                    root && others.empty() && of.front.empty() &&
+                        isWhole(order, alone ? -1 : order.back()));
+    if (result->kind == K::Read && one >= 0) {
+      std::vector<ExprPtr> args;
+      for (auto &a : result->args)
+        args.push_back(a->letter == one ? integer(0) : a);
+      result = withArgs(result, std::move(args));
+    }
+    for (auto &f : of.front)
+      result = apply(Op::Mul, {f, result}, span);
+    return others.empty() ? result : reduce(Reduction::Sum, others, result, nullptr, span);
+  }
+
+  /// The equation at hand, or the read of a new one.
+  ExprPtr stored(const ExprPtr &sum, const std::vector<int> &letters, bool inPlace) {
+    ExprPtr out = inPlace ? sum : scores_.extract(sum, letters, "attention");
+    noteFused(inPlace ? tensor_ : out->tensor, sum);
+    return out;
+  }
+
+  /// Whether the piece at hand is its tensor, over these letters, `last` (or any) the last one.
+  bool isWhole(const std::vector<int> &letters, int last) {
+    const Tensor &t = program_.tensors[tensor_];
+    const Piece &p = t.pieces[piece_];
+    if (t.pieces.size() != 1 || p.indices.size() != letters.size() ||
+        (last >= 0 && p.indices.back().letter != last))
+      return false;
+    for (size_t a = 0; a < p.indices.size(); ++a)
+      if (!std::count(letters.begin(), letters.end(), p.indices[a].letter) ||
+          !runsOver(program_, p.indices[a].letter, t.axes[a]))
+        return false;
+    return true;
+  }
+
+  /// What a softmax is over its key: equal for weights that are the same. Numbers the letters that
+  /// it depends on.
+  std::string meaningOf(const ExprPtr &score, const ExprPtr &part, int key) {
+    rowNumber_.clear();
+    std::string out;
+    Text text(program_, [&](int l) {
+      if (l == key)
+        return std::string("key");
+      auto [at, fresh] = rowNumber_.try_emplace(l, static_cast<int>(rowNumber_.size()));
+      return std::to_string(at->second) + ":" + program_.letters[l].extent.text(program_.atoms);
+    });
+    const std::vector<int> inlined = softmaxes_.inlined;
+    text.write(softmaxes_.resolved(score), out);
+    softmaxes_.inlined = inlined;
+    out += "|";
+    text.write(part, out);
+    return out;
+  }
+
+  /// logsumexp[j](s) where a sum has the same weights, or where s would be computed into a tensor
+  /// over rows and keys; or null.
+  ExprPtr fuseLogarithm(const ExprPtr &e, bool root) {
+    softmaxes_.inlined.clear();
+    auto log = softmaxes_.logSum(e);
+    if (!log)
+      return nullptr;
+    auto keys = program_.letters[log->key].extent.constant();
+    auto sibling = weighed_.find(meaningOf(log->score, log->guard, log->key));
+    std::set<int> letters = free_.of(log->score);
+    if (log->guard)
+      letters.insert(free_.of(log->guard).begin(), free_.of(log->guard).end());
+    letters.erase(log->key);
+    int row = -1;
+    for (auto &[l, number] : rowNumber_)
+      if (sibling != weighed_.end() && number == sibling->second)
+        row = l;
+    if (sibling == weighed_.end())
+      row = rowLetter(program_, letters, {});
+    if (row < 0 || (keys && *keys < fewKeys))
+      return nullptr;
+    WeightedSum sum;
+    sum.key = sum.sumKey = log->key;
+    sum.row = row;
+    sum.part = scores_.written(log->guard, row, log->key);
+    sum.score = scores_.written(log->score, row, log->key);
+    if (sibling == weighed_.end() && !scores_.isComputed(sum.score, row, log->key))
+      return nullptr;
+    std::vector<int> order;
+    for (int l : letters)
+      if (l != row)
+        order.push_back(l);
+    order.push_back(row);
+    return stored(weightedSum(sum, e->span), order, root && isWhole(order, -1));
+  }
+
+  ExprPtr fuse(const ExprPtr &e, bool root) {
+    if (e->kind != K::Reduce || e->reduction != Reduction::Sum || e->type != Type::Float ||
+        e->constant || asWeightedSum(program_, e) || !softmaxes_.weighs(e->args[0]))
+      return nullptr;
+    std::vector<Term> terms;
+    softmaxes_.inlined.clear();
+    reason_ = "a product of two softmaxes";
+    if (!softmaxes_.distribute(e->args[0], terms))
+      return refused();
+    terms = apart(program_, terms, e->letters);
+    std::vector<int> weights = softmaxes_.inlined;
+    bool bare = terms.size() == 1 && terms[0].divisors.empty() && !terms[0].negative;
+    ExprPtr out;
+    for (const Term &t : terms) {
+      std::vector<ExprPtr> factors, divisors;
+      for (auto &f : t.factors)
+        factorsOf(f, factors);
+      for (auto &d : t.divisors) {
+        const std::set<int> &letters = free_.of(d);
+        bool summed = std::any_of(e->letters.begin(), e->letters.end(),
+                                  [&](int l) { return letters.count(l) > 0; });
+        if (summed)
+          factors.push_back(apply(Op::Div, {number(1), d}, d->span));
+        else
+          divisors.push_back(d);
+      }
+      softmaxes_.inlined = weights;
+      ExprPtr value =
+          t.softmax
+              ? attend({e->letters, t.softmax, factors, e->args[1], e->span}, root && bare)
+              : reduce(Reduction::Sum, e->letters, product(factors, e->span), e->args[1], e->span);
+      if (!value)
+        return refused();
+      for (auto &d : divisors)
+        value = apply(Op::Div, {value, d}, e->span);
+      out = withTerm(out, value, t.negative, e->span);
+    }
+    return out;
+  }
+
+  ExprPtr refused() {
+    refused_[tensor_] = reason_;
+    for (int t : softmaxes_.inlined)
+      refused_[t] = reason_;
+    return nullptr;
+  }
+
+  /// The equations that tensor `t` computes, as they were written, for the notes.
+  void noteFused(int t, const ExprPtr &sum) {
+    std::string &names = notes_.equations[t];
+    auto add = [&](const Tensor &of) {
+      std::string one = of.label + ":" + std::to_string(of.span.line());
+      if (("," + names + ",").find("," + one + ",") == std::string::npos)
+        names += (names.empty() ? "" : ",") + one;
+    };
+    for (size_t i = softmaxes_.inlined.size(); i-- > 0;)
+      add(program_.tensors[softmaxes_.inlined[i]]);
+    add(program_.tensors[tensor_]);
+    notes_.why[t] = asWeightedSum(program_, sum)->plain
+                        ? "a weighted sum: keys stream by, the weights are in no buffer"
+                        : "a softmax-weighted sum: keys stream by, the score is in no buffer";
+  }
+
+  /// Fails to fuse, and says why to whoever asks what became of the softmax.
+  ExprPtr refuse(const std::string &reason) {
+    reason_ = reason;
+    return nullptr;
+  }
+
+  /// Of each softmax that is left: why.
+  void explainRest() {
+    for (int t : liveTensors(program_)) {
+      const Tensor &tensor = program_.tensors[t];
+      bool left = false;
+      for (const Piece &p : tensor.pieces) {
+        if (asWeightedSum(program_, p.value))
+          continue;
+        left = left || any(p.value, [](const Expr &n) { return isSoftmax(n); });
+      }
+      if (!left)
+        continue;
+      auto refused = refused_.find(t);
+      notes_.why[t] =
+          softmaxes_.isLooped(t)
+              ? "not fused: the softmax is inside a recurrence, where a step has one row of it"
+          : softmaxes_.isResult(t)    ? "not fused: the weights are a result"
+          : refused != refused_.end() ? "not fused: " + refused->second
+                                      : "not fused: no sum over its letters is linear in it";
+    }
+  }
+
+  Program &program_;
+  Notes &notes_;
+  std::string reason_;                 // of the last refusal
+  std::map<int, std::string> refused_; // by the tensor that the softmax is in
+  Softmaxes softmaxes_;
+  Scores scores_;
+  Values values_;
+  PlainWeights plain_;
+  FreeLetters free_;
+  std::map<std::string, int> weighed_; // softmaxes that are fused, and which letter is the row
+  std::map<int, int> rowNumber_;       // of the letters of the last meaning
+  int tensor_ = -1, piece_ = -1;       // at hand
+};
+
+} // namespace
+
+void fuseAttention(Program &program, Notes &notes) { AttentionFuser(program, notes).run(); }
+
+} // namespace qkv::equations

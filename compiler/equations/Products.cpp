@@ -1,0 +1,208 @@
+// Sums of products: which factors are multiplied and summed first.
+//
+// In: the body of a sum. Out: a sum of a product of at most two factors, other factors and
+// sums being tensors of their own. Real-number algebra (C4): a factor without summed letters
+// moves in front, sum[h,d,j](W * alpha * v) is split where that takes fewer operations.
+#include "compiler/equations/Splitter.h"
+
+#include <algorithm>
+
+namespace qkv::equations {
+
+using K = Expr::Kind;
+
+// A read whose indices are letters (with an offset, inside), each once, or the same everywhere
+// at one position of a recurrence: an operand as it is.
+bool Splitter::plainRead(const ExprPtr &e) {
+  if (e->kind != K::Read)
+    return false;
+  std::set<int> loops; // letters that loops around give one value
+  for (auto &[loop, axis] : loopsOf(e))
+    loops.insert(program_.tensors[tensor_].pieces[piece_].indices[axis].letter);
+  std::set<int> seen;
+  for (size_t i = 0; i < e->args.size(); ++i) {
+    const ExprPtr &a = e->args[i];
+    std::set<int> moving;
+    for (int l : free_.of(a))
+      if (!loops.count(l))
+        moving.insert(l);
+    if (moving.empty())
+      continue;
+    bool offset = a->kind == K::Apply && (a->op == Op::Add || a->op == Op::Sub) &&
+                  (a->args[0]->kind == K::Letter || a->args[1]->kind == K::Letter);
+    if (moving.size() > 1 || !seen.insert(*moving.begin()).second ||
+        (a->kind != K::Letter && !offset) ||
+        !bounds_.inside(a, program_.tensors[e->tensor].axes[i], {}))
+      return false;
+  }
+  return true;
+}
+
+// The factors of a float; constants stay whole (T3: they are doubles among themselves).
+static void flatten(const ExprPtr &e, std::vector<ExprPtr> &factors, std::vector<ExprPtr> &divisors,
+                    bool &negative, const std::function<bool(const ExprPtr &)> &outer) {
+  if (!e->constant && e->kind == K::Apply) {
+    if (e->op == Op::Mul) {
+      flatten(e->args[0], factors, divisors, negative, outer);
+      flatten(e->args[1], factors, divisors, negative, outer);
+      return;
+    }
+    if (e->op == Op::Neg) {
+      negative = !negative;
+      flatten(e->args[0], factors, divisors, negative, outer);
+      return;
+    }
+    if (e->op == Op::Div && outer(e->args[1])) {
+      divisors.push_back(e->args[1]);
+      flatten(e->args[0], factors, divisors, negative, outer);
+      return;
+    }
+  }
+  factors.push_back(e);
+}
+
+ExprPtr Splitter::sum(const ExprPtr &e, const ExprPtr &body, const ExprPtr &guard, bool root) {
+  auto plain = [&] {
+    return finish(reduce(Reduction::Sum, e->letters, body, guard, e->span), "sum", root);
+  };
+  if (body->type != Type::Float || body->constant)
+    return plain();
+  auto summed = [&](const ExprPtr &f) {
+    const std::set<int> &letters = free_.of(f);
+    return std::any_of(e->letters.begin(), e->letters.end(),
+                       [&](int l) { return letters.count(l); });
+  };
+  // Under a guard the sum of a row may be empty, and a factor in front of it anything at all:
+  // only numbers move.
+  auto outer = [&](const ExprPtr &f) {
+    return guard ? f->constant && free_.of(f).empty() : !summed(f);
+  };
+  std::vector<ExprPtr> all, factors, front, divisors;
+  bool negative = false;
+  flatten(body, all, divisors, negative, outer);
+  for (auto &f : all)
+    (outer(f) ? front : factors).push_back(f);
+  if (factors.empty())
+    return plain();
+
+  ExprPtr result;
+  std::set<int> scope;
+  for (auto &f : factors) {
+    const std::set<int> &letters = free_.of(f);
+    scope.insert(letters.begin(), letters.end());
+  }
+  scope.insert(e->letters.begin(), e->letters.end());
+  // A factor that is computed becomes an operand, if that computes it less often.
+  if (factors.size() > 1)
+    for (auto &f : factors)
+      if (!plainRead(f) && !f->constant && nominal(scope) >= 4 * nominal(free_.of(f)))
+        f = under(guard, [&] { return extract(f, "factor"); });
+  if (!guard && factors.size() > 1 && factors.size() <= 8) {
+    result = contract(factors, e->letters, e->span, body->span);
+  } else {
+    ExprPtr product = factors[0];
+    for (size_t i = 1; i < factors.size(); ++i)
+      product = apply(Op::Mul, {product, factors[i]}, body->span);
+    result = reduce(Reduction::Sum, e->letters, product, guard, e->span);
+  }
+  bool bare = front.empty() && divisors.empty() && !negative;
+  result = finish(result, "sum", root && bare);
+  for (auto &f : front)
+    result = apply(Op::Mul, {result, f}, e->span);
+  for (auto &d : divisors)
+    result = apply(Op::Div, {result, d}, e->span);
+  return negative ? apply(Op::Neg, {result}, e->span) : result;
+}
+
+// The cheapest order in pairs. cost(S) for a set S of factors, summed over the letters that no
+// factor outside of S has: min over S = A + B of cost(A) + cost(B) + the joint range of what is
+// left of A and B. Against it: one loop over everything.
+ExprPtr Splitter::contract(const std::vector<ExprPtr> &factors, const std::vector<int> &letters,
+                           Span span, Span bodySpan) {
+  size_t count = factors.size(), sets = size_t(1) << count;
+  std::set<int> summed(letters.begin(), letters.end());
+  auto joint = [&](size_t set) {
+    std::set<int> out;
+    for (size_t i = 0; i < count; ++i)
+      if (set >> i & 1) {
+        const std::set<int> &more = free_.of(factors[i]);
+        out.insert(more.begin(), more.end());
+      }
+    return out;
+  };
+  // The letters that a set of factors still has after its own sums.
+  auto left = [&](size_t set) {
+    std::set<int> inside = joint(set), outside = joint(~set & (sets - 1)), out;
+    for (int l : inside)
+      if (!summed.count(l) || outside.count(l))
+        out.insert(l);
+    return out;
+  };
+  std::vector<double> cost(sets, 0);
+  std::vector<size_t> split(sets, 0);
+  for (size_t set = 1; set < sets; ++set) {
+    if ((set & (set - 1)) == 0) {
+      if (left(set) != joint(set))
+        cost[set] = nominal(joint(set));
+      continue;
+    }
+    for (size_t a = (set - 1) & set; a; a = (a - 1) & set) {
+      size_t b = set & ~a;
+      if (a < b)
+        continue;
+      std::set<int> both = left(a), more = left(b);
+      both.insert(more.begin(), more.end());
+      double c = cost[a] + cost[b] + nominal(both);
+      if (!split[set] || c < cost[set]) {
+        cost[set] = c;
+        split[set] = a;
+      }
+    }
+  }
+  const std::set<int> anywhere = joint(sets - 1);
+  std::set<int> everything = anywhere;
+  everything.insert(summed.begin(), summed.end());
+  double direct = nominal(everything) * static_cast<double>(count - 1);
+  auto sumOver = [&](const std::set<int> &from, const std::set<int> &to, ExprPtr body) {
+    std::vector<int> over;
+    for (int l : letters)
+      if (from.count(l) && !to.count(l))
+        over.push_back(l);
+    return over.empty() ? body : reduce(Reduction::Sum, over, body, nullptr, span);
+  };
+  if (cost[sets - 1] * 1.25 >= direct) {
+    ExprPtr product = factors[0];
+    for (size_t i = 1; i < count; ++i)
+      product = apply(Op::Mul, {product, factors[i]}, bodySpan);
+    return reduce(Reduction::Sum, letters, product, nullptr, span);
+  }
+  std::function<ExprPtr(size_t)> make = [&](size_t set) -> ExprPtr {
+    ExprPtr body;
+    std::set<int> before;
+    if (!split[set]) {
+      for (size_t i = 0; i < count; ++i)
+        if (set >> i & 1)
+          body = factors[i];
+      before = joint(set);
+    } else {
+      size_t a = split[set], b = set & ~a;
+      body = apply(Op::Mul, {make(b), make(a)}, bodySpan); // (a has the last of them)
+      before = left(a);
+      std::set<int> more = left(b);
+      before.insert(more.begin(), more.end());
+    }
+    bool whole = set == sets - 1;
+    if (whole) // letters that no factor has are summed here
+      for (int l : summed)
+        if (!anywhere.count(l))
+          before.insert(l);
+    ExprPtr result = sumOver(before, whole ? std::set<int>() : left(set), body);
+    // (`left` of the whole set is what is free in the sum.)
+    if (whole || (result == body && !split[set]))
+      return result;
+    return extract(result, "sum");
+  };
+  return make(sets - 1);
+}
+
+} // namespace qkv::equations

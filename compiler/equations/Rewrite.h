@@ -1,0 +1,90 @@
+// Rewritings of checked equations into equations that linalg can say, one file each.
+//
+// In: a program as the checker leaves it. Out: a program of the same meaning whose pieces are
+// elementwise expressions or one plain reduction (sum, max, min, prod) of one, with its checks
+// (A1, T2) taken out. Tensors keep their numbers; new ones stand behind; dead ones stay but are
+// not read.
+#pragma once
+
+#include "dsl/Program.h"
+#include "dsl/proof/Schedule.h"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace qkv::equations {
+
+/// A check that an equation makes when it runs, before it is computed.
+struct Check {
+  int piece = 0; ///< of its tensor
+  int kind = 0;  ///< 0: index (A1), 1: divisor (T2)
+  ExprPtr value;
+  Size bound;                      ///< index: of the axis
+  int64_t before = 0, after = 0;   ///< index: P4
+  std::vector<ExprPtr> conditions; ///< under which it takes part, in order of evaluation
+  std::vector<int> letters;        ///< that value and conditions depend on, outermost first
+  Span span;
+  std::string what; ///< "index of wte along v"
+};
+
+/// What a reader of the compiled form wants to know of an equation, by tensor.
+struct Notes {
+  std::map<int, std::string> equations; ///< all that it computes, "score:8,alpha:9"
+  std::map<int, std::string> why;       ///< why it is computed as it is
+};
+
+/// How a parameter lies in memory where that is not row-major: axis `axis` is cut into panels of
+/// `width` positions, the last one filled up with zeros. The panel's number stands as the
+/// `block`-th of the other axes, the position in it is the last one: W[o,c] with axis 0, block 0
+/// and width 64 is held as [o // 64, c, o % 64].
+struct PanelLayout {
+  int axis = 0, block = 0;
+  int64_t width = 0;
+  bool operator==(const PanelLayout &) const = default;
+};
+
+struct Prepared {
+  Program program;
+  std::map<int, std::vector<Check>> checks; ///< by tensor
+  Notes notes;
+  std::map<int, PanelLayout> layouts; ///< by parameter; row-major where it has none
+  std::map<int, int32_t> elements;    ///< QKV_BF16 or QKV_F16, by parameter; f32 otherwise
+};
+
+/// InlineTables.cpp. Tables over two sequence letters are written in place (T3: never stored).
+void inlineTables(Program &program);
+
+/// FuseAttention.cpp. Softmax-weighted sums become one equation each (Attention.h); of each
+/// softmax that does not, the notes say why.
+void fuseAttention(Program &program, Notes &notes);
+
+/// Demand.cpp. An axis along which all readers want one and the same position is dropped.
+void demandPositions(Program &program);
+/// The program whose only result is the first one at the last position of the stream.
+/// Precondition: a generator.
+Program lastPosition(const Program &program);
+
+/// SplitReductions.cpp. Every reduction becomes a tensor over the letters it depends on;
+/// expensive tables and factors likewise; checks are taken out.
+Prepared splitReductions(Program program);
+
+/// HoistInvariants.cpp. What every step of a repeat computes alike is computed once.
+void hoistInvariants(Prepared &prepared);
+
+/// NarrowTables.cpp. Tables that are only read where they meet data are stored rounded.
+void narrowTables(Prepared &prepared);
+
+/// AddBatch.cpp. What depends on an input gets a first axis over several sequences of equal sizes,
+/// all results get it, and `nodes` stay the program's order. Their number stands before the
+/// dynamic sizes.
+void addBatch(Prepared &prepared, std::vector<ScheduleNode> &nodes);
+/// PackWeights.cpp. Chooses the layouts of the parameters that are contracted, for all `entries`
+/// together: a parameter has one copy. Panels have `width` positions (0: no panels) or, of a
+/// shorter axis, the next multiple of `lanes`. Parameters that are contracted or gathered are held
+/// as `element` (QKV_F32, ...), others as f32.
+void packWeights(const std::vector<Prepared *> &entries, int64_t width, int64_t lanes,
+                 int32_t element);
+
+} // namespace qkv::equations

@@ -1,0 +1,136 @@
+// The code of one qkv.attention: tiles of rows (LowerAttention.cpp), and groups of their rows at
+// a block of keys (AttentionGroup.cpp).
+#pragma once
+
+#include "compiler/passes/attention/Exponential.h"
+#include "compiler/passes/attention/ScoreBody.h"
+#include "compiler/passes/attention/ValueColumns.h"
+#include "compiler/passes/kernels/Loops.h"
+#include "compiler/passes/math/ScalarMath.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/Matchers.h"
+#include "llvm/ADT/MapVector.h"
+
+namespace qkv {
+
+/// Less than any score: the maximum of nothing. (Finite: the difference of two is 0, not NaN.)
+inline constexpr float leastScore = -3.40282347e38f;
+
+/// Writes loops and vectors in place of one operation. It is made, emits once, and is done.
+class AttentionEmitter {
+public:
+  AttentionEmitter(mlir::OpBuilder &builder, AttentionOp op, const TargetDescription &target)
+      : b_(builder), op_(op), loc_(op.getLoc()), target_(target),
+        lanes_(builder, op.getLoc(), target.lanes), body_(op, lanes_, target),
+        columns_(op, lanes_) {}
+
+  void emit();
+
+private:
+  static constexpr int64_t blockSize = AttentionOp::blockSize;
+  /// Keys of a slice of a block: what is left out of a block that is not whole, is by slices.
+  static constexpr int64_t sliceKeys = 16;
+
+  /// A tile of rows.
+  struct Rows {
+    mlir::Value first, count, last;
+  };
+  /// Rows that share loads of keys and values: `slot` is the first one's number in the tile.
+  /// Rows behind the last one are the last one again: they compute and store the same.
+  struct Group {
+    mlir::Value slot;
+    llvm::SmallVector<mlir::Value> row;
+  };
+  struct Block {
+    mlir::Value number, firstKey, lastKey, left; ///< `left`: keys from the first on
+  };
+  /// What of a block takes part in a group: nothing, or vectors [first, end).
+  struct Part {
+    mlir::Value some, first, end;
+  };
+
+  mlir::Value index(int64_t value) { return lanes_.constant(loc_, b_.getIndexType(), value); }
+  mlir::Value number(float value) { return lanes_.constant(loc_, b_.getF32FloatAttr(value)); }
+  mlir::Value truth(bool value) { return lanes_.constant(loc_, b_.getBoolAttr(value)); }
+  mlir::Value splat(float value) { return lanes_.vector(loc_, Lanes(number(value))); }
+  mlir::Value splat(mlir::Value value) { return lanes_.vector(loc_, Lanes(value)); }
+  mlir::Value plus(mlir::Value a, int64_t c) {
+    return b_.createOrFold<mlir::arith::AddIOp>(loc_, a, index(c));
+  }
+  mlir::Value fma(mlir::Value a, mlir::Value b, mlir::Value c) {
+    return ScalarMath(b_, loc_, target_.fma).multiplyAdd(a, b, c);
+  }
+  mlir::Value exponential(mlir::Value x) {
+    return exponentialBelowZero(lanes_, loc_, x, target_.fma);
+  }
+  mlir::VectorType vectorType() { return lanes_.vectorOf(b_.getF32Type()); }
+  static bool isTrue(mlir::Value value) { return mlir::matchPattern(value, mlir::m_One()); }
+  void each(mlir::Value begin, mlir::Value end, llvm::function_ref<void(mlir::Value)> emit,
+            int64_t step = 1) {
+    loopOver(lanes_, loc_, begin, end, step, emit);
+  }
+  llvm::SmallVector<mlir::Value>
+  fold(mlir::Value begin, mlir::Value end, llvm::ArrayRef<mlir::Value> init,
+       llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value, mlir::ValueRange)> emit,
+       int64_t step = 1);
+  llvm::SmallVector<mlir::Value> choose(mlir::Value condition, mlir::TypeRange types,
+                                        llvm::function_ref<llvm::SmallVector<mlir::Value>()> yes,
+                                        llvm::function_ref<llvm::SmallVector<mlir::Value>()> no);
+  void when(mlir::Value condition, llvm::function_ref<void()> emit);
+
+  void rounds(size_t depth, int letter, mlir::Value blocks);
+  void region(int letter, mlir::Value first, mlir::Value count, mlir::Value blocks);
+  void tile(mlir::Value block);
+  int64_t blocksOfStretch();
+  void keys(const Group &group, mlir::Value block);
+  Group groupOf(const Rows &rows, mlir::Value slot, int64_t count);
+  Part partOf(const Group &group, const Block &block, mlir::Value whole);
+  mlir::Value holds(mlir::Value condition, mlir::Value firstRow, mlir::Value lastRow,
+                    mlir::Value firstKey, mlir::Value lastKey);
+  void group(const Group &group, const Block &block, mlir::Value whole);
+  /// Where the outer letters stand, and nothing else.
+  Point outside();
+  mlir::Value vectorAt(const Point &point, mlir::Value value) {
+    return lanes_.vector(loc_, point.at(value));
+  }
+  llvm::SmallVector<Point> pointsAt(const Group &group, const Block &block, mlir::Value vector,
+                                    int64_t count);
+  mlir::Value laneOf(mlir::Value vector, int64_t v);
+  /// Vectors of a slice that are computed beside each other.
+  int64_t together() { return std::min<int64_t>(2, sliceKeys / lanes_.lanes()); }
+  void scores(const Group &group, const Block &block, mlir::Value begin, mlir::Value end,
+              int64_t count, bool whole);
+  llvm::SmallVector<mlir::Value> weights(const Group &group, const Block &block, const Part &part);
+  void addTotals(const Group &group, const Part &part);
+  void storePlaces(llvm::MutableArrayRef<Point> points, mlir::Value vector, int64_t count);
+  void weigh(unsigned number, const Group &group, const Block &block, const Part &part,
+             llvm::ArrayRef<mlir::Value> scale, mlir::Value started);
+  mlir::Value sumOf(mlir::Value slot);
+  void storeTotal(mlir::Value total, mlir::Value row);
+  void eachOutput(mlir::Value row, llvm::function_ref<mlir::Value(mlir::Value)> change);
+  void finish(const Rows &rows);
+  void finishPlain(const Rows &rows);
+  /// Whether weights are summed up: to be divided by, or for the total.
+  bool hasSums() { return !op_.getPlain() || op_.hasTotal(); }
+
+  mlir::OpBuilder &b_;
+  AttentionOp op_;
+  mlir::Location loc_;
+  const TargetDescription &target_;
+  LaneBuilder lanes_;
+  ScoreBody body_;
+  ValueColumns columns_;
+  int64_t groupRows_ = 1;                // rows of a group that is not one row
+  llvm::SmallVector<mlir::Value> outer_; // letters' values
+  // Of a tile of rows, by row: maxima (of a softmax) and sums (hasSums), and whether there is an
+  // output yet: at the first row of a group, or (plain) at each.
+  mlir::Value maxima_, sums_, started_;
+  // Of a group of rows: scores; weights in their place, and by factor where factors differ (null
+  // is 1); places of the values that are not read at their keys.
+  mlir::Value scores_;
+  llvm::SmallVector<mlir::Value> factors_, weights_;
+  llvm::SmallMapVector<mlir::Value, mlir::Value, 1> places_;
+};
+
+} // namespace qkv

@@ -1,0 +1,294 @@
+// In: qkv.attention on buffers. Out: loops over tiles of rows and keys, on vectors.
+//
+// For each tile of 64 rows, keys stream by in blocks of 64:
+//
+//     newMax = max(oldMax, rowMax(S));  P = exp(S - newMax);  c = exp(oldMax - newMax)
+//     sum    = c * sum + rowSum(P);     O = c * O + P V
+//
+// and at the end O is divided by the sum; the logarithm of the sum is newMax + log(sum). Plain
+// weights are S itself, without maximum, scale and division. A group of rows at a time: its scores
+// S, then P, are in a scratch of some KB; O is summed up where the output is. Must hold: what a
+// row's elements are does not depend on other rows, on how many there are, or on threads: keys are
+// taken in order, sums are by lane, what takes no part is skipped and would have added nothing.
+#include "compiler/passes/Passes.h"
+#include "compiler/passes/attention/AttentionEmitter.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+namespace qkv {
+#define GEN_PASS_DEF_LOWERATTENTION
+#include "compiler/passes/Passes.h.inc"
+
+using namespace mlir;
+
+/// Tiles that a round of packed keys serves at least, so that threads have something to share.
+static constexpr int64_t tilesOfRound = 32;
+
+void AttentionEmitter::emit() {
+  b_.setInsertionPoint(op_);
+  groupRows_ = std::min<int64_t>(target_.registers >= 32 ? 8 : 4, lanes_.lanes());
+  outer_.assign(op_.getOuter().size(), {});
+  Value blocks = arith::CeilDivUIOp::create(b_, loc_, op_.getRows(), index(blockSize));
+  // Keys are packed a round at a time, so that they are in cache where they are read.
+  int letter = body_.findPacks();
+  Value tiles = blocks;
+  for (size_t l = std::max(0, letter + 1); l < op_.getOuter().size(); ++l)
+    tiles = b_.createOrFold<arith::MulIOp>(loc_, tiles, op_.getOuter()[l]);
+  Value least = b_.createOrFold<arith::CeilDivUIOp>(
+      loc_, index(tilesOfRound), b_.createOrFold<arith::MaxUIOp>(loc_, tiles, index(1)));
+  body_.allocate(target_.l2 / 2, least);
+  rounds(0, letter, blocks);
+  body_.release();
+  op_.erase();
+}
+
+/// Loops over the outer letters before `letter`, and rounds of that one.
+void AttentionEmitter::rounds(size_t depth, int letter, Value blocks) {
+  Value zero = index(0);
+  if (letter < 0) {
+    region(-1, zero, zero, blocks);
+    return;
+  }
+  Value extent = op_.getOuter()[depth];
+  if (static_cast<int>(depth) < letter) {
+    each(zero, extent, [&](Value at) {
+      outer_[depth] = at;
+      rounds(depth + 1, letter, blocks);
+    });
+    return;
+  }
+  auto loop = scf::ForOp::create(b_, loc_, zero, extent, body_.round());
+  OpBuilder::InsertionGuard guard(b_);
+  b_.setInsertionPointToStart(loop.getBody());
+  Value first = loop.getInductionVar();
+  Value left = arith::SubIOp::create(b_, loc_, extent, first);
+  Value count = arith::MinUIOp::create(b_, loc_, left, body_.round());
+  body_.packRound(ValueRange(outer_).take_front(letter), first, count);
+  region(letter, first, count, blocks);
+}
+
+/// The tiles of `count` positions of `letter` from `first` on, on the runtime's threads.
+void AttentionEmitter::region(int letter, Value first, Value count, Value blocks) {
+  size_t from = std::max(0, letter);
+  SmallVector<Value> extents(op_.getOuter().drop_front(from));
+  if (letter >= 0)
+    extents.front() = count;
+  extents.push_back(blocks);
+  loopInParallel(lanes_, loc_, extents, /*grain=*/1, [&](ArrayRef<Value> at) {
+    std::copy(at.begin(), at.end() - 1, outer_.begin() + from);
+    if (letter >= 0)
+      outer_[letter] = arith::AddIOp::create(b_, loc_, at.front(), first);
+    tile(at.back());
+  });
+}
+
+void AttentionEmitter::tile(Value block) {
+  int64_t lanes = lanes_.lanes();
+  auto scratch = [&](ArrayRef<int64_t> shape, const char *why, Type element = {}) -> Value {
+    auto type = MemRefType::get(shape, element ? element : b_.getF32Type());
+    auto made = memref::AllocaOp::create(b_, loc_, type, b_.getI64IntegerAttr(64));
+    made->setAttr(whyAttribute, b_.getStringAttr(why));
+    return made;
+  };
+  scores_ = scratch({groupRows_, blockSize}, "scores, then weights, of a group of rows");
+  factors_.clear();
+  weights_.clear();
+  places_.clear();
+  for (unsigned n = 0; n < op_.getValues().size(); ++n) {
+    if (!llvm::is_contained(factors_, op_.factor(n))) {
+      weights_.push_back(factors_.empty() ? scores_
+                                          : scratch({groupRows_, blockSize},
+                                                    "weights, with another factor, of a group"));
+      factors_.push_back(op_.factor(n));
+    }
+    Value place = op_.place(n);
+    if (place != op_.key() && !places_.contains(place))
+      places_[place] = scratch({groupRows_, blockSize}, "places of the values of a group of rows",
+                               b_.getIndexType());
+  }
+  bool plain = op_.getPlain();
+  if (!plain)
+    maxima_ = scratch({blockSize + lanes}, "maxima of a tile of rows");
+  if (hasSums())
+    sums_ = scratch({blockSize + groupRows_, lanes}, "sums of a tile of rows, by lane");
+  started_ = scratch({blockSize + groupRows_}, "rows that have an output yet", b_.getI1Type());
+  Rows rows;
+  rows.first = arith::MulIOp::create(b_, loc_, block, index(blockSize));
+  Value left = arith::SubIOp::create(b_, loc_, op_.getRows(), rows.first);
+  rows.count = arith::MinUIOp::create(b_, loc_, left, index(blockSize));
+  rows.last = arith::SubIOp::create(
+      b_, loc_, arith::AddIOp::create(b_, loc_, rows.first, rows.count), index(1));
+
+  Value zero = index(0);
+  if (!plain)
+    each(
+        zero, plus(rows.count, lanes - 1),
+        [&](Value slot) { vector::StoreOp::create(b_, loc_, splat(leastScore), maxima_, slot); },
+        lanes);
+  each(zero, rows.count, [&](Value slot) {
+    if (hasSums())
+      vector::StoreOp::create(b_, loc_, splat(0.0f), sums_, ValueRange{slot, zero});
+    memref::StoreOp::create(b_, loc_, truth(false), started_, slot);
+  });
+  // A group of rows is at as many blocks of keys as stay in cache for all groups; so its own
+  // queries and outputs are in the cache before.
+  Value blocks = arith::CeilDivUIOp::create(b_, loc_, op_.getKeys(), index(blockSize));
+  int64_t stretch = blocksOfStretch();
+  auto stretches = [&](Value first) {
+    Value end = arith::MinUIOp::create(b_, loc_, plus(first, stretch), blocks);
+    auto groups = [&](Value begin, Value endSlot, int64_t count) {
+      auto at = [&](Value slot) {
+        Group group = groupOf(rows, slot, count);
+        each(first, end, [&](Value k) { keys(group, k); });
+      };
+      each(begin, endSlot, at, count);
+    };
+    // Few rows left over go one by one, unless the keys are few: then a row waits for its own
+    // sums, and a group takes hardly longer.
+    std::optional<int64_t> known = getConstantIntValue(op_.getRows());
+    std::optional<int64_t> knownKeys = getConstantIntValue(op_.getKeys());
+    int64_t fewest = !knownKeys || *knownKeys <= sliceKeys ? 2 : groupRows_ / 2;
+    Value full = zero;
+    if (!known || *known >= fewest) {
+      Value few = arith::CmpIOp::create(b_, loc_, arith::CmpIPredicate::ule, op_.getKeys(),
+                                        index(sliceKeys));
+      Value more = arith::SelectOp::create(b_, loc_, few, index(groupRows_ - 2),
+                                           index(groupRows_ - groupRows_ / 2));
+      full = arith::DivUIOp::create(b_, loc_, arith::AddIOp::create(b_, loc_, rows.count, more),
+                                    index(groupRows_));
+      full = arith::MulIOp::create(b_, loc_, full, index(groupRows_));
+      groups(zero, full, groupRows_);
+    }
+    if (!known || (*known % groupRows_ && *known % groupRows_ < groupRows_ / 2))
+      groups(full, rows.count, 1);
+  };
+  each(zero, blocks, stretches, stretch);
+  if (plain)
+    finishPlain(rows);
+  else
+    finish(rows);
+}
+
+/// Blocks of keys whose values (and as much again for what scores read) take half of the cache
+/// that a core has for itself.
+int64_t AttentionEmitter::blocksOfStretch() {
+  int64_t width = 0;
+  for (Value value : op_.getValues()) {
+    int64_t fixed = cast<MemRefType>(value.getType()).getShape().back();
+    width += ShapedType::isDynamic(fixed) ? blockSize : fixed;
+  }
+  int64_t bytes = 2 * sizeof(float) * blockSize * std::max<int64_t>(width, 1);
+  return std::clamp<int64_t>(target_.l2 / 2 / bytes, 1, 16);
+}
+
+/// A group of rows at a block of keys: skipped, whole or masked.
+void AttentionEmitter::keys(const Group &group, Value number) {
+  Block block;
+  block.number = number;
+  block.firstKey = arith::MulIOp::create(b_, loc_, number, index(blockSize));
+  block.left = arith::SubIOp::create(b_, loc_, op_.getKeys(), block.firstKey);
+  block.lastKey = arith::MinUIOp::create(b_, loc_, plus(block.firstKey, blockSize - 1),
+                                         arith::SubIOp::create(b_, loc_, op_.getKeys(), index(1)));
+  Value whole =
+      arith::CmpIOp::create(b_, loc_, arith::CmpIPredicate::uge, block.left, index(blockSize));
+  ScoreOp score = op_.score();
+  if (isTrue(score.getPart())) {
+    this->group(group, block, whole);
+    return;
+  }
+  auto holdsHere = [&](Value condition) {
+    return holds(condition, group.row.front(), group.row.back(), block.firstKey, block.lastKey);
+  };
+  when(holdsHere(score.getAny()), [&] {
+    Value all = holdsHere(score.getAll());
+    this->group(group, block, arith::AndIOp::create(b_, loc_, all, whole));
+  });
+}
+
+/// The sum of a row's weights, over the lanes that it was summed up by.
+Value AttentionEmitter::sumOf(Value slot) {
+  Value lanes = vector::LoadOp::create(b_, loc_, vectorType(), sums_, ValueRange{slot, index(0)});
+  return vector::ReductionOp::create(b_, loc_, vector::CombiningKind::ADD, lanes,
+                                     arith::FastMathFlags::reassoc);
+}
+
+void AttentionEmitter::storeTotal(Value total, Value row) {
+  unsigned n = op_.getValues().size();
+  memref::StoreOp::create(b_, loc_, total, op_.getOutputs()[n],
+                          columns_.placeOfRow(n, outer_, row));
+}
+
+/// The outputs of a row: what they are made of what they are.
+void AttentionEmitter::eachOutput(Value row, llvm::function_ref<Value(Value)> change) {
+  using Column = ValueColumns::Column;
+  for (unsigned n = 0; n < op_.getValues().size(); ++n)
+    columns_.each(n, target_.tileVectors(), [&](ArrayRef<Value> own, ArrayRef<Column> columns) {
+      for (const Column &c : columns)
+        columns_.storeOutput(change(columns_.loadOutput(n, outer_, row, own, c)), n, outer_, row,
+                             own, c);
+    });
+}
+
+// The outputs are what they are; those of a row that nothing takes part of were never written.
+void AttentionEmitter::finishPlain(const Rows &rows) {
+  each(index(0), rows.count, [&](Value slot) {
+    Value row = arith::AddIOp::create(b_, loc_, rows.first, slot);
+    if (op_.hasTotal())
+      storeTotal(sumOf(slot), row);
+    Value started = memref::LoadOp::create(b_, loc_, started_, slot);
+    when(arith::XOrIOp::create(b_, loc_, started, truth(true)),
+         [&] { eachOutput(row, [&](Value) { return splat(0.0f); }); });
+  });
+}
+
+// O / sum; 0 where nothing takes part.
+void AttentionEmitter::finish(const Rows &rows) {
+  Value zero = index(0);
+  each(zero, rows.count, [&](Value slot) {
+    Value row = arith::AddIOp::create(b_, loc_, rows.first, slot);
+    Value sum = sumOf(slot);
+    Value most = memref::LoadOp::create(b_, loc_, maxima_, slot);
+    Value empty =
+        arith::CmpFOp::create(b_, loc_, arith::CmpFPredicate::OLE, most, number(leastScore));
+    Value none = arith::CmpFOp::create(b_, loc_, arith::CmpFPredicate::OEQ, sum, number(0));
+    empty = arith::OrIOp::create(b_, loc_, empty, none);
+    Value share = arith::DivFOp::create(b_, loc_, number(1), sum);
+    share = arith::SelectOp::create(b_, loc_, empty, number(0), share);
+    Value all = splat(share);
+    if (op_.hasTotal()) {
+      Value total =
+          arith::AddFOp::create(b_, loc_, most, ScalarMath(b_, loc_, target_.fma).logarithm(sum));
+      total = arith::SelectOp::create(b_, loc_, empty,
+                                      number(-std::numeric_limits<float>::infinity()), total);
+      storeTotal(total, row);
+    }
+    eachOutput(row, [&](Value o) -> Value {
+      o = arith::MulFOp::create(b_, loc_, o, all);
+      // (Of a row that nothing takes part in the output was never written.)
+      return arith::SelectOp::create(b_, loc_, empty, splat(0.0f), o);
+    });
+  });
+}
+
+namespace {
+
+struct LowerAttention : impl::LowerAttentionBase<LowerAttention> {
+  using LowerAttentionBase::LowerAttentionBase;
+
+  void runOnOperation() override {
+    TargetDescription target = describeTarget(cpu);
+    SmallVector<AttentionOp> ops;
+    getOperation().walk([&](AttentionOp op) { ops.push_back(op); });
+    for (AttentionOp op : ops) {
+      OpBuilder builder(op);
+      AttentionEmitter(builder, op, target).emit();
+    }
+  }
+};
+
+} // namespace
+} // namespace qkv

@@ -1,0 +1,268 @@
+// In: a value of an attention's body, and points. Out: the value at each of them.
+//
+// A value is written when it is asked for, after what it needs; loads of packed keys read the
+// packed copy. Sums over a letter become one loop with an accumulator a point: what points
+// share is written once by the elimination that follows.
+#include "compiler/passes/attention/ScoreBody.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Matchers.h"
+#include "llvm/ADT/SetVector.h"
+
+namespace qkv {
+
+using namespace mlir;
+
+bool ScoreBody::isInside(Operation *op) {
+  return op && op->getParentRegion() && op_.getBody().isAncestor(op->getParentRegion());
+}
+
+int ScoreBody::findPacks() {
+  op_.getBody().walk([&](memref::LoadOp load) {
+    PackedKeys keys;
+    keys.source = load.getMemRef();
+    for (auto [at, index] : llvm::enumerate(load.getIndices())) {
+      if (index == op_.key()) {
+        if (keys.axis >= 0)
+          return;
+        keys.axis = at;
+      }
+      auto argument = dyn_cast<BlockArgument>(index);
+      bool outer = argument && argument.getOwner() == &op_.getBody().front() &&
+                   argument.getArgNumber() < op_.getOuter().size();
+      keys.letters.push_back(outer ? static_cast<int>(argument.getArgNumber()) : -1);
+    }
+    int64_t last = load.getMemRefType().getRank() - 1;
+    if (keys.axis < 0 || (keys.axis == last && lastIndexContiguous(load.getMemRef())) ||
+        isInside(load.getMemRef().getDefiningOp()))
+      return;
+    // (Another index that depends on the key would be packed in vain.)
+    for (auto [at, index] : llvm::enumerate(load.getIndices()))
+      if (static_cast<int64_t>(at) != keys.axis && isInside(index.getDefiningOp())) {
+        bool moves = false;
+        SmallVector<Value> work{index};
+        llvm::DenseSet<Value> seen;
+        while (!work.empty()) {
+          Value v = work.pop_back_val();
+          moves |= v == op_.key();
+          if (Operation *def = v.getDefiningOp(); isInside(def) && seen.insert(v).second)
+            work.append(def->operand_begin(), def->operand_end());
+        }
+        if (moves)
+          return;
+      }
+    for (auto [number, known] : llvm::enumerate(packs_))
+      if (known.source == keys.source && known.axis == keys.axis) {
+        // Read at other places of an axis, too: all of it is packed.
+        for (auto [mine, other] : llvm::zip(known.letters, keys.letters))
+          if (mine != other)
+            mine = -1;
+        packOf_[load] = number;
+        return;
+      }
+    packOf_[load] = packs_.size();
+    packs_.push_back(std::move(keys));
+  });
+  for (const PackedKeys &keys : packs_)
+    for (int letter : keys.letters)
+      letter_ = std::max(letter_, letter);
+  return letter_;
+}
+
+void ScoreBody::allocate(int64_t bytes, Value least) {
+  OpBuilder &b = lanes_.builder();
+  Location loc = op_.getLoc();
+  if (letter_ >= 0) {
+    // What one position of the letter takes.
+    Value each = lanes_.constant(loc, b.getIndexType(), 1);
+    for (const PackedKeys &keys : packs_)
+      if (keys.isInRounds())
+        each = b.createOrFold<arith::AddIOp>(loc, each, keys.bytesOfPosition(lanes_, loc));
+    Value fits =
+        b.createOrFold<arith::DivUIOp>(loc, lanes_.constant(loc, b.getIndexType(), bytes), each);
+    round_ = b.createOrFold<arith::MaxUIOp>(loc, fits, least);
+    round_ = b.createOrFold<arith::MinUIOp>(loc, round_, op_.getOuter()[letter_]);
+    // (A round of none, where the letter has no position, would never end.)
+    round_ = b.createOrFold<arith::MaxUIOp>(loc, round_, lanes_.constant(loc, b.getIndexType(), 1));
+  }
+  for (PackedKeys &keys : packs_) {
+    keys.allocate(lanes_, loc, letter_, round_);
+    if (!keys.isInRounds())
+      keys.pack(lanes_, loc, letter_, {}, {}, {});
+  }
+}
+
+void ScoreBody::packRound(ValueRange before, Value first, Value count) {
+  for (PackedKeys &keys : packs_)
+    if (keys.isInRounds())
+      keys.pack(lanes_, op_.getLoc(), letter_, before, first, count);
+}
+
+void ScoreBody::release() {
+  for (const PackedKeys &keys : packs_)
+    memref::DeallocOp::create(lanes_.builder(), op_.getLoc(), keys.packed);
+}
+
+/// Whether a number is made of sums: no rounding of it is a boundary that something decides by.
+static bool isOfSums(Value value, int depth = 4) {
+  Operation *def = value.getDefiningOp();
+  if (!def || depth == 0)
+    return false;
+  if (isa<ReduceOp>(def))
+    return true;
+  return isa<arith::AddFOp, arith::SubFOp, arith::MulFOp, arith::DivFOp, arith::NegFOp>(def) &&
+         llvm::any_of(def->getOperands(), [&](Value v) { return isOfSums(v, depth - 1); });
+}
+
+/// 1 / divisor, once in front of everything.
+Value ScoreBody::reciprocal(Value divisor) {
+  Value &known = reciprocals_[divisor];
+  if (!known) {
+    OpBuilder &b = lanes_.builder();
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPoint(op_);
+    Value one = lanes_.constant(op_.getLoc(), b.getF32FloatAttr(1));
+    known = b.createOrFold<arith::DivFOp>(op_.getLoc(), one, divisor);
+  }
+  return known;
+}
+
+void ScoreBody::evaluateAt(Value value, Point &point) {
+  if (point.values.contains(value))
+    return;
+  Operation *def = value.getDefiningOp();
+  if (!isInside(def))
+    return;                         // as it is
+  def->walk([&](Operation *inner) { // regions too: what they use is written before them
+    for (Value operand : inner->getOperands())
+      if (!def->isAncestor(operand.getParentBlock()->getParentOp()) || inner == def)
+        evaluateAt(operand, point);
+  });
+  auto packed = packOf_.find(def);
+  if (packed != packOf_.end() && !point.letters.empty()) {
+    auto load = cast<memref::LoadOp>(def);
+    SmallVector<Lanes> indices;
+    for (Value index : load.getIndices())
+      indices.push_back(point.at(index));
+    const PackedKeys &keys = packs_[packed->second];
+    point.values[value] =
+        lanes_.load(load.getLoc(), keys.packed,
+                    keys.indices(lanes_, load.getLoc(), indices, point.letters.front().first), {});
+    return;
+  }
+  // A division of each score by the same number would take longer than the score.
+  if (auto division = dyn_cast<arith::DivFOp>(def);
+      division && isOfSums(division.getLhs()) && division.getType().isF32() &&
+      (matchPattern(division.getRhs(), m_Constant()) ||
+       !op_.getBody().isAncestor(division.getRhs().getParentRegion()))) {
+    Value above = lanes_.vector(def->getLoc(), point.at(division.getLhs()));
+    Value by = lanes_.vector(def->getLoc(), Lanes(reciprocal(division.getRhs())));
+    Value quotient = arith::MulFOp::create(lanes_.builder(), def->getLoc(), above, by);
+    point.values[value] = lanes_.lanes() == 1 ? Lanes(quotient) : Lanes::varying(quotient);
+    return;
+  }
+  evaluateOperation(lanes_, point, *def, point.mask);
+}
+
+Lanes ScoreBody::evaluate(Value value, Point &point) {
+  evaluateAt(value, point);
+  return point.at(value);
+}
+
+/// Reductions that `value` needs, in the order in which they stand.
+void ScoreBody::reductionsOf(Value value, llvm::SetVector<Operation *> &out,
+                             llvm::DenseSet<Value> &seen, const Point &point) {
+  Operation *def = value.getDefiningOp();
+  if (!isInside(def) || point.values.contains(value) || !seen.insert(value).second)
+    return;
+  if (isa<ReduceOp>(def)) {
+    out.insert(def);
+    return;
+  }
+  for (Value operand : def->getOperands())
+    reductionsOf(operand, out, seen, point);
+}
+
+void ScoreBody::evaluate(Value value, MutableArrayRef<Point> points) {
+  llvm::SetVector<Operation *> reductions;
+  llvm::DenseSet<Value> seen;
+  reductionsOf(value, reductions, seen, points.front());
+  // As many points at a time as there are registers for their accumulators.
+  size_t group = std::max<size_t>(1, std::min<size_t>(points.size(), target_.registers / 2));
+  for (Operation *op : reductions)
+    for (size_t first = 0; first < points.size(); first += group) {
+      size_t count = std::min(group, points.size() - first);
+      reduce(cast<ReduceOp>(op), points.slice(first, count));
+    }
+  for (Point &point : points)
+    evaluateAt(value, point);
+}
+
+static TypedAttr identityOf(Builder &b, StringRef kind) {
+  double value = kind == "sum"    ? 0
+                 : kind == "prod" ? 1
+                 : kind == "max"  ? -std::numeric_limits<double>::infinity()
+                                  : std::numeric_limits<double>::infinity();
+  return b.getF32FloatAttr(value);
+}
+
+void ScoreBody::reduce(ReduceOp op, MutableArrayRef<Point> points) {
+  OpBuilder &b = lanes_.builder();
+  Value identity = lanes_.constant(op.getLoc(), identityOf(b, op.getKind()));
+  SmallVector<Value> accumulators(points.size(), lanes_.vector(op.getLoc(), Lanes(identity)));
+  accumulators = reduceFrom(op, 0, points, accumulators);
+  for (auto [point, value] : llvm::zip(points, accumulators))
+    point.values[op.getResult()] = lanes_.lanes() == 1 ? Lanes(value) : Lanes::varying(value);
+}
+
+SmallVector<Value> ScoreBody::reduceFrom(ReduceOp op, unsigned depth, MutableArrayRef<Point> points,
+                                         ArrayRef<Value> accumulators) {
+  OpBuilder &b = lanes_.builder();
+  Location loc = op.getLoc();
+  if (depth < op.getExtents().size()) {
+    Value zero = lanes_.constant(loc, b.getIndexType(), 0);
+    Value one = lanes_.constant(loc, b.getIndexType(), 1);
+    auto loop = scf::ForOp::create(b, loc, zero, op.getExtents()[depth], one, accumulators);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    SmallVector<Point> inside(points.begin(), points.end());
+    for (Point &point : inside)
+      point.values[op.getBody().getArgument(depth)] = Lanes(loop.getInductionVar());
+    SmallVector<Value> carried(loop.getRegionIterArgs().begin(), loop.getRegionIterArgs().end());
+    scf::YieldOp::create(b, loc, reduceFrom(op, depth + 1, inside, carried));
+    return SmallVector<Value>(loop.getResults().begin(), loop.getResults().end());
+  }
+  Value yielded = cast<YieldOp>(op.getBody().front().getTerminator()).getValue();
+  auto valueAt = [&](Value value, size_t at) { return lanes_.vector(loc, points[at].at(value)); };
+  // A sum of products: one multiply-add each.
+  auto product = yielded.getDefiningOp<arith::MulFOp>();
+  bool fused = product && op.getKind() == "sum" && target_.fma && isInside(product);
+  SmallVector<Value> out;
+  if (fused) {
+    evaluate(product.getLhs(), points);
+    evaluate(product.getRhs(), points);
+  } else {
+    evaluate(yielded, points);
+  }
+  for (size_t at = 0; at < points.size(); ++at) {
+    Value old = accumulators[at];
+    if (fused)
+      out.push_back(math::FmaOp::create(b, loc, valueAt(product.getLhs(), at),
+                                        valueAt(product.getRhs(), at), old));
+    else if (op.getKind() == "sum")
+      out.push_back(arith::AddFOp::create(b, loc, old, valueAt(yielded, at)));
+    else if (op.getKind() == "prod")
+      out.push_back(arith::MulFOp::create(b, loc, old, valueAt(yielded, at)));
+    else if (op.getKind() == "max")
+      out.push_back(arith::MaxNumFOp::create(b, loc, old, valueAt(yielded, at)));
+    else
+      out.push_back(arith::MinNumFOp::create(b, loc, old, valueAt(yielded, at)));
+  }
+  return out;
+}
+
+} // namespace qkv

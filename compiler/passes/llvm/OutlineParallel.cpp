@@ -1,0 +1,189 @@
+// In: scf.forall over one letter, on buffers. Out: a function of its rounds, and a call that
+// hands it to the runtime's threads.
+// Must hold: rounds are independent (they are: each writes elements of its own), so how they
+// are divided changes nothing.
+#include "compiler/passes/Passes.h"
+
+#include "compiler/dialect/QkvDialect.h"
+#include "compiler/passes/llvm/Pointers.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/IRMapping.h"
+#include "mlir/Transforms/RegionUtils.h"
+
+namespace qkv {
+#define GEN_PASS_DEF_OUTLINEPARALLEL
+#include "compiler/passes/Passes.h.inc"
+
+namespace {
+
+using namespace mlir;
+
+constexpr const char *runtimeName = "qkv_parallel_for";
+
+Value castTo(OpBuilder &builder, Location loc, Type type, Value value) {
+  if (value.getType() == type)
+    return value;
+  return UnrealizedConversionCastOp::create(builder, loc, type, value).getResult(0);
+}
+
+struct OutlineParallel : impl::OutlineParallelBase<OutlineParallel> {
+  void runOnOperation() override {
+    SmallVector<scf::ForallOp> loops;
+    getOperation().walk([&](scf::ForallOp loop) { loops.push_back(loop); });
+    for (scf::ForallOp loop : loops) {
+      auto function = loop->getParentOfType<func::FuncOp>();
+      bool hasContext = function && function.getNumArguments() > 0 &&
+                        isa<LLVM::LLVMPointerType>(function.getArgument(0).getType());
+      if (hasContext && loop->hasAttr(grainAttribute))
+        outline(loop, function);
+      else
+        makeSerial(loop);
+    }
+  }
+
+private:
+  static Value bound(OpBuilder &builder, Location loc, OpFoldResult size) {
+    return getValueOrCreateConstantIndexOp(builder, loc, size);
+  }
+
+  /// The loop's body, for induction variable `iv`, at the builder's place; its scratch at
+  /// `scratch`: once, not once a round.
+  static void inlineBody(OpBuilder &builder, OpBuilder &scratch, scf::ForallOp loop,
+                         IRMapping &mapping, Value iv) {
+    mapping.map(loop.getInductionVar(0), iv);
+    for (Operation &op : loop.getBody()->without_terminator())
+      if (isa<memref::AllocaOp>(op) && op.getNumOperands() == 0)
+        scratch.clone(op, mapping);
+      else
+        builder.clone(op, mapping);
+  }
+
+  void makeSerial(scf::ForallOp loop) {
+    OpBuilder builder(loop);
+    Location loc = loop.getLoc();
+    auto made = scf::ForOp::create(builder, loc, bound(builder, loc, loop.getMixedLowerBound()[0]),
+                                   bound(builder, loc, loop.getMixedUpperBound()[0]),
+                                   bound(builder, loc, loop.getMixedStep()[0]));
+    builder.setInsertionPointToStart(made.getBody());
+    IRMapping mapping;
+    OpBuilder scratch(loop);
+    if (auto function = loop->getParentOfType<func::FuncOp>())
+      scratch.setInsertionPointToStart(&function.getBody().front());
+    inlineBody(builder, scratch, loop, mapping, made.getInductionVar());
+    loop.erase();
+  }
+
+  func::FuncOp declareRuntime() {
+    ModuleOp module = getOperation();
+    if (auto found = module.lookupSymbol<func::FuncOp>(runtimeName))
+      return found;
+    OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+    Type pointer = LLVM::LLVMPointerType::get(&getContext()), i64 = builder.getI64Type();
+    auto made =
+        func::FuncOp::create(builder, module.getLoc(), runtimeName,
+                             builder.getFunctionType({pointer, i64, i64, pointer, pointer}, {}));
+    made.setPrivate();
+    return made;
+  }
+
+  void outline(scf::ForallOp loop, func::FuncOp function) {
+    Location loc = loop.getLoc();
+    Type pointer = LLVM::LLVMPointerType::get(&getContext());
+    OpBuilder builder(loop);
+    Type i64 = builder.getI64Type();
+
+    // Constants are written again inside; everything else goes through memory.
+    llvm::SetVector<Value> used;
+    getUsedValuesDefinedAbove(loop.getRegion(), used);
+    SmallVector<Operation *> constants;
+    SmallVector<Value> captured;
+    for (Value value : used) {
+      Operation *op = value.getDefiningOp();
+      if (op && op->hasTrait<OpTrait::ConstantLike>())
+        constants.push_back(op);
+      else
+        captured.push_back(value);
+    }
+    Value begin = bound(builder, loc, loop.getMixedLowerBound()[0]);
+    Value end = bound(builder, loc, loop.getMixedUpperBound()[0]);
+    Value step = bound(builder, loc, loop.getMixedStep()[0]);
+    std::optional<int64_t> fixedStep = getConstantIntValue(loop.getMixedStep()[0]);
+    std::optional<int64_t> fixedBegin = getConstantIntValue(loop.getMixedLowerBound()[0]);
+    if (!fixedStep || !fixedBegin)
+      return makeSerial(loop);
+
+    LLVMTypeConverter types(&getContext());
+    SmallVector<Type> fields;
+    for (Value value : captured)
+      fields.push_back(isPointer(value.getType()) ? pointer : types.convertType(value.getType()));
+    Type record = LLVM::LLVMStructType::getLiteral(&getContext(), fields);
+
+    // The function: rounds [first, last) of the loop.
+    OpBuilder outside(function);
+    std::string name = (function.getName() + ".part" + std::to_string(next_++)).str();
+    auto part =
+        func::FuncOp::create(outside, loc, name, builder.getFunctionType({pointer, i64, i64}, {}));
+    part.setPrivate();
+    Block *body = part.addEntryBlock();
+    OpBuilder inside = OpBuilder::atBlockBegin(body);
+    IRMapping mapping;
+    for (Operation *op : constants)
+      inside.clone(*op, mapping);
+    for (auto [at, value] : llvm::enumerate(captured)) {
+      Value place = LLVM::GEPOp::create(inside, loc, pointer, record, body->getArgument(0),
+                                        ArrayRef<LLVM::GEPArg>{0, static_cast<int32_t>(at)});
+      Value loaded = LLVM::LoadOp::create(inside, loc, fields[at], place);
+      mapping.map(value, isPointer(value.getType())
+                             ? bufferAt(inside, loc, types, value.getType(), loaded)
+                             : castTo(inside, loc, value.getType(), loaded));
+    }
+    auto toPosition = [&](Value round) -> Value {
+      Value index = arith::IndexCastOp::create(inside, loc, inside.getIndexType(), round);
+      Value offset = arith::MulIOp::create(inside, loc, index,
+                                           arith::ConstantIndexOp::create(inside, loc, *fixedStep));
+      return arith::AddIOp::create(inside, loc, offset,
+                                   arith::ConstantIndexOp::create(inside, loc, *fixedBegin));
+    };
+    Value from = toPosition(body->getArgument(1)), to = toPosition(body->getArgument(2));
+    auto rounds = scf::ForOp::create(inside, loc, from, to,
+                                     arith::ConstantIndexOp::create(inside, loc, *fixedStep));
+    func::ReturnOp::create(inside, loc);
+    inside.setInsertionPointToStart(rounds.getBody());
+    OpBuilder scratch = OpBuilder::atBlockBegin(body);
+    inlineBody(inside, scratch, loop, mapping, rounds.getInductionVar());
+
+    // The call. Its record is allocated once a function, not once a round of loops around.
+    OpBuilder entry = OpBuilder::atBlockBegin(&function.getBody().front());
+    Value one = LLVM::ConstantOp::create(entry, loc, i64, entry.getI64IntegerAttr(1));
+    Value argument = LLVM::AllocaOp::create(entry, loc, pointer, record, one, /*alignment=*/64);
+    for (auto [at, value] : llvm::enumerate(captured)) {
+      Value place = LLVM::GEPOp::create(builder, loc, pointer, record, argument,
+                                        ArrayRef<LLVM::GEPArg>{0, static_cast<int32_t>(at)});
+      LLVM::StoreOp::create(builder, loc,
+                            isPointer(value.getType()) ? pointerTo(builder, loc, types, value)
+                                                       : castTo(builder, loc, fields[at], value),
+                            place);
+    }
+    Value length = arith::SubIOp::create(builder, loc, end, begin);
+    Value count = arith::CeilDivSIOp::create(builder, loc, length, step);
+    count = arith::IndexCastOp::create(builder, loc, i64, count);
+    Value grain = arith::ConstantOp::create(
+        builder, loc,
+        builder.getI64IntegerAttr(loop->getAttrOfType<IntegerAttr>(grainAttribute).getInt()));
+    Value address = func::ConstantOp::create(builder, loc, part.getFunctionType(), name);
+    func::CallOp::create(builder, loc, declareRuntime(),
+                         ValueRange{function.getArgument(0), count, grain,
+                                    castTo(builder, loc, pointer, address), argument});
+    loop.erase();
+  }
+
+  int next_ = 0;
+};
+
+} // namespace
+} // namespace qkv

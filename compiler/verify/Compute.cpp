@@ -1,0 +1,198 @@
+// Running a compiled model on a trial. Holds: memory of results begins as a pattern that no result
+// is, so that what was not written shows.
+#include "compiler/verify/Verify.h"
+#include "runtime/checkpoint/Panels.h"
+#include "runtime/checkpoint/Weights.h"
+#include "runtime/tensors/Inputs.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace qkv {
+namespace {
+
+/// Room behind each value, which no run writes.
+constexpr size_t tailBytes = 8;
+
+/// Values as the runtime holds them: f32, i64, bytes.
+std::vector<char> packed(const Values &values) {
+  std::vector<char> bytes;
+  auto append = [&](auto value) {
+    auto *from = reinterpret_cast<const char *>(&value);
+    bytes.insert(bytes.end(), from, from + sizeof value);
+  };
+  if (values.type == Type::Float)
+    for (double v : values.floats)
+      append(static_cast<float>(v));
+  else if (values.type == Type::Int)
+    for (int64_t v : values.ints)
+      append(v);
+  else
+    for (int64_t v : values.ints)
+      append(static_cast<uint8_t>(v));
+  // A pointer to no elements is still a pointer.
+  bytes.resize(bytes.size() + tailBytes);
+  return bytes;
+}
+
+Values unpacked(const std::vector<char> &bytes, int type, const std::vector<int64_t> &shape) {
+  Values values;
+  values.type = type == QKV_FLOAT ? Type::Float : type == QKV_INT ? Type::Int : Type::Bool;
+  values.shape = shape;
+  int64_t count = values.count();
+  for (int64_t i = 0; i < count; ++i) {
+    float f;
+    int64_t n;
+    if (type == QKV_FLOAT) {
+      memcpy(&f, bytes.data() + i * 4, 4);
+      values.floats.push_back(f);
+    } else if (type == QKV_INT) {
+      memcpy(&n, bytes.data() + i * 8, 8);
+      values.ints.push_back(n);
+    } else {
+      values.ints.push_back(static_cast<uint8_t>(bytes[i]));
+    }
+  }
+  return values;
+}
+
+/// What qkv_run takes for a trial, and room for its results with a tail behind each.
+struct Memory {
+  std::vector<std::vector<int64_t>> inputShapes, resultShapes;
+  std::vector<std::vector<char>> inputs, params, results;
+  qkv_weights weights;
+
+  bool make(const qkv_model &model, const Program &program, const Trial &trial, bool lastOnly,
+            qkv_error *error) {
+    if (!rt::shapesOf(model, trial.sizes, inputShapes, resultShapes, error))
+      return false;
+    for (int number : program.inputs)
+      inputs.push_back(packed(trial.inputs.at(number)));
+    for (const auto &[number, values] : trial.params) {
+      std::vector<char> plain = packed(values);
+      const qkv_param &param = model.params[params.size()];
+      params.emplace_back(rt::heldCount(param) * rt::elementSize(param) + 8);
+      rt::writeHeld(param, reinterpret_cast<const float *>(plain.data()), params.back().data());
+      weights.params.push_back(params.back().data());
+    }
+    if (lastOnly) {
+      resultShapes.resize(1);
+      resultShapes[0].erase(resultShapes[0].begin());
+    }
+    for (size_t i = 0; i < resultShapes.size(); ++i)
+      results.emplace_back(resultBytes(model, i) + tailBytes, static_cast<char>(0xFF));
+    return true;
+  }
+  size_t resultBytes(const qkv_model &model, size_t result) const {
+    return rt::typeSize(model.results[result].type) *
+           static_cast<size_t>(rt::elementCount(resultShapes[result]));
+  }
+  int run(const qkv_model &model, const Trial &trial, bool lastOnly, qkv_error *error) {
+    return qkv_run(&model, &weights, trial.sizes.data(), pointers(inputs).data(),
+                   pointers(results, model.result_count).data(), lastOnly, error);
+  }
+  static std::vector<void *> pointers(std::vector<std::vector<char>> &list, size_t count = 0) {
+    std::vector<void *> out;
+    for (std::vector<char> &bytes : list)
+      out.push_back(bytes.data());
+    out.resize(std::max(out.size(), count));
+    return out;
+  }
+};
+
+Computed run(const qkv_model &model, const Program &program, const Trial &trial, bool lastOnly) {
+  Computed computed;
+  qkv_error error = {};
+  error.size = sizeof error;
+  Memory memory;
+  if (!memory.make(model, program, trial, lastOnly, &error) ||
+      memory.run(model, trial, lastOnly, &error) != 0) {
+    computed.failure = std::string(error.file) + ":" + std::to_string(error.line) + ":" +
+                       std::to_string(error.column) + ": " + error.text;
+    return computed;
+  }
+  for (size_t i = 0; i < memory.results.size(); ++i) {
+    const std::vector<char> &bytes = memory.results[i];
+    computed.results.push_back(unpacked(bytes, model.results[i].type, memory.resultShapes[i]));
+    for (size_t at = memory.resultBytes(model, i); at < bytes.size(); ++at)
+      if (static_cast<unsigned char>(bytes[at]) != 0xFF)
+        computed.failure =
+            std::string("memory behind result ") + model.results[i].name + " was written";
+  }
+  return computed;
+}
+
+/// Another sequence of the same sizes: each input's values moved on.
+Trial moved(const Trial &trial, size_t by) {
+  Trial out = trial;
+  auto move = [&](auto &list) {
+    if (!list.empty())
+      std::rotate(list.begin(), list.begin() + static_cast<ptrdiff_t>(by % list.size()),
+                  list.end());
+  };
+  for (auto &[number, values] : out.inputs) {
+    move(values.floats);
+    move(values.ints);
+  }
+  return out;
+}
+
+/// What differs where `count` sequences are computed together.
+std::string together(const qkv_model &model, const Program &program, const Trial &trial,
+                     size_t count, bool lastOnly) {
+  std::vector<Memory> alone(count);
+  std::vector<std::vector<char>> inputs(model.input_count), results;
+  bool fails = false;
+  for (size_t at = 0; at < count; ++at) {
+    Trial mate = moved(trial, at);
+    if (!alone[at].make(model, program, mate, lastOnly, nullptr))
+      return "its shapes are too large";
+    fails |= alone[at].run(model, mate, lastOnly, nullptr) != 0;
+    for (size_t i = 0; i < inputs.size(); ++i)
+      inputs[i].insert(inputs[i].end(), alone[at].inputs[i].begin(),
+                       alone[at].inputs[i].end() - tailBytes);
+  }
+  for (size_t i = 0; i < alone[0].results.size(); ++i)
+    results.emplace_back(count * alone[0].resultBytes(model, i) + tailBytes,
+                         static_cast<char>(0xFF));
+  bool failed =
+      qkv_run_batch(&model, &alone[0].weights, static_cast<int64_t>(count), trial.sizes.data(),
+                    Memory::pointers(inputs).data(),
+                    Memory::pointers(results, model.result_count).data(), lastOnly, nullptr) != 0;
+  std::string which = std::to_string(count) + " sequences at once";
+  if (fails != failed)
+    return which + (fails ? " do not meet the failing check that one meets alone"
+                          : " meet a failing check that none meets alone");
+  for (size_t i = 0; i < results.size() && !fails; ++i) {
+    size_t bytes = alone[0].resultBytes(model, i);
+    for (size_t at = 0; at < count; ++at)
+      if (memcmp(results[i].data() + at * bytes, alone[at].results[i].data(), bytes) != 0)
+        return which + ": result " + model.results[i].name + " of sequence " + std::to_string(at) +
+               " is not what it is alone";
+    for (size_t at = count * bytes; at < results[i].size(); ++at)
+      if (static_cast<unsigned char>(results[i][at]) != 0xFF)
+        return which + ": memory behind result " + model.results[i].name + " was written";
+  }
+  return "";
+}
+
+} // namespace
+
+Computed compute(const qkv_model &model, const Program &program, const Trial &trial) {
+  return run(model, program, trial, /*lastOnly=*/false);
+}
+
+Computed computeLast(const qkv_model &model, const Program &program, const Trial &trial) {
+  return run(model, program, trial, /*lastOnly=*/true);
+}
+
+std::string batchDiffers(const qkv_model &model, const Program &program, const Trial &trial) {
+  for (bool lastOnly : {false, true})
+    for (size_t count : {1, 2, 7})
+      if (lastOnly ? model.entry_last_batch : model.entry_batch)
+        if (std::string why = together(model, program, trial, count, lastOnly); !why.empty())
+          return (lastOnly ? "the last position alone: " : "") + why;
+  return "";
+}
+
+} // namespace qkv

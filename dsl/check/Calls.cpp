@@ -1,0 +1,237 @@
+// Calls: a body of its own for each, over the letters that its arguments depend on
+// (F1, F2, F3, F4, E4).
+//
+// In: a call and where it stands. Out: a view for each result (Instances.cpp makes them). The
+// called body's tensors get those letters as their first axes; what of it is of rank 0 stays an
+// expression.
+#include "dsl/check/Elaborator.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace qkv::sema {
+
+FunctionRef Elaborator::function(const std::string &name, Scope *scope) {
+  if (scope) {
+    auto given = scope->body->functions.find(name);
+    if (given != scope->body->functions.end())
+      return given->second;
+  }
+  FileScope *file = scope ? scope->body->file : nullptr;
+  if (!file)
+    return {};
+  auto own = file->definitions.find(name);
+  if (own != file->definitions.end())
+    return {file, own->second, ""};
+  for (FileScope *used : file->uses) {
+    auto d = used->definitions.find(name);
+    if (d != used->definitions.end() && d->second->kind != ast::Definition::Kind::Model)
+      return {used, d->second, ""};
+  }
+  return {};
+}
+
+// Used on elements, and element by element on whole tensors (F3).
+bool Elaborator::elementwise(const ast::Definition &d) {
+  for (auto &f : d.formals)
+    if (f.kind == ast::Formal::Kind::Tensor && !f.letters.empty())
+      return false;
+  for (auto &r : d.results)
+    if (!r.letters.empty())
+      return false;
+  return std::any_of(d.formals.begin(), d.formals.end(),
+                     [](auto &f) { return f.kind == ast::Formal::Kind::Tensor; });
+}
+
+std::optional<View> Elaborator::argumentView(const ast::Expr &e, Env &env,
+                                             const ast::Formal &formal) {
+  using K = ast::Expr::Kind;
+  size_t rank = formal.letters.size();
+  auto wrongRank = [&](size_t have) -> std::optional<View> {
+    error(e.span,
+          "argument " + formal.name.text + " has " + std::to_string(rank) +
+              (rank == 1 ? " index" : " indices") + ", and " + std::to_string(have) +
+              (have == 1 ? " is" : " are") + " handed over",
+          "F4")
+        .note(formal.span, "the argument");
+    return std::nullopt;
+  };
+  if (rank == 0) {
+    View v;
+    v.scalar = expr(e, env);
+    if (!v.scalar)
+      return std::nullopt;
+    return v;
+  }
+  Env inner = env;
+  inner.whole = false;
+  if (e.kind == K::Name || e.kind == K::Access) {
+    Variable *v =
+        env.letters.count(e.name.text) ? nullptr : find(env.scope, e.name.text, env.order);
+    if (!v) {
+      if (e.kind == K::Name)
+        name(e, inner);
+      else
+        access(e, inner);
+      return std::nullopt;
+    }
+    const View *whole = resolve(*v);
+    if (!whole)
+      return std::nullopt;
+    View view = *whole;
+    if (view.tensor >= 0 && e.indices.empty() && defining_ >= 0 &&
+        static_cast<int>(view.leading.size()) == program_->tensors[view.tensor].lifted)
+      wholeReads_.push_back({view.tensor, defining_, e.span});
+    if (e.indices.size() + rank != view.rank())
+      return wrongRank(view.rank() >= e.indices.size() ? view.rank() - e.indices.size() : 0);
+    for (auto &ix : e.indices) {
+      ExprPtr i = expr(*ix, inner);
+      if (!i)
+        return std::nullopt;
+      view.leading.push_back(i);
+    }
+    if (view.tensor >= 0 && program_->tensors[view.tensor].instance == env.scope->body->instance)
+      view.own = view.leading.size();
+    view.extents.erase(view.extents.begin(), view.extents.begin() + e.indices.size());
+    view.names.erase(view.names.begin(), view.names.begin() + e.indices.size());
+    return view;
+  }
+  if (e.kind == K::Call) {
+    FunctionRef f = function(e.name.text, env.scope);
+    if (f.definition && !elementwise(*f.definition)) {
+      auto views = call(e, env);
+      if (!views)
+        return std::nullopt;
+      if (views->size() != 1) {
+        error(e.span,
+              e.name.text + " has " + std::to_string(views->size()) +
+                  " results; an argument is one",
+              "F4");
+        return std::nullopt;
+      }
+      View view = (*views)[0];
+      size_t given = e.indexed ? e.indices.size() : 0;
+      if (view.rank() != rank + given)
+        return wrongRank(view.rank() >= given ? view.rank() - given : 0);
+      for (auto &ix : e.indices) {
+        ExprPtr i = expr(*ix, inner);
+        if (!i)
+          return std::nullopt;
+        view.leading.push_back(i);
+      }
+      view.extents.erase(view.extents.begin(), view.extents.begin() + given);
+      view.names.erase(view.names.begin(), view.names.begin() + given);
+      return view;
+    }
+  }
+  if (e.kind == K::If)
+    if (auto c = staticCondition(*e.children[0], env))
+      return argumentView(*e.children[*c ? 1 : 2], env, formal);
+  if (!env.whole) {
+    error(e.span, "an argument is an element, a tensor with its first indices or none, or a call",
+          "F4")
+        .hint("an equation of its own for this tensor");
+    return std::nullopt;
+  }
+  bool ok = false;
+  View view = wholeView(e, env, ok);
+  if (!ok)
+    return std::nullopt;
+  if (view.rank() != rank)
+    return wrongRank(view.rank());
+  return view;
+}
+
+std::optional<std::vector<View>> Elaborator::call(const ast::Expr &e, Env &env) {
+  FunctionRef f = function(e.name.text, env.scope);
+  Span at = e.name.span ? e.name.span : e.span;
+  if (!f.definition) {
+    if (find(env.scope, e.name.text, env.order)) {
+      error(at, e.name.text + " is a tensor: it is read with [ ]", "L1");
+      return std::nullopt;
+    }
+    std::vector<std::string> names;
+    for (auto &[n, d] : env.scope->body->file->definitions)
+      names.push_back(n);
+    for (FileScope *u : env.scope->body->file->uses)
+      for (auto &[n, d] : u->definitions)
+        names.push_back(n);
+    static const char *builtins[] = {"exp",     "log",  "sqrt",  "rsqrt", "tanh",
+                                     "sigmoid", "erf",  "sin",   "cos",   "abs",
+                                     "floor",   "ceil", "round", "min",   "max"};
+    names.insert(names.end(), std::begin(builtins), std::end(builtins));
+    auto &d = error(at, "there is no function named " + e.name.text);
+    std::string near = nearest(e.name.text, names);
+    if (!near.empty())
+      d.hint("did you mean " + near + "?");
+    else if (env.scope->body->file->uses.empty() && standardLibrary("nn"))
+      d.hint("use nn brings the standard library in");
+    return std::nullopt;
+  }
+  const ast::Definition &definition = *f.definition;
+  if (definition.kind == ast::Definition::Kind::Model) {
+    error(at, e.name.text + " is a model; models are compiled, not called", "L1");
+    return std::nullopt;
+  }
+  auto key = std::make_pair(&e, env.scope);
+  bool keep = env.whole && !elementwise(definition);
+  if (keep) {
+    auto it = wholeCalls_.find(key);
+    if (it != wholeCalls_.end())
+      return it->second;
+    wholeCalls_[key] = std::nullopt;
+  }
+  if (definition.kind == ast::Definition::Kind::Block &&
+      env.scope->body->definition->kind == ast::Definition::Kind::Fn) {
+    error(at, "a fn does not call a block, and " + e.name.text + " is one", "F2")
+        .hint("make " + env.scope->body->definition->name.text + " a block");
+    return std::nullopt;
+  }
+  if (e.from && definition.kind != ast::Definition::Kind::Block) {
+    error(e.from->span, "from gives a block its prefix, and " + e.name.text + " is a fn", "F2");
+    return std::nullopt;
+  }
+  for (Body *b = env.scope->body; b; b = b->caller)
+    if (b->definition == &definition) {
+      error(at, e.name.text + " is called from inside itself", "F1");
+      return std::nullopt;
+    }
+  std::vector<const ast::Formal *> formals;
+  for (auto &x : definition.formals)
+    if (x.kind == ast::Formal::Kind::Tensor)
+      formals.push_back(&x);
+  std::vector<const ast::Expr *> given;
+  for (auto &a : e.arguments)
+    if (!a.name)
+      given.push_back(a.value.get());
+  if (given.size() != formals.size()) {
+    error(e.span,
+          e.name.text + " takes " + std::to_string(formals.size()) +
+              (formals.size() == 1 ? " tensor" : " tensors") + " by position, and " +
+              std::to_string(given.size()) + (given.size() == 1 ? " is" : " are") + " given",
+          "F1")
+        .note(definition.signatureSpan ? definition.signatureSpan : definition.span,
+              "its signature");
+    return std::nullopt;
+  }
+  std::vector<View> views;
+  bool ok = true;
+  for (size_t i = 0; i < given.size(); ++i) {
+    Env inner = env;
+    // A rank-0 argument beside tensors is an element also in a whole-tensor equation.
+    if (formals[i]->letters.empty() && !elementwise(definition))
+      inner.whole = false;
+    auto view = argumentView(*given[i], inner, *formals[i]);
+    ok = ok && view;
+    if (view)
+      views.push_back(*view);
+  }
+  if (!ok)
+    return std::nullopt;
+  auto result = instantiate(e, f, views, env);
+  if (keep)
+    wholeCalls_[key] = result;
+  return result;
+}
+
+} // namespace qkv::sema

@@ -1,0 +1,188 @@
+// Numbers and names from outside the equations: config("a.b", default) and "h.{l}." (C2, F2).
+//
+// In: the text of the configuration, and texts with {...}. Out: constants, and names with their
+// numbers in.
+#include "dsl/check/Elaborator.h"
+#include "dsl/syntax/Parser.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace qkv::sema {
+namespace {
+
+Constant ofSize(Size s) {
+  Constant c;
+  c.size = std::move(s);
+  return c;
+}
+Constant ofNumber(double v) {
+  Constant c;
+  c.kind = Constant::Kind::Float;
+  c.number = v;
+  return c;
+}
+Constant ofBool(bool v) {
+  Constant c;
+  c.kind = Constant::Kind::Bool;
+  c.boolean = v;
+  return c;
+}
+
+} // namespace
+
+std::optional<Constant> Elaborator::config(const ast::Expr &e, Scope *scope, FileScope &file) {
+  ast::Text key{e.name.text, e.name.span ? e.name.span : e.span};
+  auto path = expandText(key, scope, file, {});
+  if (!path)
+    return std::nullopt;
+  nlohmann::json value; // null: absent
+  if (!options_.config.empty()) {
+    auto root = nlohmann::json::parse(options_.config, nullptr, false);
+    if (root.is_discarded()) {
+      error(key.span, "the configuration " + options_.configPath + " is not JSON", "C2");
+      return std::nullopt;
+    }
+    // "a.b.0": members and positions of lists; a member whose own name has dots first.
+    const nlohmann::json *at = &root;
+    if (root.is_object() && root.contains(*path)) {
+      at = &root[*path];
+    } else {
+      size_t begin = 0;
+      while (at && begin <= path->size()) {
+        size_t end = std::min(path->find('.', begin), path->size());
+        std::string part = path->substr(begin, end - begin);
+        if (at->is_object() && at->contains(part))
+          at = &(*at)[part];
+        else if (at->is_array() && !part.empty() && part.size() < 9 &&
+                 std::all_of(part.begin(), part.end(),
+                             [](char c) { return c >= '0' && c <= '9'; }) &&
+                 std::stoul(part) < at->size())
+          at = &(*at)[std::stoul(part)];
+        else
+          at = nullptr;
+        begin = end + 1;
+      }
+    }
+    if (at)
+      value = *at;
+  }
+  if (value.is_null()) {
+    if (!e.children.empty() && e.children[0])
+      return constant(*e.children[0], scope, file);
+    error(key.span,
+          "the configuration" +
+              (options_.configPath.empty() ? std::string() : " " + options_.configPath) +
+              " has no \"" + *path + "\", and there is no default",
+          "C2")
+        .hint("config(\"" + *path + "\", 768) gives one");
+    return std::nullopt;
+  }
+  if (value.is_boolean())
+    return ofBool(value.get<bool>());
+  if (value.is_number_integer())
+    return ofSize(Size(value.get<int64_t>()));
+  if (value.is_number())
+    return ofNumber(value.get<double>());
+  error(key.span,
+        "\"" + *path + "\" in the configuration is " + value.type_name() +
+            ", not a number or a boolean",
+        "C2");
+  return std::nullopt;
+}
+
+// The pieces of "a.{l+1}.b": text and, in braces, expressions.
+static std::vector<std::pair<bool, std::string>> splitText(const std::string &text) {
+  std::vector<std::pair<bool, std::string>> out;
+  size_t at = 0;
+  while (at < text.size()) {
+    size_t open = text.find('{', at);
+    size_t close = open == std::string::npos ? open : text.find('}', open);
+    if (close == std::string::npos) {
+      out.push_back({false, text.substr(at)});
+      break;
+    }
+    if (open > at)
+      out.push_back({false, text.substr(at, open - at)});
+    out.push_back({true, text.substr(open + 1, close - open - 1)});
+    at = close + 1;
+  }
+  return out;
+}
+
+std::vector<std::string> Elaborator::textLetters(const ast::Text &text,
+                                                 const std::vector<ast::Name> &among) {
+  std::vector<std::string> out;
+  for (auto &letter : among) {
+    bool inside = false;
+    for (auto &[braces, piece] : splitText(text.text)) {
+      if (!braces)
+        continue;
+      // As a word of its own.
+      for (size_t p = piece.find(letter.text); p != std::string::npos;
+           p = piece.find(letter.text, p + 1)) {
+        auto word = [](char c) {
+          return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || (c & 0x80);
+        };
+        size_t end = p + letter.text.size();
+        if ((p == 0 || !word(piece[p - 1])) && (end == piece.size() || !word(piece[end])))
+          inside = true;
+      }
+    }
+    if (inside)
+      out.push_back(letter.text);
+  }
+  return out;
+}
+
+std::optional<std::string> Elaborator::expandText(const ast::Text &text, Scope *scope,
+                                                  FileScope &file,
+                                                  const std::map<std::string, int64_t> &letters) {
+  std::string out;
+  for (auto &[braces, piece] : splitText(text.text)) {
+    if (!braces) {
+      out += piece;
+      continue;
+    }
+    // The grammar reads it as the value of a size.
+    const Source *source =
+        sources_.add(text.span.source ? text.span.source->path() : "", "size x = " + piece + "\n");
+    Diagnostics inner;
+    ast::File parsed = parse(*source, inner);
+    if (inner.hasErrors() || parsed.statements.size() != 1 ||
+        parsed.statements[0].declarations.size() != 1) {
+      error(text.span, "{" + piece + "} is not an integer expression", "F2");
+      return std::nullopt;
+    }
+    Scope local;
+    local.parent = scope;
+    Body none;
+    local.body = scope ? scope->body : &none;
+    for (auto &[name, value] : letters)
+      local.constants[name] = ofSize(Size(value));
+    bool before = failed_;
+    Diagnostics kept;
+    std::optional<Constant> value;
+    {
+      // What goes wrong inside is said at the string.
+      Elaborator *self = this;
+      Diagnostics &outer = self->diagnostics_;
+      size_t count = outer.errorCount();
+      value = constant(*parsed.statements[0].declarations[0].value, &local, file);
+      if (outer.errorCount() != count)
+        return std::nullopt;
+    }
+    failed_ = before;
+    auto number =
+        value && value->kind == Constant::Kind::Int ? value->size.constant() : std::nullopt;
+    if (!number) {
+      error(text.span, "{" + piece + "} is not an integer known at compile time", "F2");
+      return std::nullopt;
+    }
+    out += std::to_string(*number);
+  }
+  return out;
+}
+
+} // namespace qkv::sema

@@ -1,0 +1,205 @@
+// What conditions say (A1, A5, P3). In: a guard, or a piece of a tensor. Out: linear facts and
+// disjunctions of such. Sound, not complete: what is not understood says nothing.
+#include "dsl/proof/Proof.h"
+
+#include <algorithm>
+#include <set>
+
+namespace qkv {
+
+namespace {
+size_t weight(const Facts &f) {
+  size_t sum = f.all.size();
+  for (auto &alternatives : f.any)
+    for (auto &a : alternatives)
+      sum += 1 + weight(a);
+  return sum;
+}
+} // namespace
+
+Facts Prover::facts(const ExprPtr &e, bool truth) {
+  auto find = [&] {
+    Facts f = factsOf(e, truth);
+    if (weight(f) > maxFacts) { // knowing less is sound
+      f.any.clear();
+      f.all.resize(std::min(f.all.size(), maxFacts));
+    }
+    return f;
+  };
+  if (!e || e->args.empty())
+    return find();
+  if (e->kind != Expr::Kind::Read)
+    return remembered(facts_[truth], e.get(), e, find);
+  int budget = 60;
+  return remembered(factsOfReads_[truth], key(e, budget), e, find);
+}
+
+Facts Prover::factsOf(const ExprPtr &e, bool truth) {
+  using K = Expr::Kind;
+  struct Depth {
+    int &d;
+    ~Depth() { --d; }
+  } guard{++depth_};
+  Facts out;
+  cut_ |= depth_ > 200;
+  if (!e || depth_ > 200)
+    return out;
+  auto merge = [&](Facts f) {
+    out.all.insert(out.all.end(), f.all.begin(), f.all.end());
+    for (auto &a : f.any)
+      out.any.push_back(std::move(a));
+  };
+  if (e->kind == K::Bool) {
+    if ((e->integer != 0) != truth)
+      out.all.push_back(Linear(-1)); // never
+    return out;
+  }
+  if (e->kind == K::Read) {
+    if (ExprPtr inside = lookThrough(e)) {
+      const Tensor &t = program_.tensors[e->tensor];
+      if (t.type != Type::Int && t.type != Type::Float)
+        return facts(inside, truth);
+    }
+    return out;
+  }
+  if (e->kind == K::If) { // c and a, or not c and b
+    Facts yes = facts(e->args[0], true), no = facts(e->args[0], false);
+    auto with = [](Facts f, const Facts &g) {
+      f.all.insert(f.all.end(), g.all.begin(), g.all.end());
+      f.any.insert(f.any.end(), g.any.begin(), g.any.end());
+      return f;
+    };
+    out.any.push_back({with(yes, facts(e->args[1], truth)), with(no, facts(e->args[2], truth))});
+    return out;
+  }
+  if (e->kind != K::Apply)
+    return out;
+  Op op = e->op;
+  if (op == Op::Not)
+    return facts(e->args[0], !truth);
+  if (op == Op::And || op == Op::Or) {
+    if ((op == Op::And) == truth) {
+      merge(facts(e->args[0], truth));
+      merge(facts(e->args[1], truth));
+    } else {
+      out.any.push_back({facts(e->args[0], truth), facts(e->args[1], truth)});
+    }
+    return out;
+  }
+  if (op < Op::Equal)
+    return out;
+  std::function<bool(const ExprPtr &)> integral = [&](const ExprPtr &x) -> bool {
+    if (x->type != Type::Unknown)
+      return x->type == Type::Int;
+    switch (x->kind) {
+    case K::Int:
+    case K::Letter:
+    case K::Size:
+    case K::Step:
+      return true;
+    case K::Read:
+      return program_.tensors[x->tensor].type == Type::Int;
+    case K::If:
+      return integral(x->args[1]) && integral(x->args[2]);
+    case K::Apply:
+      if (x->op == Op::Floor || x->op == Op::Ceil || x->op == Op::Round)
+        return true;
+      if (x->op == Op::Div || x->op == Op::Pow || (x->op >= Op::Not && x->op <= Op::Cos) ||
+          x->op >= Op::And)
+        return false;
+      return std::all_of(x->args.begin(), x->args.end(), integral);
+    case K::Reduce:
+      return x->type == Type::Int;
+    default:
+      return false;
+    }
+  };
+  if (!integral(e->args[0]) || !integral(e->args[1]))
+    return out;
+  bool ignored = false;
+  Linear d = linear(e->args[1], ignored) - linear(e->args[0], ignored); // right - left
+  if (!truth) {
+    static const Op negated[] = {Op::NotEqual, Op::Equal,     Op::GreaterEqual,
+                                 Op::Greater,  Op::LessEqual, Op::Less};
+    op = negated[static_cast<int>(op) - static_cast<int>(Op::Equal)];
+  }
+  switch (op) {
+  case Op::Equal:
+    out.all = {d, d * -1};
+    break;
+  case Op::NotEqual: {
+    Facts less, more;
+    less.all = {d - Linear(1)};
+    more.all = {d * -1 - Linear(1)};
+    out.any.push_back({less, more});
+    break;
+  }
+  case Op::Less:
+    out.all = {d - Linear(1)};
+    break;
+  case Op::LessEqual:
+    out.all = {d};
+    break;
+  case Op::Greater:
+    out.all = {d * -1 - Linear(1)};
+    break;
+  case Op::GreaterEqual:
+    out.all = {d * -1};
+    break;
+  default:
+    break;
+  }
+  return out;
+}
+
+Facts Prover::facts(const Tensor &tensor, const Piece &piece) {
+  Facts out;
+  if (piece.guard)
+    out = facts(piece.guard, true);
+  // P3: positions at an edge that have an equation of their own for everything this piece
+  // has on the other axes.
+  for (size_t axis = 0; axis < piece.indices.size(); ++axis) {
+    if (piece.indices[axis].letter < 0)
+      continue;
+    auto letter = std::make_shared<Expr>();
+    letter->kind = Expr::Kind::Letter;
+    letter->letter = piece.indices[axis].letter;
+    bool ignored = false;
+    Linear x = linear(ExprPtr(letter), ignored);
+    const Size &extent = program_.letters[piece.indices[axis].letter].extent;
+    std::set<Size> taken;
+    for (const Piece &p : tensor.pieces) {
+      if (&p == &piece || p.indices[axis].letter >= 0)
+        continue;
+      bool covers = true;
+      for (size_t i = 0; i < p.indices.size(); ++i)
+        if (i != axis && p.indices[i].letter < 0 &&
+            !(piece.indices[i].letter < 0 && piece.indices[i].position == p.indices[i].position))
+          covers = false;
+      const Size &at = p.indices[axis].position;
+      auto past = (at - extent).constant();
+      if (covers && !(at.constant() && *at.constant() < 0) && !(past && *past >= 0)) // P4
+        taken.insert(at);
+    }
+    Size low(0), high = extent - Size(1);
+    while (taken.erase(low))
+      low = low + Size(1);
+    while (taken.erase(high))
+      high = high - Size(1);
+    if (taken.size() > maxTaken)
+      taken.clear(); // knowing less is sound
+    if (low != Size(0))
+      out.all.push_back(x - linear(low));
+    if (high != extent - Size(1))
+      out.all.push_back(linear(high) - x);
+    for (const Size &s : taken) { // between: x != s
+      Facts less, more;
+      less.all = {linear(s) - Linear(1) - x};
+      more.all = {x - Linear(1) - linear(s)};
+      out.any.push_back({less, more});
+    }
+  }
+  return out;
+}
+
+} // namespace qkv

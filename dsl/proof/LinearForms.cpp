@@ -1,0 +1,271 @@
+// Indices as linear forms (A1, A5). In: an index or a size. Out: a form in letters, sizes and
+// opaque values, each variable with what it is known to be made of. Definitions of tensors of ints
+// are looked through.
+#include "dsl/proof/Proof.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace qkv {
+
+int Prover::variable(const std::string &key) {
+  auto [it, fresh] = variables_.try_emplace(key, static_cast<int>(makers_.size()));
+  if (fresh) {
+    makers_.push_back(nullptr);
+    definitions_.push_back(nullptr);
+  }
+  return it->second;
+}
+
+Linear Prover::monomial(const Size::Monomial &m) {
+  std::string k = "M";
+  for (int a : m)
+    k += std::to_string(a) + ",";
+  bool fresh = !variables_.count(k);
+  int v = variable(k);
+  if (fresh)
+    makers_[v] = [this, m, v] {
+      Facts f;
+      Linear x = Linear::variable(v);
+      if (m.size() > 1) {
+        // Products of sizes, each at least 1 where it is a declared one, are at least each.
+        for (int a : m)
+          if (program_.atoms[a].lhs)
+            return f;
+        Size::Monomial rest(m.begin() + 1, m.end());
+        f.all.push_back(x - monomial(rest));
+        f.all.push_back(x - monomial({m[0]}));
+        return f;
+      }
+      const SizeAtom &atom = program_.atoms[m[0]];
+      if (!atom.lhs) { // A4
+        f.all.push_back(x - Linear(1));
+        f.all.push_back(Linear(atom.max) - x);
+        return f;
+      }
+      auto divisor = atom.rhs->constant();
+      if (!divisor || *divisor <= 0)
+        return f;
+      if (atom.kind == SizeAtom::Kind::FloorDiv) {
+        Linear a = linear(*atom.lhs);
+        f.all.push_back(a - x * *divisor);
+        f.all.push_back(x * *divisor + Linear(*divisor - 1) - a);
+      } else {
+        f.all.push_back(x);
+        f.all.push_back(Linear(*divisor - 1) - x);
+      }
+      return f;
+    };
+  return Linear::variable(v);
+}
+
+Linear Prover::linear(const Size &size) {
+  Linear l;
+  for (auto &[m, c] : size.terms())
+    l.add(m.empty() ? Linear(1) : monomial(m), c);
+  return l;
+}
+
+// The text of an expression, so that equal values are one variable; long ones by address.
+std::string Prover::key(const ExprPtr &e, int &budget) {
+  if (!e)
+    return "-";
+  auto address = [&] {
+    named_.insert(e); // nothing else gets this address
+    return "@" + std::to_string(reinterpret_cast<uintptr_t>(e.get()));
+  };
+  if (--budget < 0)
+    return address();
+  std::string k = std::to_string(static_cast<int>(e->kind)) + ":" + std::to_string(e->integer) +
+                  ":" + std::to_string(e->letter) + ":" + std::to_string(e->tensor) + ":" +
+                  std::to_string(static_cast<int>(e->op)) + ":" +
+                  std::to_string(static_cast<int>(e->reduction)) + ":" +
+                  (e->kind == Expr::Kind::Float ? std::to_string(e->number) : std::string()) +
+                  (e->kind == Expr::Kind::Size ? e->size.text(program_.atoms) : std::string());
+  if (e->kind == Expr::Kind::Reduce || e->kind == Expr::Kind::Float)
+    k += address();
+  k += "(";
+  for (auto &a : e->args)
+    k += key(a, budget) + ",";
+  return k + ")";
+}
+
+int Prover::opaque(const ExprPtr &e) {
+  int budget = 60;
+  return variable("E" + key(e, budget));
+}
+
+ExprPtr Prover::lookThrough(const ExprPtr &read) {
+  const Tensor &t = program_.tensors[read->tensor];
+  if (t.kind != Tensor::Kind::Equation || t.pieces.size() != 1)
+    return nullptr;
+  if (depth_ > 24) {
+    cut_ = true;
+    return nullptr;
+  }
+  const Piece &p = t.pieces[0];
+  std::unordered_map<int, ExprPtr> letters;
+  for (size_t i = 0; i < p.indices.size(); ++i) {
+    if (p.indices[i].letter < 0)
+      return nullptr;
+    letters[p.indices[i].letter] = read->args[i];
+  }
+  return substitute(p.value, letters);
+}
+
+Linear Prover::linear(const ExprPtr &e, bool &value) {
+  auto find = [&] {
+    bool inside = false;
+    Linear l = linearOf(e, inside);
+    return std::make_pair(l, inside);
+  };
+  std::pair<Linear, bool> found;
+  if (e->kind == Expr::Kind::Read) {
+    int budget = 60;
+    found = remembered(linearReads_, key(e, budget), e, find);
+  } else {
+    found = e->args.empty() ? find() : remembered(linears_, e.get(), e, find);
+  }
+  value |= found.second;
+  return found.first;
+}
+
+Linear Prover::linearOf(const ExprPtr &e, bool &value) {
+  using K = Expr::Kind;
+  struct Depth {
+    int &d;
+    ~Depth() { --d; }
+  } guard{++depth_};
+  auto opaqueWith = [&](auto maker) {
+    int before = static_cast<int>(makers_.size());
+    int v = opaque(e);
+    if (v >= before)
+      makers_[v] = maker(v);
+    return Linear::variable(v);
+  };
+  auto unknown = [&] {
+    value = true;
+    return Linear::variable(opaque(e));
+  };
+  if (depth_ > 200) {
+    cut_ = true;
+    return unknown();
+  }
+  switch (e->kind) {
+  case K::Int:
+  case K::Step:
+    return Linear(e->integer);
+  case K::Letter: {
+    int letter = e->letter;
+    std::string k = "L" + std::to_string(letter);
+    bool fresh = !variables_.count(k);
+    int v = variable(k);
+    if (fresh)
+      makers_[v] = [this, letter, v] {
+        Facts f;
+        f.all.push_back(Linear::variable(v));
+        f.all.push_back(linear(program_.letters[letter].extent) - Linear(1) - Linear::variable(v));
+        return f;
+      };
+    return Linear::variable(v);
+  }
+  case K::Size:
+    for (auto &[m, c] : e->size.terms())
+      if (m.size() > 1)
+        value = true;
+    return linear(e->size);
+  case K::Read: {
+    if (program_.tensors[e->tensor].type == Type::Float)
+      return unknown();
+    if (ExprPtr inside = lookThrough(e))
+      return linear(inside, value);
+    return unknown();
+  }
+  case K::If: {
+    ExprPtr c = e->args[0], a = e->args[1], b = e->args[2];
+    bool inA = false, inB = false;
+    Linear la = linear(a, inA), lb = linear(b, inB);
+    value |= inA || inB;
+    return opaqueWith([&](int v) -> std::function<Facts()> {
+      return [this, c, la, lb, v] {
+        Linear x = Linear::variable(v);
+        Facts yes = facts(c, true), no = facts(c, false), f;
+        yes.all.insert(yes.all.end(), {x - la, la - x});
+        no.all.insert(no.all.end(), {x - lb, lb - x});
+        f.any.push_back({yes, no});
+        return f;
+      };
+    });
+  }
+  case K::Apply: {
+    auto arg = [&](size_t i) { return linear(e->args[i], value); };
+    switch (e->op) {
+    case Op::Neg:
+      return arg(0) * -1;
+    case Op::Add:
+      return arg(0) + arg(1);
+    case Op::Sub:
+      return arg(0) - arg(1);
+    case Op::Mul: {
+      Linear a = arg(0), b = arg(1);
+      if (a.isConstant())
+        return b * a.constant();
+      if (b.isConstant())
+        return a * b.constant();
+      return unknown();
+    }
+    case Op::FloorDiv:
+    case Op::Mod: {
+      Linear a = arg(0), b = arg(1);
+      if (!b.isConstant() || b.constant() <= 0)
+        return unknown();
+      int64_t m = b.constant();
+      if (a.isConstant()) {
+        int64_t q = a.constant() / m - (a.constant() % m < 0);
+        return e->op == Op::FloorDiv ? Linear(q) : Linear(a.constant() - q * m);
+      }
+      // The quotient of equal operands is one variable, whatever the operation.
+      std::string k = "Q" + std::to_string(m) + ":" + std::to_string(a.constant());
+      for (auto &[v, c] : a.terms())
+        k += "," + std::to_string(v) + "*" + std::to_string(c);
+      bool fresh = !variables_.count(k);
+      int v = variable(k);
+      if (fresh)
+        makers_[v] = [a, m, v] {
+          Facts f;
+          Linear q = Linear::variable(v);
+          f.all.push_back(a - q * m);
+          f.all.push_back(q * m + Linear(m - 1) - a);
+          return f;
+        };
+      Linear q = Linear::variable(v);
+      return e->op == Op::FloorDiv ? q : a - q * m;
+    }
+    case Op::Min:
+    case Op::Max:
+    case Op::Abs: {
+      Linear a = arg(0), b = e->op == Op::Abs ? a * -1 : arg(1);
+      int64_t sign = e->op == Op::Min ? 1 : -1;
+      value = true;
+      return opaqueWith([&](int v) -> std::function<Facts()> {
+        return [a, b, v, sign] {
+          Linear x = Linear::variable(v);
+          Facts f, isA, isB;
+          f.all = {(a - x) * sign, (b - x) * sign};
+          isA.all = {x - a, a - x};
+          isB.all = {x - b, b - x};
+          f.any.push_back({isA, isB});
+          return f;
+        };
+      });
+    }
+    default:
+      return unknown();
+    }
+  }
+  default:
+    return unknown();
+  }
+}
+
+} // namespace qkv

@@ -1,0 +1,382 @@
+// The order of computation (R1). In: a program. Out: nodes in order; tensors that depend on
+// each other become a loop over positions of one axis of each.
+//
+// For a loop every read between its tensors must be, provably, at an earlier position along
+// the chosen axes, or at the same one of a tensor computed before. A cycle that stays within
+// one position is a loop of its own if its tensors come from a call made at each position.
+#include "dsl/proof/Schedule.h"
+
+#include "dsl/proof/Proof.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace qkv {
+namespace {
+
+enum class Relation { None, Same, Strict }; // reads at: anywhere, at or before, before
+
+/// A read of `to` by `from`, with what is known where it stands.
+struct Edge {
+  const Piece *piece;
+  const Expr *read;
+  std::vector<Facts> known;
+};
+
+class Scheduler {
+public:
+  Scheduler(const Program &program, Diagnostics &diagnostics)
+      : program_(program), diagnostics_(diagnostics), prover_(program) {}
+
+  std::optional<std::vector<ScheduleNode>> run(std::vector<int> roots) {
+    if (roots.empty())
+      for (auto &r : program_.results)
+        roots.push_back(r.tensor);
+    collect(roots);
+    std::vector<int> all(needed_.begin(), needed_.end());
+    auto edge = [&](int from, int to) { return reads_[from].count(to) > 0; };
+    std::vector<ScheduleNode> out;
+    bool ok = true;
+    for (auto &component : components(all, edge)) {
+      if (component.size() == 1 && !edge(component[0], component[0])) {
+        if (program_.tensors[component[0]].kind == Tensor::Kind::Equation)
+          out.push_back(leaf(component[0]));
+        continue;
+      }
+      ScheduleNode node;
+      if (loop(component, {}, node))
+        out.push_back(std::move(node));
+      else
+        ok = false;
+    }
+    if (!ok)
+      return std::nullopt;
+    return out;
+  }
+
+private:
+  static ScheduleNode leaf(int tensor) {
+    ScheduleNode n;
+    n.tensor = tensor;
+    return n;
+  }
+
+  // Which tensors read which; the places are found again only for those in a cycle.
+  void collect(const std::vector<int> &roots) {
+    std::vector<int> work(roots.begin(), roots.end());
+    while (!work.empty()) {
+      int t = work.back();
+      work.pop_back();
+      if (!needed_.insert(t).second)
+        continue;
+      std::set<const Expr *> seen;
+      std::vector<const Expr *> nodes;
+      for (const Piece &p : program_.tensors[t].pieces) {
+        nodes.push_back(p.value.get());
+        nodes.push_back(p.guard.get());
+      }
+      auto &reads = reads_[t];
+      while (!nodes.empty()) {
+        const Expr *e = nodes.back();
+        nodes.pop_back();
+        if (!e || !seen.insert(e).second)
+          continue;
+        if (e->kind == Expr::Kind::Read && reads.insert(e->tensor).second)
+          work.push_back(e->tensor);
+        for (auto &a : e->args)
+          nodes.push_back(a.get());
+      }
+    }
+  }
+
+  // Strongly connected components, what is read first (Tarjan, without recursion).
+  template <class EdgeFn>
+  std::vector<std::vector<int>> components(const std::vector<int> &nodes, EdgeFn edge) {
+    std::set<int> inside(nodes.begin(), nodes.end());
+    std::map<int, int> index, low;
+    std::set<int> onStack;
+    std::vector<int> stack;
+    std::vector<std::vector<int>> out;
+    int counter = 0;
+    struct Frame {
+      int node;
+      std::vector<int> next;
+      size_t at = 0;
+    };
+    auto successors = [&](int n) {
+      std::vector<int> s;
+      for (int m : reads_[n])
+        if (inside.count(m) && edge(n, m))
+          s.push_back(m);
+      return s;
+    };
+    for (int root : nodes) {
+      if (index.count(root))
+        continue;
+      std::vector<Frame> frames;
+      auto push = [&](int n) {
+        index[n] = low[n] = counter++;
+        stack.push_back(n);
+        onStack.insert(n);
+        frames.push_back({n, successors(n)});
+      };
+      push(root);
+      while (!frames.empty()) {
+        Frame &f = frames.back();
+        if (f.at < f.next.size()) {
+          int m = f.next[f.at++];
+          if (!index.count(m))
+            push(m);
+          else if (onStack.count(m))
+            low[f.node] = std::min(low[f.node], index[m]);
+          continue;
+        }
+        int n = f.node;
+        frames.pop_back();
+        if (!frames.empty())
+          low[frames.back().node] = std::min(low[frames.back().node], low[n]);
+        if (low[n] == index[n]) {
+          std::vector<int> component;
+          int m;
+          do {
+            m = stack.back();
+            stack.pop_back();
+            onStack.erase(m);
+            component.push_back(m);
+          } while (m != n);
+          std::sort(component.begin(), component.end());
+          out.push_back(component);
+        }
+      }
+    }
+    return out;
+  }
+
+  const std::vector<Edge> &edges(int from, int to) {
+    if (walked_.insert(from).second)
+      forEachRead(prover_, program_.tensors[from], [&](const ReadPlace &p) {
+        if (needed_.count(p.read->tensor) &&
+            program_.tensors[p.read->tensor].kind == Tensor::Kind::Equation)
+          edges_[{from, p.read->tensor}].push_back({p.piece, p.read, *p.known});
+      });
+    return edges_[{from, to}];
+  }
+
+  // Where `from`, at a position along axis a, reads `to` along axis b.
+  Relation relation(int from, int a, int to, int b, bool forward) {
+    auto key = std::make_tuple(from, a, to, b, forward);
+    auto it = relations_.find(key);
+    if (it != relations_.end())
+      return it->second;
+    Relation result = Relation::Strict;
+    for (const Edge &e : edges(from, to)) {
+      const PieceIndex &at = e.piece->indices[a];
+      bool ignored = false;
+      Linear position;
+      if (at.letter >= 0) {
+        auto letter = std::make_shared<Expr>();
+        letter->kind = Expr::Kind::Letter;
+        letter->letter = at.letter;
+        position = prover_.linear(ExprPtr(letter), ignored);
+      } else {
+        position = prover_.linear(at.position);
+      }
+      Linear index = prover_.linear(e.read->args[b], ignored);
+      Linear lag = forward ? position - index : index - position;
+      if (prover_.provable(lag - Linear(1), e.known))
+        continue;
+      if (prover_.provable(lag, e.known)) {
+        result = Relation::Same;
+        continue;
+      }
+      result = Relation::None;
+      break;
+    }
+    return relations_[key] = result;
+  }
+
+  bool loop(const std::vector<int> &component, const std::map<int, std::set<int>> &used,
+            ScheduleNode &node) {
+    for (bool forward : {true, false})
+      if (assign(component, used, forward, node))
+        return true;
+    if (used.empty())
+      report(component);
+    return false;
+  }
+
+  // The component so that each but the first reads or is read by one before it, with the places
+  // of those.
+  std::vector<std::pair<int, std::vector<int>>> neighbours(const std::vector<int> &component) {
+    std::set<int> inside(component.begin(), component.end());
+    std::map<int, std::vector<int>> touching;
+    for (int t : component)
+      for (int o : reads_[t])
+        if (o != t && inside.count(o)) {
+          touching[t].push_back(o);
+          touching[o].push_back(t);
+        }
+    std::vector<std::pair<int, std::vector<int>>> out{{component[0], {}}};
+    std::map<int, int> placed{{component[0], 0}};
+    for (size_t i = 0; i < out.size(); ++i)
+      for (int o : touching[out[i].first])
+        if (placed.try_emplace(o, static_cast<int>(out.size())).second)
+          out.push_back({o, {}});
+    for (auto &[t, before] : out)
+      for (int o : touching[t])
+        if (placed[o] < placed[t])
+          before.push_back(o);
+    return out;
+  }
+
+  // Chooses an axis for each tensor so that no read is at a later position, and there is an order
+  // within one position: p[t,1] = f(p[t,0]) is a loop along the second axis, not the first.
+  bool assign(const std::vector<int> &component, const std::map<int, std::set<int>> &used,
+              bool forward, ScheduleNode &node) {
+    auto order = neighbours(component);
+    std::vector<int> choice(order.size(), -1);
+    std::map<int, int> axes;
+    int arrangements = 64, trials = 1000 + 100 * static_cast<int>(order.size());
+    auto fits = [&](int t, int a, const std::vector<int> &before) {
+      auto u = used.find(t);
+      if (u != used.end() && u->second.count(a))
+        return false;
+      if (reads_[t].count(t) && relation(t, a, t, a, forward) == Relation::None)
+        return false;
+      for (int o : before)
+        if ((reads_[t].count(o) && relation(t, a, o, axes[o], forward) == Relation::None) ||
+            (reads_[o].count(t) && relation(o, axes[o], t, a, forward) == Relation::None))
+          return false;
+      return true;
+    };
+    size_t at = 0;
+    while (true) {
+      if (at == order.size()) {
+        if (arrange(component, used, axes, forward, node))
+          return true;
+        if (--arrangements < 0)
+          return false;
+        --at;
+      }
+      auto &[t, before] = order[at];
+      int rank = static_cast<int>(program_.tensors[t].axes.size()), a = choice[at] + 1;
+      while (a < rank && !fits(t, a, before))
+        ++a;
+      if (--trials < 0)
+        return false;
+      if (a < rank) {
+        choice[at] = axes[t] = a;
+        if (++at < order.size())
+          choice[at] = -1;
+      } else if (at-- == 0) {
+        return false;
+      }
+    }
+  }
+
+  // Orders the tensors within one position.
+  bool arrange(const std::vector<int> &component, const std::map<int, std::set<int>> &used,
+               const std::map<int, int> &axes, bool forward, ScheduleNode &node) {
+    auto same = [&](int from, int to) {
+      return relation(from, axes.at(from), to, axes.at(to), forward) != Relation::Strict;
+    };
+    ScheduleNode result;
+    result.forward = forward;
+    result.axes.assign(axes.begin(), axes.end());
+    for (auto &part : components(component, same)) {
+      if (part.size() == 1 && !(reads_[part[0]].count(part[0]) && same(part[0], part[0]))) {
+        result.children.push_back(leaf(part[0]));
+        continue;
+      }
+      if (part.size() == component.size() && used.size() > 4)
+        return false;
+      auto more = used;
+      for (int t : part) {
+        // A loop inside a position belongs to a call that is made there.
+        if (axes.at(t) >= program_.tensors[t].lifted)
+          return false;
+        more[t].insert(axes.at(t));
+      }
+      ScheduleNode inner;
+      if (!loop(part, more, inner))
+        return false;
+      result.children.push_back(std::move(inner));
+    }
+    node = std::move(result);
+    return true;
+  }
+
+  void report(const std::vector<int> &component) {
+    // A shortest cycle from the first tensor, as the author would follow it.
+    int start = component[0];
+    for (int t : component)
+      if (program_.tensors[t].span.begin < program_.tensors[start].span.begin)
+        start = t;
+    std::set<int> inside(component.begin(), component.end());
+    std::map<int, int> from;
+    std::vector<int> queue{start};
+    int last = reads_[start].count(start) ? start : -1;
+    for (size_t i = 0; i < queue.size() && last < 0; ++i)
+      for (int m : reads_[queue[i]]) {
+        if (!inside.count(m))
+          continue;
+        if (m == start) {
+          last = queue[i];
+          break;
+        }
+        if (!from.count(m)) {
+          from[m] = queue[i];
+          queue.push_back(m);
+        }
+      }
+    std::vector<int> cycle;
+    for (int t = last; t >= 0 && t != start; t = from.count(t) ? from[t] : -1)
+      cycle.push_back(t);
+    cycle.push_back(start);
+    std::reverse(cycle.begin(), cycle.end());
+    std::string path;
+    for (int t : cycle)
+      path += program_.tensors[t].label + " -> ";
+    path += program_.tensors[start].label;
+    Span at = program_.tensors[start].span;
+    int second = cycle.size() > 1 ? cycle[1] : start;
+    if (!edges(start, second).empty() && edges(start, second)[0].read->span)
+      at = edges(start, second)[0].read->span;
+    std::string message =
+        cycle.size() == 1
+            ? program_.tensors[start].label +
+                  " needs itself, and not provably at earlier positions "
+                  "along one axis, or at later ones"
+            : "these equations need each other, and not provably at earlier positions along one "
+              "axis, or at later ones: " +
+                  path;
+    auto &d = diagnostics_.error(at, message, "R1");
+    for (size_t i = 0; i < cycle.size(); ++i) {
+      int t = cycle[i], n = cycle[(i + 1) % cycle.size()];
+      if (cycle.size() > 1 && !edges(t, n).empty())
+        d.note(edges(t, n)[0].read->span,
+               program_.tensors[t].label + " reads " + program_.tensors[n].label + " here");
+    }
+    d.hint("a recurrence reads what was computed before, as in h[t-1,o], with its start as an "
+           "equation of its own, h[-1,o] = 0");
+  }
+
+  const Program &program_;
+  Diagnostics &diagnostics_;
+  Prover prover_;
+  std::set<int> needed_;
+  std::map<int, std::set<int>> reads_;
+  std::set<int> walked_;
+  std::map<std::pair<int, int>, std::vector<Edge>> edges_;
+  std::map<std::tuple<int, int, int, int, bool>, Relation> relations_;
+};
+
+} // namespace
+
+std::optional<std::vector<ScheduleNode>> schedule(const Program &program, Diagnostics &diagnostics,
+                                                  const std::vector<int> &roots) {
+  return Scheduler(program, diagnostics).run(roots);
+}
+
+} // namespace qkv

@@ -1,0 +1,166 @@
+// The syntax tree: what the parser makes of a file and the formatter prints.
+//
+// Nothing is resolved here: a name may be a letter, a size or a tensor. Every node has the
+// span of its text. Names are NFC (G8).
+#pragma once
+
+#include "dsl/syntax/Source.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace qkv::ast {
+
+struct Expr;
+using ExprPtr = std::shared_ptr<Expr>;
+
+struct Name {
+  std::string text;
+  Span span;
+};
+
+/// `align: additive` or, without a name, a plain argument.
+struct Argument {
+  std::optional<Name> name;
+  ExprPtr value;
+};
+
+/// A string; in a parameter's or block's name `{...}` holds integer expressions.
+struct Text {
+  std::string text; ///< between the quotes, as written
+  Span span;
+};
+
+struct Expr {
+  enum class Kind {
+    Integer,   ///< 12 (`integer`)
+    Number,    ///< 0.5, 1e-5 (`number`)
+    Boolean,   ///< true, false (`boolean`)
+    String,    ///< "..." (`name.text`): only as an argument of config
+    Name,      ///< x, and `_` is none
+    Access,    ///< name[indices]: an element, or a slice as an argument of a call
+    Unary,     ///< op "-" or "not": children[0]
+    Binary,    ///< one level of precedence, flat and read from the left (G9): children n+1,
+               ///< `ops` n, all of + -, or all of * / // %, or all `and`, or all `or`:
+               ///< a - b + c is one node with ops {"-", "+"}. `^` has two children, ops {"^"}
+    Compare,   ///< chain a < b <= c: children n+1, ops n (== != < <= > >=)
+    If,        ///< children: condition, then, else
+    Call,      ///< name(arguments)[indices] from text: a fn, a block or a built-in function
+               ///< (exp ... min max; the square root sign makes a Call of sqrt)
+    Reduction, ///< op[letters](children[0] where children[1]): sum max min mean prod logsumexp
+               ///< argmax softmax; children.size() is 2 with a guard
+    Extent,    ///< extent(name)
+    Config,    ///< config("key", default): children[0] is the default, if any
+    Dynamic,   ///< dynamic(max: children[0])
+    Stream,    ///< stream(max: children[0])
+  };
+  Kind kind;
+  Span span;
+  int64_t integer = 0;
+  double number = 0;
+  bool boolean = false;
+  Name name;                    ///< Name, Access, Call, Extent; String and Config: the text
+  std::string op;               ///< Unary, Reduction
+  Span opSpan;                  ///< Unary, Reduction: where `op` stands
+  std::vector<std::string> ops; ///< Binary, Compare: ops[i] stands before children[i + 1]
+  std::vector<Span> opSpans;    ///< Binary, Compare: where each of `ops` stands
+  std::vector<ExprPtr> children;
+  std::vector<Name> letters;       ///< Reduction
+  std::vector<Argument> arguments; ///< Call
+  std::vector<ExprPtr> indices;    ///< Access; Call: the indices of its result
+  bool indexed = false;            ///< Call: `[...]` follows
+  std::optional<Text> from;        ///< Call
+};
+
+/// size or const: name = value; index: name < value.
+struct Declaration {
+  Name name;
+  ExprPtr value;
+};
+
+/// param name[letters] = "text" else fallback
+struct Param {
+  Name name;
+  std::vector<Name> letters;
+  bool indexed = false; ///< brackets were written
+  Text text;
+  ExprPtr fallback; ///< or null: a tensor's name or a number
+  Span span;
+};
+
+/// One name on the left of an equation. `_` drops a result.
+struct Target {
+  Name name;
+  std::vector<ExprPtr> indices;
+  bool indexed = false;
+  Span span;
+};
+
+struct Statement;
+
+struct Repeat {
+  Name letter;
+  ExprPtr count;
+  std::vector<Statement> body;
+};
+
+struct Statement {
+  enum class Kind { Size, Const, Index, Param, Equation, Repeat };
+  Kind kind;
+  Span span;
+  std::vector<Declaration> declarations; ///< Size, Const, Index
+  std::vector<Param> params;             ///< Param
+  std::vector<Target> targets;           ///< Equation
+  ExprPtr value;                         ///< Equation
+  std::shared_ptr<Repeat> repeat;        ///< Repeat
+};
+
+/// An argument of a signature.
+struct Formal {
+  enum class Kind { Tensor, Size, Const, Function };
+  Kind kind = Kind::Tensor;
+  Name name;
+  std::vector<Name> letters; ///< Tensor
+  bool indexed = false;
+  std::optional<Name> type; ///< Tensor of a model: float int bool token
+  ExprPtr fallback;         ///< Size, Const: the default, or null
+  Span span;
+};
+
+/// A result of a signature: name[letters].
+struct Result {
+  Name name;
+  std::vector<Name> letters;
+  bool indexed = false;
+  Span span;
+};
+
+struct Definition {
+  enum class Kind { Fn, Block, Model };
+  Kind kind;
+  Name name;
+  std::vector<Formal> formals;
+  std::vector<Result> results;
+  std::vector<Statement> body;
+  Span span;
+  Span signatureSpan;
+};
+
+/// `use nn`
+struct Use {
+  Name name;
+  Span span;
+};
+
+/// A file. Statements at file level are sizes, constants and indices; the parser accepts any
+/// and the checker says what does not belong.
+struct File {
+  const Source *source = nullptr;
+  std::vector<Use> uses;
+  std::vector<Statement> statements;
+  std::vector<Definition> definitions;
+};
+
+} // namespace qkv::ast

@@ -1,0 +1,88 @@
+// Tokens as parsers of Spirit X3, for Parser.cpp alone.
+//
+// In: the place of a token. Out: whether it is the wanted one, and the place behind it. What a
+// failed expectation calls them is said here too: a sign by its spelling, a rule by its name.
+#pragma once
+
+#include "dsl/syntax/Grammar.h"
+
+#include <boost/spirit/home/x3.hpp>
+
+namespace qkv::grammar {
+
+namespace x3 = boost::spirit::x3;
+using lexical::Kind;
+
+/// A token that says nothing beyond being there.
+struct Sign : x3::parser<Sign> {
+  using attribute_type = x3::unused_type;
+  static constexpr bool has_attribute = false;
+  Kind kind;
+  constexpr explicit Sign(Kind kind) : kind(kind) {}
+  template <class Context, class RContext, class Attribute>
+  bool parse(Place &first, Place const &last, Context const &, RContext &, Attribute &) const {
+    if (first == last || first->kind != kind)
+      return false;
+    ++first;
+    return true;
+  }
+};
+
+/// One of some tokens; the attribute is the token.
+struct OneOf : x3::parser<OneOf> {
+  using attribute_type = Place;
+  static constexpr bool has_attribute = true;
+  uint64_t kinds = 0;
+  template <class... Kinds> constexpr explicit OneOf(Kinds... list) {
+    static_assert(static_cast<int>(Kind::Stream) < 64);
+    kinds = (... | (uint64_t(1) << static_cast<int>(list)));
+  }
+  template <class Context, class RContext, class Attribute>
+  bool parse(Place &first, Place const &last, Context const &, RContext &, Attribute &out) const {
+    if (first == last || !(kinds >> static_cast<int>(first->kind) & 1))
+      return false;
+    x3::traits::move_to(static_cast<Place>(first), out);
+    ++first;
+    return true;
+  }
+};
+
+/// A name; also the word `max` where it is only a label.
+template <bool Label> struct Word : x3::parser<Word<Label>> {
+  using attribute_type = ast::Name;
+  static constexpr bool has_attribute = true;
+  template <class Context, class RContext, class Attribute>
+  bool parse(Place &first, Place const &last, Context const &, RContext &, Attribute &out) const {
+    if (first == last ||
+        !(Label ? first->kind == Kind::MinMax && first->text == "max" : first->kind == Kind::Name))
+      return false;
+    x3::traits::move_to(ast::Name{first->text, first->span}, out);
+    ++first;
+    return true;
+  }
+};
+
+} // namespace qkv::grammar
+
+// What a failure of `>` calls them: a sign by its spelling, a rule by its name, everything
+// else by what it begins with.
+namespace boost::spirit::x3 {
+template <> struct get_info<qkv::grammar::Sign> {
+  using result_type = std::string;
+  std::string operator()(qkv::grammar::Sign const &sign) const {
+    return "'" + std::string(qkv::lexical::spelling(sign.kind)) + "'";
+  }
+};
+template <class Subject, class Action> struct get_info<action<Subject, Action>> {
+  using result_type = std::string;
+  std::string operator()(action<Subject, Action> const &p) const { return what(p.subject); }
+};
+template <class Left, class Right> struct get_info<sequence<Left, Right>> {
+  using result_type = std::string;
+  std::string operator()(sequence<Left, Right> const &p) const { return what(p.left); }
+};
+template <class Left, class Right> struct get_info<alternative<Left, Right>> {
+  using result_type = std::string;
+  std::string operator()(alternative<Left, Right> const &p) const { return what(p.right); }
+};
+} // namespace boost::spirit::x3

@@ -1,0 +1,171 @@
+// Row-major f32 <-> panels (qkv_param). Both ways are one walk over (element row-major, element
+// held), a panel at a time; panels are divided among threads.
+//
+// Axes but the one in panels are [first.., later..], later ones behind the panel's number:
+//   held[first.., panel, later.., lane] = plain[first.., later.. with panel * width + lane]
+#include "runtime/checkpoint/Panels.h"
+
+#include "runtime/checkpoint/Element.h"
+#include "runtime/checkpoint/Safetensors.h"
+#include "runtime/tensors/Threads.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+namespace qkv::rt {
+namespace {
+
+uint32_t bitsOf(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+/// To nearest, ties to even; a NaN stays one.
+uint16_t toBrain(float value) {
+  uint32_t bits = bitsOf(value);
+  if ((bits & 0x7FFFFFFFu) > 0x7F800000u)
+    return static_cast<uint16_t>(bits >> 16 | 0x40);
+  return static_cast<uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}
+
+uint16_t toHalf(float value) {
+  uint32_t bits = bitsOf(value), sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7FFFFFFFu;
+  if (magnitude > 0x7F800000u)
+    return static_cast<uint16_t>(sign | 0x7E00);
+  if (magnitude >= 0x477FF000u) // rounds to 2^16
+    return static_cast<uint16_t>(sign | 0x7C00);
+  if (magnitude >= 0x38800000u) // 2^-14: a normal half
+    return static_cast<uint16_t>(sign |
+                                 (magnitude - 0x38000000u + 0xFFF + (magnitude >> 13 & 1)) >> 13);
+  // Subnormal: the nearest multiple of 2^-24, which the addition rounds to.
+  float shifted;
+  memcpy(&shifted, &magnitude, sizeof shifted);
+  shifted += 0.5f; // its last place is 2^-24
+  return static_cast<uint16_t>(sign | (bitsOf(shifted) - bitsOf(0.5f)));
+}
+
+/// How a parameter's elements lie, row-major and held.
+struct Shape {
+  int64_t panels, width, extent, stride; // of the axis in panels
+  std::vector<int64_t> firsts, laters;   // offsets of the other axes' elements, row-major
+
+  explicit Shape(const qkv_param &param) {
+    std::vector<int64_t> strides(param.rank);
+    int64_t product = 1;
+    for (int32_t axis = param.rank - 1; axis >= 0; --axis) {
+      strides[axis] = product;
+      product *= param.shape[axis];
+    }
+    width = param.panel_width;
+    extent = param.shape[param.panel_axis];
+    stride = strides[param.panel_axis];
+    panels = (extent + width - 1) / width;
+    firsts = laters = {0};
+    int32_t other = 0;
+    for (int32_t axis = 0; axis < param.rank; ++axis) {
+      if (axis == param.panel_axis)
+        continue;
+      std::vector<int64_t> &offsets = other++ < param.panel_block ? firsts : laters;
+      std::vector<int64_t> more;
+      more.reserve(offsets.size() * param.shape[axis]);
+      for (int64_t offset : offsets)
+        for (int64_t at = 0; at < param.shape[axis]; ++at)
+          more.push_back(offset + at * strides[axis]);
+      offsets = std::move(more);
+    }
+  }
+
+  /// Calls each(plain, held) for every element, and filled(held) for those behind the extent.
+  template <typename Each, typename Filled> void walk(Each each, Filled filled) const {
+    int64_t later = laters.size(), panelElements = later * width;
+    int64_t grain = std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(1, panelElements));
+    parallelFor(firsts.size() * panels, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t at = begin; at < end; ++at) {
+        int64_t panel = at % panels, plain = firsts[at / panels] + panel * width * stride;
+        int64_t held = at * panelElements, lanes = std::min(width, extent - panel * width);
+        // Pieces that stay in the first cache whichever way they are read.
+        constexpr int64_t piece = 64;
+        for (int64_t from = 0; from < later; from += piece) {
+          int64_t to = std::min(from + piece, later);
+          if (stride == 1)
+            for (int64_t l = from; l < to; ++l)
+              for (int64_t lane = 0; lane < lanes; ++lane)
+                each(plain + laters[l] + lane, held + l * width + lane);
+          else
+            for (int64_t lane = 0; lane < lanes; ++lane)
+              for (int64_t l = from; l < to; ++l)
+                each(plain + laters[l] + lane * stride, held + l * width + lane);
+          for (int64_t l = from; l < to; ++l)
+            for (int64_t lane = lanes; lane < width; ++lane)
+              filled(held + l * width + lane);
+        }
+      }
+    });
+  }
+};
+
+template <typename Each> void walkPlain(const qkv_param &param, Each each) {
+  parallelFor(heldCount(param), 1 << 16, [&](int64_t begin, int64_t end) {
+    for (int64_t at = begin; at < end; ++at)
+      each(at, at);
+  });
+}
+
+template <typename To, typename Convert>
+void holdAs(const qkv_param &param, const float *from, To *to, Convert convert) {
+  auto each = [&](int64_t plain, int64_t held) { to[held] = convert(from[plain]); };
+  if (param.panel_width)
+    Shape(param).walk(each, [&](int64_t held) { to[held] = 0; });
+  else
+    walkPlain(param, each);
+}
+
+} // namespace
+
+size_t elementSize(const qkv_param &param) { return param.element == QKV_F32 ? 4 : 2; }
+
+int64_t heldCount(const qkv_param &param) {
+  std::vector<int64_t> shape(param.shape, param.shape + param.rank);
+  if (param.panel_width) {
+    int64_t &extent = shape[param.panel_axis];
+    if (extent > INT64_MAX - param.panel_width)
+      return -1;
+    extent = (extent + param.panel_width - 1) / param.panel_width * param.panel_width;
+  }
+  int64_t count = elementCount(shape);
+  return count > INT64_MAX / 4 ? -1 : count;
+}
+
+bool heldPlain(const qkv_param &param) {
+  return param.panel_width == 0 && param.element == QKV_F32;
+}
+
+bool heldAlike(const qkv_param &a, const qkv_param &b) {
+  return a.element == b.element && a.panel_width == b.panel_width &&
+         (a.panel_width == 0 || (a.panel_axis == b.panel_axis && a.panel_block == b.panel_block));
+}
+
+void writeHeld(const qkv_param &param, const float *from, void *to) {
+  if (param.element == QKV_F32)
+    holdAs(param, from, static_cast<float *>(to), [](float value) { return value; });
+  else
+    holdAs(param, from, static_cast<uint16_t *>(to), param.element == QKV_BF16 ? toBrain : toHalf);
+}
+
+void readHeld(const qkv_param &param, const void *from, float *to) {
+  Dtype type = param.element == QKV_F32    ? Dtype::F32
+               : param.element == QKV_BF16 ? Dtype::BF16
+                                           : Dtype::F16;
+  size_t size = elementSize(param);
+  auto each = [&](int64_t plain, int64_t held) {
+    convertElements(QKV_FLOAT, to + plain, type, static_cast<const char *>(from) + held * size, 1);
+  };
+  if (param.panel_width)
+    Shape(param).walk(each, [](int64_t) {});
+  else
+    walkPlain(param, each);
+}
+
+} // namespace qkv::rt

@@ -1,0 +1,305 @@
+// In: a model's description and safetensors. Out: a pointer to each parameter as it is held. Holds:
+// what lies in the file as it is held is used in place; all else is converted once, tensor by
+// tensor, in parallel, and the file's pages behind it are let go.
+#include "runtime/checkpoint/Weights.h"
+
+#include "runtime/Error.h"
+#include "runtime/checkpoint/Panels.h"
+#include "runtime/tensors/Threads.h"
+
+#include <algorithm>
+#include <cstring>
+
+qkv_weights::~qkv_weights() {
+  for (void *memory : owned)
+    qkv_free(memory);
+}
+
+namespace qkv::rt {
+
+bool shapeFits(const std::vector<int64_t> &wanted, const std::vector<int64_t> &found) {
+  // With the ones gone each extent of the file is a product of the next letters, in one way only.
+  size_t next = 0;
+  for (int64_t extent : found) {
+    if (extent == 1)
+      continue;
+    int64_t product = 1;
+    while (next < wanted.size() && (product < extent || wanted[next] == 1))
+      if (__builtin_mul_overflow(product, wanted[next++], &product))
+        return false;
+    if (product != extent)
+      return false;
+  }
+  while (next < wanted.size() && wanted[next] == 1)
+    ++next;
+  return next == wanted.size();
+}
+
+namespace {
+
+std::vector<int64_t> shapeOf(const qkv_param &param) {
+  return {param.shape, param.shape + param.rank};
+}
+
+/// The shape that one of the checkpoint's tensors should have: without the letters in its name.
+std::vector<int64_t> namedShape(const qkv_param &param) {
+  std::vector<int64_t> shape;
+  for (int32_t axis = 0; axis < param.rank; ++axis)
+    if (std::find(param.stacked, param.stacked + param.stacked_count, axis) ==
+        param.stacked + param.stacked_count)
+      shape.push_back(param.shape[axis]);
+  return shape;
+}
+
+bool failParam(qkv_error *error, const qkv_param &param, const std::string &text) {
+  return failAt(error, param.file, param.line, param.column, param.length,
+                format("parameter %s: ", param.name) + text);
+}
+
+/// A sentence for a shape that would fit with its axes in another order.
+std::string transposeHint(const std::vector<int64_t> &wanted, std::vector<int64_t> found) {
+  std::vector<int64_t> original = found;
+  found.erase(std::remove(found.begin(), found.end(), 1), found.end());
+  if (found.size() < 2 || found.size() > 5)
+    return "";
+  std::vector<int64_t> turned(found.rbegin(), found.rend());
+  bool fits = shapeFits(wanted, turned);
+  std::sort(found.begin(), found.end());
+  for (bool more = !fits; more && !fits; more = std::next_permutation(found.begin(), found.end()))
+    if ((fits = shapeFits(wanted, found))) {
+      turned = found;
+      break;
+    }
+  return fits ? format("; transposed to %s it would fit: write the letters in the order of the "
+                       "checkpoint",
+                       shapeText(turned).c_str())
+              : "";
+}
+
+bool checkTensor(const qkv_param &param, const FileTensor &tensor, const Safetensors &file,
+                 qkv_error *error) {
+  std::vector<int64_t> wanted = namedShape(param);
+  if (!accepts(QKV_FLOAT, tensor.type))
+    return failParam(error, param,
+                     format("tensor %s in %s is of type %s, expected %s [T1]",
+                            quote(tensor.name).c_str(), file.path().c_str(),
+                            quote(tensor.typeName).c_str(), acceptedText(QKV_FLOAT)));
+  if (!shapeFits(wanted, tensor.shape))
+    return failParam(error, param,
+                     format("tensor %s in %s has shape %s, expected %s", quote(tensor.name).c_str(),
+                            file.path().c_str(), shapeText(tensor.shape).c_str(),
+                            shapeText(wanted).c_str()) +
+                         transposeHint(wanted, tensor.shape));
+  return true;
+}
+
+void *own(qkv_weights &weights, size_t bytes) {
+  weights.owned.push_back(qkv_alloc(bytes));
+  return weights.owned.back();
+}
+
+void *ownFloats(qkv_weights &weights, int64_t count) { return own(weights, count * sizeof(float)); }
+
+size_t heldBytes(const qkv_param &param) { return heldCount(param) * elementSize(param); }
+
+void *ownHeld(qkv_weights &weights, const qkv_param &param) {
+  void *part = weights.held.take(heldBytes(param));
+  return part ? part : own(weights, heldBytes(param));
+}
+
+/// A parameter as it is held, made of row-major f32. If that is the last memory of ours, it goes.
+void *holdParam(const qkv_param &param, void *plain, qkv_weights &weights) {
+  if (heldPlain(param))
+    return plain;
+  bool ours = !weights.owned.empty() && weights.owned.back() == plain;
+  if (ours)
+    weights.owned.pop_back();
+  void *held = ownHeld(weights, param);
+  writeHeld(param, static_cast<const float *>(plain), held);
+  if (ours)
+    qkv_free(plain);
+  return held;
+}
+
+void convertInParallel(float *target, const FileTensor &tensor) {
+  size_t size = dtypeSize(tensor.type);
+  parallelFor(tensor.count(), 1 << 16, [&](int64_t begin, int64_t end) {
+    convertElements(QKV_FLOAT, target + begin, tensor.type, tensor.data + begin * size,
+                    end - begin);
+  });
+}
+
+/// One setting of the stacked letters, put where it belongs among the others.
+void placeStacked(const qkv_param &param, int32_t setting, const float *from, float *to) {
+  int64_t strides[64], counters[64] = {}, base = 0, stride = 1;
+  for (int32_t axis = param.rank - 1; axis >= 0; --axis) {
+    strides[axis] = stride;
+    stride *= param.shape[axis];
+  }
+  int64_t rest = setting;
+  std::vector<bool> isStacked(param.rank);
+  for (int32_t k = param.stacked_count - 1; k >= 0; --k) {
+    int32_t axis = param.stacked[k];
+    isStacked[axis] = true;
+    base += rest % param.shape[axis] * strides[axis];
+    rest /= param.shape[axis];
+  }
+  std::vector<int32_t> free;
+  for (int32_t axis = 0; axis < param.rank; ++axis)
+    if (!isStacked[axis])
+      free.push_back(axis);
+  for (;;) {
+    int64_t offset = base;
+    for (size_t k = 0; k < free.size(); ++k)
+      offset += counters[k] * strides[free[k]];
+    to[offset] = *from++;
+    size_t k = free.size();
+    while (k > 0 && ++counters[k - 1] == param.shape[free[k - 1]])
+      counters[--k] = 0;
+    if (k == 0)
+      return;
+  }
+}
+
+void *readStacked(const qkv_param &param, const std::vector<const FileTensor *> &tensors,
+                  qkv_weights &weights) {
+  auto *all = static_cast<float *>(ownFloats(weights, elementCount(shapeOf(param))));
+  bool leading = true;
+  for (int32_t k = 0; k < param.stacked_count; ++k)
+    leading &= param.stacked[k] == k;
+  int64_t each = elementCount(namedShape(param));
+  float *one = leading ? nullptr : static_cast<float *>(qkv_alloc(each * sizeof(float)));
+  for (size_t setting = 0; setting < tensors.size(); ++setting) {
+    if (leading) {
+      convertInParallel(all + setting * each, *tensors[setting]);
+    } else {
+      convertInParallel(one, *tensors[setting]);
+      placeStacked(param, static_cast<int32_t>(setting), one, all);
+    }
+  }
+  qkv_free(one);
+  return all;
+}
+
+/// The parameter's own tensors; null (all is well) if there are none and it has a fallback.
+bool readParam(const qkv_param &param, const Safetensors &file, qkv_weights &weights,
+               void *&pointer, std::vector<std::string_view> &missing, int64_t &firstMissing,
+               int32_t index, qkv_error *error) {
+  std::vector<const FileTensor *> tensors;
+  std::vector<std::string_view> absent;
+  for (int32_t k = 0; k < param.name_count; ++k) {
+    if (const FileTensor *tensor = file.find(param.names[k]))
+      tensors.push_back(tensor);
+    else
+      absent.push_back(param.names[k]);
+  }
+  if (tensors.empty() && param.fallback)
+    return true;
+  if (!absent.empty()) {
+    if (firstMissing < 0)
+      firstMissing = index;
+    missing.insert(missing.end(), absent.begin(), absent.end());
+    return true;
+  }
+  for (const FileTensor *tensor : tensors)
+    if (!checkTensor(param, *tensor, file, error))
+      return false;
+  // Once something is missing nothing will run: only the names still matter.
+  if (!missing.empty())
+    return true;
+  if (param.stacked_count) {
+    pointer = readStacked(param, tensors, weights);
+  } else if (sameBytes(QKV_FLOAT, tensors[0]->type) &&
+             reinterpret_cast<uintptr_t>(tensors[0]->data) % alignof(float) == 0) {
+    pointer = const_cast<char *>(tensors[0]->data);
+  } else {
+    pointer = ownFloats(weights, tensors[0]->count());
+    convertInParallel(static_cast<float *>(pointer), *tensors[0]);
+  }
+  void *plain = pointer;
+  pointer = holdParam(param, plain, weights);
+  if (pointer != tensors[0]->data)
+    for (const FileTensor *tensor : tensors)
+      file.forget(*tensor);
+  return true;
+}
+
+bool failMissing(const qkv_model &model, const Safetensors &file,
+                 const std::vector<std::string_view> &missing, int64_t firstMissing,
+                 qkv_error *error) {
+  const qkv_param &param = model.params[firstMissing];
+  std::string names;
+  for (size_t i = 0; i < missing.size() && i < 8; ++i) {
+    names += (i ? ", " : "") + quote(missing[i]);
+    if (const FileTensor *near = file.nearest(missing[i]))
+      names += format(" (did you mean %s?)", quote(near->name).c_str());
+  }
+  if (missing.size() > 8)
+    names += format(" and %zu more", missing.size() - 8);
+  if (missing.size() == 1)
+    return failParam(error, param,
+                     format("%s has no tensor %s", file.path().c_str(), names.c_str()));
+  return failAt(error, param.file, param.line, param.column, param.length,
+                format("%s lacks %zu tensors of parameters: %s", file.path().c_str(),
+                       missing.size(), names.c_str()));
+}
+
+/// What stands in for an absent parameter: a number, or another parameter (which may itself be
+/// absent and have a fallback).
+bool fallBack(const qkv_model &model, int32_t index, qkv_weights &weights, qkv_error *error) {
+  int32_t from = index;
+  for (int32_t steps = 0; !weights.params[from] && model.params[from].fallback == 1; ++steps) {
+    int32_t next = model.params[from].fallback_param;
+    if (next < 0 || next >= model.param_count || steps > model.param_count)
+      return failParam(error, model.params[index], "its fallback leads nowhere");
+    from = next;
+  }
+  int64_t count = elementCount(shapeOf(model.params[index]));
+  if (elementCount(shapeOf(model.params[from])) != count)
+    return failParam(error, model.params[index],
+                     format("its fallback %s has shape %s, expected %s", model.params[from].name,
+                            shapeText(shapeOf(model.params[from])).c_str(),
+                            shapeText(shapeOf(model.params[index])).c_str()));
+  if (!weights.params[from]) {
+    auto *filled = static_cast<float *>(ownFloats(weights, count));
+    std::fill_n(filled, count, static_cast<float>(model.params[from].fallback_number));
+    weights.params[from] = holdParam(model.params[from], filled, weights);
+  }
+  if (!heldAlike(model.params[from], model.params[index]))
+    return failParam(error, model.params[index],
+                     format("its fallback %s is held in another way", model.params[from].name));
+  weights.params[index] = weights.params[from];
+  return true;
+}
+
+} // namespace
+
+bool resolveParams(const qkv_model &model, const Safetensors &file, qkv_weights &weights,
+                   qkv_error *error) {
+  weights.params.assign(model.param_count, nullptr);
+  std::vector<std::string_view> missing;
+  int64_t firstMissing = -1;
+  size_t room = 0;
+  for (int32_t i = 0; i < model.param_count; ++i) {
+    const qkv_param &param = model.params[i];
+    if (heldCount(param) < 0 || param.rank > 64)
+      return failParam(error, param,
+                       format("its shape %s is too large", shapeText(shapeOf(param)).c_str()));
+    if (!heldPlain(param))
+      room += heldBytes(param) + 64; // of the alignment
+  }
+  weights.held.reserve(room);
+  for (int32_t i = 0; i < model.param_count; ++i) {
+    const qkv_param &param = model.params[i];
+    if (!readParam(param, file, weights, weights.params[i], missing, firstMissing, i, error))
+      return false;
+  }
+  if (!missing.empty())
+    return failMissing(model, file, missing, firstMissing, error);
+  for (int32_t i = 0; i < model.param_count; ++i)
+    if (!weights.params[i] && !fallBack(model, i, weights, error))
+      return false;
+  return true;
+}
+
+} // namespace qkv::rt

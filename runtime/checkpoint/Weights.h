@@ -1,0 +1,54 @@
+// In: a model's description and files of weights. Out: a pointer to f32 for each parameter; packed
+// files that open without reading. Holds: every parameter has exactly the elements its shape says.
+#pragma once
+
+#include "runtime/File.h"
+#include "runtime/checkpoint/LargeBlock.h"
+#include "runtime/checkpoint/Safetensors.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+/// Opened weights. Pointers lead into a mapped file where its bytes can be used as they are.
+struct qkv_weights {
+  std::vector<void *> params;
+  // Converted, stacked or filled: in one block, or where it has no room from qkv_alloc.
+  qkv::rt::LargeBlock held;
+  std::vector<void *> owned;
+  std::unique_ptr<qkv::rt::Safetensors> source;
+  qkv::rt::FileBytes packed;
+  ~qkv_weights();
+};
+
+namespace qkv::rt {
+
+/// Whether a checkpoint's shape may hold a parameter of `wanted`: adjacent letters merged,
+/// dimensions of 1 inserted or missing (language.md, "Parameters").
+bool shapeFits(const std::vector<int64_t> &wanted, const std::vector<int64_t> &found);
+
+/// Fills `weights` from safetensors. False with *error set: the missing parameters of the model
+/// in one message, or the first whose shape or type does not fit.
+bool resolveParams(const qkv_model &model, const Safetensors &file, qkv_weights &weights,
+                   qkv_error *error);
+
+/// Writes a packed file: `path` shows it whole or not at all.
+bool packWeights(const qkv_model &model, const qkv_weights &weights, const std::string &path,
+                 qkv_error *error);
+
+/// Puts a packed file behind the end of an executable or a shared library, page-aligned, in
+/// place of one that is already there. The file is replaced as a whole and keeps its mode.
+bool embedWeights(const qkv_model &model, const qkv_weights &weights, const std::string &program,
+                  qkv_error *error);
+
+/// Whether a packed file starts at `offset` of the bytes.
+bool isPacked(const FileBytes &file, size_t offset);
+
+/// Where the packed file behind a program starts; false if it has none.
+bool findAppended(const FileBytes &program, size_t &offset);
+
+/// Fills `weights.params` from the packed file at `offset` of `weights.packed`.
+bool openPacked(const qkv_model &model, qkv_weights &weights, size_t offset,
+                const std::string &path, qkv_error *error);
+
+} // namespace qkv::rt

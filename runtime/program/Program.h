@@ -1,0 +1,50 @@
+// In: a model's description and its weights. Out: a program's behaviour. Holds: what built
+// executables do, `qkv run` and `qkv interpret` do through the same code. The rest of what a
+// driver needs is in Weights.h, Safetensors.h, Inputs.h and Threads.h, included here.
+#pragma once
+
+#include "runtime/Error.h"
+#include "runtime/checkpoint/Safetensors.h"
+#include "runtime/checkpoint/Weights.h"
+#include "runtime/tensors/Inputs.h"
+#include "runtime/tensors/Run.h"
+#include "runtime/tensors/Threads.h"
+
+#include <string>
+#include <vector>
+
+namespace qkv::rt {
+
+/// Exit codes.
+enum ExitCode { ExitDone = 0, ExitFailed = 1, ExitMisuse = 2 };
+
+/// The options of a program around a model.
+struct Options {
+  std::string program = "qkv"; // as messages call it
+  bool hasWeights = false, hasPrompt = false, help = false, version = false;
+  std::string weights, prompt;
+  std::vector<std::string> inputs, outputs;
+  int64_t batch = 0;      // 0: one
+  int64_t maxTokens = -1; // -1: until the stream is full
+  int threads = 0;        // 0: QKV_THREADS or the cores there are
+};
+
+/// Reads a command line. False with `why` set: misuse.
+bool parseOptions(int argc, char **argv, Options &options, std::string &why);
+
+/// What --help prints: made from the description, with examples that work.
+std::string helpText(const qkv_model &model, const Options &options);
+
+/// Opens weights as the options say and runs. Prints errors; returns the exit code.
+int runProgram(const qkv_model &model, const Options &options);
+
+/// The same with weights that are open (null: the model has none).
+int runProgram(const qkv_model &model, const qkv_weights *weights, const Options &options);
+
+/// A tensor's values as text: all of a small one, the edges of a large one.
+std::string valuesText(const NewTensor &tensor);
+
+/// Prints an error to standard error.
+void printError(const qkv_error &error, const Options &options);
+
+} // namespace qkv::rt

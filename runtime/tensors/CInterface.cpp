@@ -1,0 +1,114 @@
+// In: what the functions of a built model's header are given (compiler/description/Header.h). Out:
+// opened models, runs. Holds: nothing is global; sessions of one model run at the same time; no
+// argument is read beyond the size that its caller gave it.
+#include "runtime/Error.h"
+#include "runtime/tensors/Run.h"
+
+#include <cstring>
+#include <dlfcn.h>
+#include <link.h>
+#include <string>
+#include <vector>
+
+using namespace qkv::rt;
+
+struct qkv_handle {
+  const qkv_model *model;
+  qkv_weights *weights;
+};
+
+struct qkv_session {
+  const qkv_handle *handle;
+};
+
+/// The library that holds the model; empty for the program itself, whose file the kernel knows.
+static std::string fileOf(const qkv_model *model) {
+  Dl_info info;
+  link_map *map = nullptr;
+  if (!dladdr1(model, &info, reinterpret_cast<void **>(&map), RTLD_DL_LINKMAP) || !map)
+    return "";
+  return map->l_name;
+}
+
+extern "C" qkv_handle *qkv_open(const qkv_model *model, const char *weights, qkv_error *error) {
+  if (!checkModel(*model, error))
+    return nullptr;
+  std::string self = fileOf(model);
+  qkv_weights *opened =
+      qkv_weights_open(model, weights, self.empty() ? nullptr : self.c_str(), error);
+  return opened ? new qkv_handle{model, opened} : nullptr;
+}
+
+extern "C" void qkv_close(qkv_handle *handle) {
+  if (!handle)
+    return;
+  qkv_weights_close(handle->weights);
+  delete handle;
+}
+
+extern "C" qkv_session *qkv_session_open(const qkv_handle *handle, qkv_error *error) {
+  if (handle)
+    return new qkv_session{handle};
+  fail(error, "the model is null: it was not opened");
+  return nullptr;
+}
+
+extern "C" void qkv_session_close(qkv_session *session) { delete session; }
+
+/// `sequences` null: one, as qkv_run takes it.
+static int runSession(qkv_session *session, const int64_t *sequences, const void *given,
+                      qkv_error *error, bool lastOnly) {
+  if (!session || !given)
+    return fail(error, session ? "the arguments are null" : "the session is null"), -1;
+  const qkv_model &model = *session->handle->model;
+  // Word 0 is the struct's own size; the words behind it are read one by one, since they are
+  // numbers and pointers in turn.
+  auto *words = static_cast<const char *>(given);
+  size_t size;
+  memcpy(&size, words, sizeof size);
+  size_t required = (1 + static_cast<size_t>(model.size_count) + model.input_count) * 8;
+  if (size < required)
+    return fail(error, format("the arguments' size is %zu, expected at least %zu: set its member "
+                              "size to sizeof the struct",
+                              size, required)),
+           -1;
+  size_t at = 8;
+  auto next = [&](void *to) {
+    memset(to, 0, 8);
+    if (at + 8 <= size)
+      memcpy(to, words + at, 8);
+    at += 8;
+  };
+  std::vector<int64_t> sizes(model.size_count);
+  for (int32_t i = 0; i < model.size_count; ++i) {
+    next(&sizes[i]);
+    if (sizes[i] < 1 || sizes[i] > model.sizes[i].max)
+      return fail(error, format("size %s is %lld, expected 1 to %lld [A4]", model.sizes[i].name,
+                                static_cast<long long>(sizes[i]),
+                                static_cast<long long>(model.sizes[i].max))),
+             -1;
+  }
+  std::vector<void *> inputs(model.input_count), results(model.result_count);
+  for (int32_t i = 0; i < model.input_count; ++i) {
+    next(&inputs[i]);
+    if (!inputs[i])
+      return fail(error, format("input %s is null", model.inputs[i].name)), -1;
+  }
+  for (void *&result : results)
+    next(&result);
+  const qkv_weights *weights = session->handle->weights;
+  return sequences ? qkv_run_batch(&model, weights, *sequences, sizes.data(), inputs.data(),
+                                   results.data(), lastOnly, error)
+                   : qkv_run(&model, weights, sizes.data(), inputs.data(), results.data(), lastOnly,
+                             error);
+}
+
+extern "C" int qkv_session_run(qkv_session *session, const void *arguments, qkv_error *error,
+                               int32_t last_only) {
+  return runSession(session, nullptr, arguments, error, last_only != 0);
+}
+
+extern "C" int qkv_session_run_batch(qkv_session *session, int64_t sequences, const void *arguments,
+                                     qkv_error *error, int32_t last_only) {
+  return runSession(session, &sequences, arguments, error, last_only != 0);
+}

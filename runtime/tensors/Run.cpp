@@ -1,0 +1,223 @@
+// In: one call of a model: sizes, inputs, weights, results. Out: the results, or the error that
+// the run met. Holds: nothing of a run is shared with another; the caller's floating-point mode is
+// as it was; which of several failed checks is reported does not depend on the threads.
+#include "runtime/tensors/Run.h"
+#include "runtime/Error.h"
+#include "runtime/tensors/Cpu.h"
+#include "runtime/tensors/Threads.h"
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <malloc.h>
+#include <string>
+#include <sys/mman.h>
+#include <tuple>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+namespace qkv::rt {
+namespace {
+
+/// What a context carries. Regions (qkv_parallel_for) follow one another; in one the pieces run
+/// in any order, so of its failures the least (site, value) counts, and of all the first region's.
+struct RunState {
+  std::atomic<bool> locked{false};
+  std::atomic<bool> inRegion{false};
+  bool failed = false, failedInRegion = false;
+  int64_t region = 0, failedRegion = 0;
+  int32_t site = 0;
+  int64_t value = 0, bound = 0;
+
+  void record(int32_t newSite, int64_t newValue, int64_t newBound) {
+    while (locked.exchange(true, std::memory_order_acquire)) {
+    }
+    bool parallel = inRegion.load(std::memory_order_relaxed);
+    bool sameRegion = failed && failedInRegion && parallel && failedRegion == region;
+    if (!failed || (sameRegion && std::tie(newSite, newValue) < std::tie(site, value))) {
+      failed = true;
+      failedInRegion = parallel;
+      failedRegion = region;
+      site = newSite;
+      value = newValue;
+      bound = newBound;
+    }
+    locked.store(false, std::memory_order_release);
+  }
+};
+
+bool failSite(const qkv_model &model, const RunState &state, qkv_error *error) {
+  if (state.site < 0 || state.site >= model.site_count)
+    return fail(error, format("check %d of model %s failed", state.site, model.name));
+  const qkv_site &site = model.sites[state.site];
+  const char *what = site.what && site.what[0] ? site.what : nullptr;
+  std::string text;
+  if (site.kind == 2)
+    text = what ? what : "";
+  else if (site.kind == 1)
+    text = format("the %s is 0 [T2]", what ? what : "divisor");
+  else
+    text = format("%s is %lld, outside 0 <= index < %lld [A1]", what ? what : "index",
+                  static_cast<long long>(state.value), static_cast<long long>(state.bound));
+  return failAt(error, site.file ? site.file : model.file, site.line, site.column, site.length,
+                text);
+}
+
+/// What this processor was found to have: a model's needs are looked up once, not once a call. By
+/// content, since descriptions made in memory come and go; a process meets few, and they stay.
+struct Checked {
+  std::string cpu;
+  Checked *next;
+};
+std::atomic<Checked *> checked{nullptr};
+
+bool wasChecked(const char *cpu) {
+  for (const Checked *one = checked.load(std::memory_order_acquire); one; one = one->next)
+    if (one->cpu == cpu)
+      return true;
+  return false;
+}
+
+void rememberChecked(const char *cpu) {
+  auto *one = new Checked{cpu, checked.load(std::memory_order_relaxed)};
+  while (!checked.compare_exchange_weak(one->next, one, std::memory_order_release,
+                                        std::memory_order_relaxed)) {
+  }
+}
+
+} // namespace
+
+bool checkModel(const qkv_model &model, qkv_error *error) {
+  if (model.abi != QKV_ABI || model.size < sizeof(qkv_model))
+    return fail(error, format("model %s was compiled for version %d of the runtime's interface, "
+                              "this is version %d",
+                              model.name, model.abi, QKV_ABI));
+  const char *cpu = model.cpu ? model.cpu : "";
+  if (wasChecked(cpu))
+    return true;
+  std::string lacking = lackingFeatures(model.cpu);
+  if (!lacking.empty())
+    return fail(error, format("model %s was compiled for another CPU: this one lacks %s; build it "
+                              "again here, or with another --cpu",
+                              model.name, lacking.c_str()));
+  rememberChecked(cpu);
+  return true;
+}
+
+} // namespace qkv::rt
+
+using namespace qkv::rt;
+
+extern "C" void qkv_check_failed(qkv_context *context, int32_t site, int64_t value, int64_t bound) {
+  static_cast<RunState *>(context->runtime)->record(site, value, bound);
+}
+
+// One freed block, the larger of two, waits for the next call: a model's arena is then the same
+// pages from call to call, not fresh ones that the kernel must clear. Of several callers at once
+// one finds it.
+static std::atomic<void *> kept{nullptr};
+static constexpr size_t keptAtMost = size_t(1) << 30;
+
+static void keep(void *block) {
+  while (block && malloc_usable_size(block) <= keptAtMost) {
+    void *other = kept.exchange(nullptr, std::memory_order_acquire);
+    if (other == block) { // whoever calls us is wrong: what was kept could be handed out twice
+      static constexpr char text[] = "error: qkv_free of memory that is free already\n";
+      writeAll(2, text, sizeof text - 1);
+      abort();
+    }
+    if (other && malloc_usable_size(other) > malloc_usable_size(block))
+      std::swap(block, other);
+    free(other);
+    // (Null again, unless another thread has kept a block in between.)
+    block = kept.exchange(block, std::memory_order_acq_rel);
+  }
+  free(block);
+}
+
+extern "C" void *qkv_alloc(size_t bytes) {
+  if (void *last = kept.exchange(nullptr, std::memory_order_acquire)) {
+    size_t has = malloc_usable_size(last);
+    if (has >= bytes && has / 4 <= bytes)
+      return last;
+    has < bytes ? free(last) : keep(last);
+  }
+  // A little more than asked for, untouched: a stream's next step may want it. Large memory is in
+  // large pages: each is a fault, and a row of a table of the processor's.
+  constexpr size_t largePage = 2 << 20;
+  bool large = bytes >= 2 * largePage;
+  size_t wanted = bytes > SIZE_MAX / 2 ? bytes : bytes + bytes / 8;
+  size_t rounded = wanted > SIZE_MAX - 63 ? 0 : wanted ? (wanted + 63) / 64 * 64 : 64;
+  void *memory = rounded ? aligned_alloc(large ? largePage : 64, rounded) : nullptr;
+  if (memory && large)
+    madvise(memory, rounded, MADV_HUGEPAGE);
+  if (!memory) {
+    std::string text = format("error: not enough memory: %zu bytes are needed\n", bytes);
+    writeAll(2, text.data(), text.size());
+    // Handlers of exit() may wait for what this thread holds.
+    _exit(1);
+  }
+  return memory;
+}
+
+extern "C" void qkv_free(void *pointer) { keep(pointer); }
+
+extern "C" void qkv_parallel_for(qkv_context *context, int64_t count, int64_t grain,
+                                 void (*body)(void *argument, int64_t begin, int64_t end),
+                                 void *argument) {
+  auto *state = context ? static_cast<RunState *>(context->runtime) : nullptr;
+  bool outermost = state && !state->inRegion.load(std::memory_order_relaxed);
+  if (outermost) {
+    ++state->region;
+    state->inRegion.store(true, std::memory_order_relaxed);
+  }
+  parallelFor(count, grain, body, argument);
+  if (outermost)
+    state->inRegion.store(false, std::memory_order_relaxed);
+}
+
+/// Calls an entry of the model, or says that it has none.
+static int call(const qkv_model *model, qkv_entry entry, const char *lacks,
+                const qkv_weights *weights, const int64_t *sizes, void *const *inputs,
+                void *const *results, qkv_error *error) {
+  if (!checkModel(*model, error))
+    return -1;
+  if (!entry) {
+    fail(error, format("model %s %s", model->name, lacks));
+    return -1;
+  }
+  RunState state;
+  qkv_context context = {model, &state};
+  void *const *params = weights ? qkv_weights_params(weights) : nullptr;
+  {
+    FlushDenormals mode;
+    entry(&context, sizes, inputs, params, results);
+  }
+  if (!state.failed)
+    return 0;
+  failSite(*model, state, error);
+  return -1;
+}
+
+extern "C" int qkv_run(const qkv_model *model, const qkv_weights *weights, const int64_t *sizes,
+                       void *const *inputs, void *const *results, int last_only, qkv_error *error) {
+  return call(model, last_only ? model->entry_last : model->entry, "is not a generator", weights,
+              sizes, inputs, results, error);
+}
+
+extern "C" int qkv_run_batch(const qkv_model *model, const qkv_weights *weights, int64_t sequences,
+                             const int64_t *sizes, void *const *inputs, void *const *results,
+                             int last_only, qkv_error *error) {
+  if (sequences < 1 || sequences > QKV_MAX_SEQUENCES) {
+    fail(error, format("%lld sequences, expected 1 to %lld", static_cast<long long>(sequences),
+                       static_cast<long long>(QKV_MAX_SEQUENCES)));
+    return -1;
+  }
+  std::vector<int64_t> all{sequences};
+  all.insert(all.end(), sizes, sizes + model->size_count);
+  return call(model, last_only ? model->entry_last_batch : model->entry_batch,
+              last_only && !model->entry_last ? "is not a generator"
+                                              : "was compiled for one sequence at a time",
+              weights, all.data(), inputs, results, error);
+}
