@@ -148,6 +148,8 @@ public:
   void staticChecks(FileScope &file);
   /// R2: a whole tensor handed to a call inside its own recurrence. False if there is one.
   bool checkWholeReads();
+  /// R6: equations that change nothing of what stands outside under their name.
+  void checkUnread();
   /// After errors: leaves in the program what depends on nothing that failed. False: that is not
   /// known, because an error is about what a name means.
   bool keepSound();
@@ -229,6 +231,9 @@ private:
   bool bindNamed(const ast::Expr &e, Body &body, Env &env);
   std::optional<std::vector<View>> results(Body &body, Span at);
   std::shared_ptr<const std::set<int>> freeLetters(const ExprPtr &e);
+
+  // Unread.cpp
+  void markNeeded(Body &body, std::set<std::pair<const ast::Statement *, size_t>> &needed);
 
   void drain();
   std::shared_ptr<Expr> make(Expr::Kind kind, Span span);

@@ -72,6 +72,7 @@ void Elaborator::symbolic(FileScope &file, const ast::Definition &definition) {
     results(*body, definition.span);
     work_.push_back(body->root);
     drain();
+    checkUnread();
   }
   program_ = nullptr;
   symbolic_ = false;
@@ -192,6 +193,8 @@ bool Elaborator::model(FileScope &file, const ast::Definition &definition, Progr
   auto views = results(*body, definition.span);
   work_.push_back(body->root);
   drain();
+  if (!unsure_ && !tooDeep_)
+    checkUnread();
   if (!views || failed_)
     return false;
   // Each result is a tensor of its own with the result's name.

@@ -278,6 +278,22 @@ TEST(F4, SlicesMapAFunctionOverLetters) {
                      Inputs().floats("x", {2, 2}, {1, 3, 4, 4})),
             (V{0.25, 0.75, 0.5, 0.5, 4, 8}));
 }
+// A step's own tensor may have the name of one outside where something reads it, also where only
+// a branch that is not taken would.
+TEST(R6, AStepsOwnTensorThatIsRead) {
+  std::string text = "size T = dynamic(max: 8), L = 3\nindex t < T\nmodel m(x[t]) -> y[t] {\n"
+                     "  a[t] = x[t] + 1\n  b = x\n  repeat l < L {\n    a[t] = b[t] * 2\n"
+                     "    b = if l > L then a else TAKEN\n  }\n  y[t] = a[t] + b[t]\n}\n";
+  Inputs inputs;
+  inputs.floats("x", {2}, {1, 10});
+  auto with = [&](const std::string &taken) {
+    std::string t = text;
+    return t.replace(t.find("TAKEN"), 5, taken);
+  };
+  EXPECT_EQ(evaluate(with("b"), inputs), (std::vector<double>{2 + 1, 11 + 10}));
+  EXPECT_EQ(evaluate(with("a"), inputs), (std::vector<double>{2 + 8, 11 + 80}));
+}
+
 TEST(F5, StepsHandOnAndCollect) {
   EXPECT_EQ(
       run("model m(x[t]) -> (y[t], s[k,t]) {\n  index k < 4\n  s[0,t] = x[t]\n  repeat l < 3 {\n"
