@@ -6,6 +6,7 @@
 // one position is a loop of its own if its tensors come from a call made at each position.
 #include "dsl/proof/Schedule.h"
 
+#include "dsl/proof/Cycle.h"
 #include "dsl/proof/Proof.h"
 
 #include <algorithm>
@@ -16,13 +17,6 @@ namespace qkv {
 namespace {
 
 enum class Relation { None, Same, Strict }; // reads at: anywhere, at or before, before
-
-/// A read of `to` by `from`, with what is known where it stands.
-struct Edge {
-  const Piece *piece;
-  const Expr *read;
-  std::vector<Facts> known;
-};
 
 class Scheduler {
 public:
@@ -153,7 +147,7 @@ private:
     return out;
   }
 
-  const std::vector<Edge> &edges(int from, int to) {
+  const std::vector<PlacedRead> &edges(int from, int to) {
     if (walked_.insert(from).second)
       forEachRead(prover_, program_.tensors[from], [&](const ReadPlace &p) {
         if (needed_.count(p.read->tensor) &&
@@ -170,23 +164,11 @@ private:
     if (it != relations_.end())
       return it->second;
     Relation result = Relation::Strict;
-    for (const Edge &e : edges(from, to)) {
-      const PieceIndex &at = e.piece->indices[a];
-      bool ignored = false;
-      Linear position;
-      if (at.letter >= 0) {
-        auto letter = std::make_shared<Expr>();
-        letter->kind = Expr::Kind::Letter;
-        letter->letter = at.letter;
-        position = prover_.linear(ExprPtr(letter), ignored);
-      } else {
-        position = prover_.linear(at.position);
-      }
-      Linear index = prover_.linear(e.read->args[b], ignored);
-      Linear lag = forward ? position - index : index - position;
-      if (prover_.provable(lag - Linear(1), e.known))
+    for (const PlacedRead &e : edges(from, to)) {
+      Lag lag = lagOf(prover_, e, a, b, forward);
+      if (lag == Lag::Earlier)
         continue;
-      if (prover_.provable(lag, e.known)) {
+      if (lag == Lag::Same || lag == Lag::EarlierOrSame) {
         result = Relation::Same;
         continue;
       }
@@ -202,7 +184,11 @@ private:
       if (assign(component, used, forward, node))
         return true;
     if (used.empty())
-      report(component);
+      sayCycle(
+          program_, prover_,
+          {reads_,
+           [this](int from, int to) -> const std::vector<PlacedRead> & { return edges(from, to); }},
+          component, diagnostics_);
     return false;
   }
 
@@ -307,68 +293,13 @@ private:
     return true;
   }
 
-  void report(const std::vector<int> &component) {
-    // A shortest cycle from the first tensor, as the author would follow it.
-    int start = component[0];
-    for (int t : component)
-      if (program_.tensors[t].span.begin < program_.tensors[start].span.begin)
-        start = t;
-    std::set<int> inside(component.begin(), component.end());
-    std::map<int, int> from;
-    std::vector<int> queue{start};
-    int last = reads_[start].count(start) ? start : -1;
-    for (size_t i = 0; i < queue.size() && last < 0; ++i)
-      for (int m : reads_[queue[i]]) {
-        if (!inside.count(m))
-          continue;
-        if (m == start) {
-          last = queue[i];
-          break;
-        }
-        if (!from.count(m)) {
-          from[m] = queue[i];
-          queue.push_back(m);
-        }
-      }
-    std::vector<int> cycle;
-    for (int t = last; t >= 0 && t != start; t = from.count(t) ? from[t] : -1)
-      cycle.push_back(t);
-    cycle.push_back(start);
-    std::reverse(cycle.begin(), cycle.end());
-    std::string path;
-    for (int t : cycle)
-      path += program_.tensors[t].label + " -> ";
-    path += program_.tensors[start].label;
-    Span at = program_.tensors[start].span;
-    int second = cycle.size() > 1 ? cycle[1] : start;
-    if (!edges(start, second).empty() && edges(start, second)[0].read->span)
-      at = edges(start, second)[0].read->span;
-    std::string message =
-        cycle.size() == 1
-            ? program_.tensors[start].label +
-                  " needs itself, and not provably at earlier positions "
-                  "along one axis, or at later ones"
-            : "these equations need each other, and not provably at earlier positions along one "
-              "axis, or at later ones: " +
-                  path;
-    auto &d = diagnostics_.error(at, message, "R1");
-    for (size_t i = 0; i < cycle.size(); ++i) {
-      int t = cycle[i], n = cycle[(i + 1) % cycle.size()];
-      if (cycle.size() > 1 && !edges(t, n).empty())
-        d.note(edges(t, n)[0].read->span,
-               program_.tensors[t].label + " reads " + program_.tensors[n].label + " here");
-    }
-    d.hint("a recurrence reads what was computed before, as in h[t-1,o], with its start as an "
-           "equation of its own, h[-1,o] = 0");
-  }
-
   const Program &program_;
   Diagnostics &diagnostics_;
   Prover prover_;
   std::set<int> needed_;
   std::map<int, std::set<int>> reads_;
   std::set<int> walked_;
-  std::map<std::pair<int, int>, std::vector<Edge>> edges_;
+  std::map<std::pair<int, int>, std::vector<PlacedRead>> edges_;
   std::map<std::tuple<int, int, int, int, bool>, Relation> relations_;
 };
 

@@ -1,0 +1,354 @@
+// See Cycle.h. For each direction an axis is chosen for every tensor so that few reads are in the
+// way; a cycle of reads that are in the way both forward and backward is shown first, then one
+// for each direction.
+#include "dsl/proof/Cycle.h"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <utility>
+
+namespace qkv {
+
+Lag lagOf(Prover &prover, const PlacedRead &place, int axis, int readAxis, bool forward) {
+  if (axis < 0 || readAxis < 0)
+    return Lag::Unknown;
+  const PieceIndex &at = place.piece->indices[axis];
+  bool ignored = false;
+  Linear position;
+  if (at.letter >= 0) {
+    auto letter = std::make_shared<Expr>();
+    letter->kind = Expr::Kind::Letter;
+    letter->letter = at.letter;
+    position = prover.linear(ExprPtr(letter), ignored);
+  } else {
+    position = prover.linear(at.position);
+  }
+  Linear index = prover.linear(place.read->args[readAxis], ignored);
+  Linear lag = forward ? position - index : index - position;
+  if (prover.provable(lag - Linear(1), place.known))
+    return Lag::Earlier;
+  bool notLater = prover.provable(lag, place.known);
+  bool notEarlier = prover.provable(lag * -1, place.known);
+  if (notLater)
+    return notEarlier ? Lag::Same : Lag::EarlierOrSame;
+  return prover.provable(lag * -1 - Linear(1), place.known) ? Lag::Later : Lag::Unknown;
+}
+
+namespace {
+
+/// An axis for each tensor and a direction, and how much is in the way.
+struct Arrangement {
+  bool forward = true;
+  std::map<int, int> axes;
+  size_t cost = std::numeric_limits<size_t>::max();
+};
+
+class CycleReport {
+public:
+  CycleReport(const Program &program, Prover &prover, const ReadGraph &graph,
+              Diagnostics &diagnostics)
+      : program_(program), prover_(prover), graph_(graph), diagnostics_(diagnostics) {}
+
+  void say(const std::vector<int> &component) {
+    if (explained(component, {}))
+      return;
+    // No arrangement that was tried shows it: any shortest cycle.
+    auto cycle = shortest(component, [](int, int) { return true; });
+    Diagnostic &d = start(cycle, {});
+    for (size_t i = 0; cycle.size() > 1 && i < cycle.size(); ++i)
+      note(d, cycle[i], cycle[(i + 1) % cycle.size()], {});
+    hint(d);
+  }
+
+private:
+  using Cycle = std::vector<int>; ///< each reads the next, the last one the first
+  using Used = std::map<int, std::set<int>>;
+
+  bool reads(int from, int to) const {
+    auto it = graph_.reads.find(from);
+    return it != graph_.reads.end() && it->second.count(to) > 0;
+  }
+
+  Lag lag(const PlacedRead &place, int from, int to, const Arrangement &by) {
+    return lagOf(prover_, place, by.axes.at(from), by.axes.at(to), by.forward);
+  }
+
+  /// The first read of `to` by `from` that is in the way: least known to be earlier first.
+  const PlacedRead *obstacle(int from, int to, const Arrangement &by, bool anywhere = false) {
+    const PlacedRead *same = nullptr;
+    for (const PlacedRead &place : graph_.places(from, to)) {
+      Lag one = lag(place, from, to, by);
+      if (one == Lag::Later || one == Lag::Unknown)
+        return &place;
+      if (!same && one != Lag::Earlier)
+        same = &place;
+    }
+    return anywhere ? nullptr : same;
+  }
+
+  size_t cost(int from, int to, const Arrangement &by) {
+    if (!reads(from, to))
+      return 0;
+    const PlacedRead *place = obstacle(from, to, by);
+    if (!place)
+      return 0;
+    Lag one = lag(*place, from, to, by);
+    return one == Lag::Later || one == Lag::Unknown ? 100 : 1;
+  }
+
+  /// The component, each but the first after one that it reads or that reads it.
+  std::vector<int> connected(const std::vector<int> &component) const {
+    std::vector<int> out{component[0]};
+    std::set<int> rest(component.begin() + 1, component.end());
+    for (size_t i = 0; i < out.size(); ++i)
+      for (auto it = rest.begin(); it != rest.end();)
+        if (reads(out[i], *it) || reads(*it, out[i])) {
+          out.push_back(*it);
+          it = rest.erase(it);
+        } else {
+          ++it;
+        }
+    return out;
+  }
+
+  /// Axes chosen one tensor after the other, for each axis of the first.
+  Arrangement arrange(const std::vector<int> &component, const Used &used, bool forward) {
+    auto order = connected(component);
+    auto axesOf = [&](int t) {
+      std::vector<int> out;
+      auto u = used.find(t);
+      for (int a = 0; a < static_cast<int>(program_.tensors[t].axes.size()); ++a)
+        if (u == used.end() || !u->second.count(a))
+          out.push_back(a);
+      if (out.empty())
+        out.push_back(-1);
+      return out;
+    };
+    Arrangement best;
+    for (int first : axesOf(order[0])) {
+      Arrangement one;
+      one.forward = forward;
+      one.axes[order[0]] = first;
+      one.cost = cost(order[0], order[0], one);
+      for (size_t i = 1; i < order.size(); ++i) {
+        int t = order[i], chosen = -1;
+        size_t least = std::numeric_limits<size_t>::max();
+        for (int a : axesOf(t)) {
+          one.axes[t] = a;
+          size_t sum = cost(t, t, one);
+          for (size_t k = 0; k < i; ++k)
+            sum += cost(t, order[k], one) + cost(order[k], t, one);
+          if (sum < least)
+            least = sum, chosen = a;
+        }
+        one.axes[t] = chosen;
+        one.cost += least;
+      }
+      if (one.cost < best.cost)
+        best = std::move(one);
+    }
+    return best;
+  }
+
+  /// A shortest cycle along the reads that `along` lets through, from the tensor that stands first
+  /// in the text; empty if there is none. With `through`, one that goes along that read.
+  template <class Along>
+  Cycle shortest(const std::vector<int> &component, Along along,
+                 std::optional<std::pair<int, int>> through = std::nullopt) {
+    std::set<int> inside(component.begin(), component.end());
+    std::vector<int> starts(component.begin(), component.end());
+    std::stable_sort(starts.begin(), starts.end(), [&](int a, int b) {
+      return program_.tensors[a].span.begin < program_.tensors[b].span.begin;
+    });
+    if (through)
+      starts = {through->first};
+    Cycle best;
+    for (int start : starts) {
+      std::map<int, int> from;
+      std::vector<int> queue{start};
+      int last = -1;
+      if (through && through->first == through->second)
+        return {start};
+      if (through)
+        from[through->second] = start, queue = {through->second};
+      for (size_t i = 0; i < queue.size() && last < 0; ++i) {
+        auto it = graph_.reads.find(queue[i]);
+        if (it == graph_.reads.end())
+          continue;
+        for (int next : it->second) {
+          if (!inside.count(next) || !along(queue[i], next))
+            continue;
+          if (next == start) {
+            last = queue[i];
+            break;
+          }
+          if (from.try_emplace(next, queue[i]).second)
+            queue.push_back(next);
+        }
+      }
+      if (last < 0)
+        continue;
+      Cycle cycle;
+      for (int t = last; t != start; t = from.at(t))
+        cycle.push_back(t);
+      cycle.push_back(start);
+      std::reverse(cycle.begin(), cycle.end());
+      if (best.empty() || cycle.size() < best.size())
+        best = std::move(cycle);
+      if (best.size() == 1)
+        break;
+    }
+    // From the one that stands first in the text.
+    std::rotate(best.begin(),
+                std::min_element(best.begin(), best.end(),
+                                 [&](int a, int b) {
+                                   return program_.tensors[a].span.begin <
+                                          program_.tensors[b].span.begin;
+                                 }),
+                best.end());
+    return best;
+  }
+
+  /// A cycle that keeps the loop of `by` from running: of reads that are all in the way, or of one
+  /// that may be at any position and whatever leads back.
+  Cycle hindrance(const std::vector<int> &component, const Used &used, const Arrangement &by) {
+    Cycle cycle = shortest(component, [&](int a, int b) { return obstacle(a, b, by); });
+    if (!cycle.empty() && !inCall(cycle, used, by))
+      return cycle;
+    return through(component, [&](int from, int to) {
+      return obstacle(from, to, by, /*anywhere=*/true) != nullptr;
+    });
+  }
+
+  /// A shortest cycle along one of these reads, whatever leads back; empty if there is none.
+  template <class These> Cycle through(const std::vector<int> &component, These these) {
+    for (int from : component)
+      for (int to : component)
+        if (reads(from, to) && these(from, to))
+          return shortest(component, [](int, int) { return true; }, std::make_pair(from, to));
+    return {};
+  }
+
+  /// A cycle within one position, all of it in calls made there: those may have loops inside.
+  bool inCall(const Cycle &cycle, const Used &used, const Arrangement &by) {
+    for (size_t i = 0; i < cycle.size(); ++i) {
+      int t = cycle[i], axis = by.axes.at(t);
+      if (axis < 0 || axis >= program_.tensors[t].lifted ||
+          obstacle(t, cycle[(i + 1) % cycle.size()], by, /*anywhere=*/true))
+        return false;
+    }
+    return used.size() <= 4;
+  }
+
+  bool explained(const std::vector<int> &component, const Used &used) {
+    Arrangement forward = arrange(component, used, true),
+                backward = arrange(component, used, false);
+    Cycle both = shortest(component, [&](int a, int b) {
+      return obstacle(a, b, forward) && obstacle(a, b, backward);
+    });
+    if (!both.empty() && inCall(both, used, forward)) {
+      Used more = used;
+      for (int t : both)
+        more[t].insert(forward.axes.at(t));
+      return explained(both, more);
+    }
+    if (both.empty())
+      both = through(component, [&](int a, int b) {
+        return obstacle(a, b, forward, true) && obstacle(a, b, backward, true);
+      });
+    if (!both.empty()) {
+      Diagnostic &d = start(both, forward);
+      for (size_t i = 0; i < both.size(); ++i)
+        note(d, both[i], both[(i + 1) % both.size()], forward, &backward, both.size() == 1);
+      hint(d);
+      return true;
+    }
+    Cycle one = hindrance(component, used, forward), two = hindrance(component, used, backward);
+    if (one.empty() || two.empty())
+      return false;
+    Diagnostic &d = start(one, forward);
+    for (auto *cycle : {&one, &two})
+      for (size_t i = 0; i < cycle->size(); ++i)
+        note(d, (*cycle)[i], (*cycle)[(i + 1) % cycle->size()], cycle == &one ? forward : backward);
+    hint(d);
+    return true;
+  }
+
+  Diagnostic &start(const Cycle &cycle, const Arrangement &by) {
+    const std::string &first = program_.tensors[cycle[0]].label;
+    std::string path;
+    for (int t : cycle)
+      path += program_.tensors[t].label + " -> ";
+    const PlacedRead *place = shown(cycle[0], cycle.size() > 1 ? cycle[1] : cycle[0], by);
+    return diagnostics_.error(
+        place && place->read->span ? place->read->span : program_.tensors[cycle[0]].span,
+        cycle.size() == 1 ? first + " needs itself, and not provably at earlier positions along "
+                                    "one axis, or at later ones"
+                          : "these equations need each other, and not provably at earlier "
+                            "positions along one axis, or at later ones: " +
+                                path + first,
+        "R1");
+  }
+
+  /// The read that stands for what `from` needs of `to`.
+  const PlacedRead *shown(int from, int to, const Arrangement &by) {
+    if (!by.axes.empty())
+      if (const PlacedRead *place = obstacle(from, to, by))
+        return place;
+    auto &places = graph_.places(from, to);
+    return places.empty() ? nullptr : &places[0];
+  }
+
+  static const char *where(Lag lag, bool forward) {
+    switch (lag) {
+    case Lag::Earlier:
+      return forward ? ", at an earlier position" : ", at a later position";
+    case Lag::Same:
+      return ", at the same position";
+    case Lag::EarlierOrSame:
+      return forward ? ", at the same position or an earlier one"
+                     : ", at the same position or a later one";
+    case Lag::Later:
+      return forward ? ", at a later position" : ", at an earlier position";
+    case Lag::Unknown:
+      return "";
+    }
+    return "";
+  }
+
+  void note(Diagnostic &d, int from, int to, const Arrangement &by,
+            const Arrangement *other = nullptr, bool onlyDifferent = false) {
+    const PlacedRead *place = shown(from, to, by);
+    const PlacedRead *second = other ? shown(from, to, *other) : nullptr;
+    if (place && second && lag(*place, from, to, by) == Lag::Same)
+      second = place; // which is in the way in both directions
+    if (onlyDifferent && second == place)
+      return; // the error's own place
+    std::string text =
+        program_.tensors[from].label + " reads " + program_.tensors[to].label + " here";
+    for (const PlacedRead *one : {place, second == place ? nullptr : second})
+      if (one)
+        d.note(one->read->span,
+               text + (by.axes.empty() ? "" : where(lag(*one, from, to, by), by.forward)));
+  }
+
+  static void hint(Diagnostic &d) {
+    d.hint("a recurrence reads what was computed before, as in h[t-1,o], with its start as an "
+           "equation of its own, h[-1,o] = 0");
+  }
+
+  const Program &program_;
+  Prover &prover_;
+  const ReadGraph &graph_;
+  Diagnostics &diagnostics_;
+};
+
+} // namespace
+
+void sayCycle(const Program &program, Prover &prover, const ReadGraph &graph,
+              const std::vector<int> &component, Diagnostics &diagnostics) {
+  CycleReport(program, prover, graph, diagnostics).say(component);
+}
+
+} // namespace qkv
