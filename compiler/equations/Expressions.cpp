@@ -137,7 +137,7 @@ const std::set<int> &FreeLetters::of(const ExprPtr &e) {
   static const std::set<int> none;
   if (!e)
     return none;
-  auto found = done_.find(e.get());
+  auto found = done_.find(e);
   if (found != done_.end())
     return found->second;
   std::set<int> out;
@@ -151,8 +151,7 @@ const std::set<int> &FreeLetters::of(const ExprPtr &e) {
         inner.erase(l);
     out.insert(inner.begin(), inner.end());
   }
-  alive_.push_back(e);
-  return done_.emplace(e.get(), std::move(out)).first->second;
+  return done_.emplace(e, std::move(out)).first->second;
 }
 
 void forEachNode(const ExprPtr &root, const std::function<void(const Expr &)> &visit) {
@@ -172,15 +171,14 @@ void forEachNode(const ExprPtr &root, const std::function<void(const Expr &)> &v
 ExprPtr Mapper::operator()(const ExprPtr &e) {
   if (!e)
     return e;
-  auto found = done_.find(e.get());
+  auto found = done_.find(e);
   if (found != done_.end())
     return found->second;
   std::vector<ExprPtr> args;
   for (auto &a : e->args)
     args.push_back((*this)(a));
   ExprPtr result = change_(withArgs(e, std::move(args)));
-  alive_.push_back(e);
-  done_[e.get()] = result;
+  done_[e] = result;
   return result;
 }
 
@@ -226,7 +224,7 @@ void Text::write(const ExprPtr &e, std::string &out) {
     return;
   }
   if (!e->args.empty()) {
-    auto [at, fresh] = written_.try_emplace(e.get(), static_cast<int>(written_.size()));
+    auto [at, fresh] = written_.try_emplace(e, static_cast<int>(written_.size()));
     if (!fresh) {
       out += "#" + std::to_string(at->second);
       return;

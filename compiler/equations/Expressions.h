@@ -41,8 +41,7 @@ public:
   const std::set<int> &of(const ExprPtr &e);
 
 private:
-  std::unordered_map<const Expr *, std::set<int>> done_;
-  std::vector<ExprPtr> alive_; // keys are addresses
+  std::unordered_map<ExprPtr, std::set<int>> done_; // by address, which stays the node's own
 };
 
 /// Calls `visit` for every node once.
@@ -57,8 +56,7 @@ public:
 
 private:
   std::function<ExprPtr(const ExprPtr &)> change_;
-  std::unordered_map<const Expr *, ExprPtr> done_;
-  std::vector<ExprPtr> alive_;
+  std::unordered_map<ExprPtr, ExprPtr> done_;
 };
 
 /// Whether a letter takes all positions of an axis, and there are none before or after.
@@ -88,7 +86,7 @@ private:
   const Program &program_;
   std::function<std::string(int)> letters_, tensors_;
   std::function<std::string(const Expr &)> steps_;
-  std::unordered_map<const Expr *, int> written_;
+  std::unordered_map<ExprPtr, int> written_;
   std::unordered_map<int, int> bound_;
 };
 

@@ -74,7 +74,7 @@ void Splitter::splitPiece(int tensor, int piece) {
   if (guard) {
     conditions_ = conjuncts(guard);
     context_ = static_cast<int>(contexts_.size()) + 1;
-    contexts_[{0, guard.get()}] = context_;
+    contexts_[{0, guard}] = context_;
   }
   bool constant = program_.tensors[tensor].constant;
   ExprPtr value;
@@ -101,7 +101,7 @@ static bool dividesByZero(const Expr &e) {
 bool Splitter::interesting(const ExprPtr &e) {
   if (!e)
     return false;
-  auto found = interesting_.find(e.get());
+  auto found = interesting_.find(e);
   if (found != interesting_.end())
     return found->second;
   bool result = e->kind == K::Reduce || expensive(e) || dividesByZero(*e) ||
@@ -109,15 +109,14 @@ bool Splitter::interesting(const ExprPtr &e) {
                  std::find(e->checked.begin(), e->checked.end(), true) != e->checked.end());
   for (auto &a : e->args)
     result = result || interesting(a);
-  alive_.push_back(e);
-  interesting_[e.get()] = result;
+  interesting_[e] = result;
   return result;
 }
 
 bool Splitter::expensive(const ExprPtr &e) {
   if (!e)
     return false;
-  auto found = expensive_.find(e.get());
+  auto found = expensive_.find(e);
   if (found != expensive_.end())
     return found->second;
   bool result = false;
@@ -126,8 +125,7 @@ bool Splitter::expensive(const ExprPtr &e) {
              (e->op == Op::Div && e->args[1]->kind != K::Float);
   for (auto &a : e->args)
     result = result || expensive(a);
-  alive_.push_back(e);
-  expensive_[e.get()] = result;
+  expensive_[e] = result;
   return result;
 }
 
@@ -152,8 +150,7 @@ ExprPtr Splitter::under(const ExprPtr &condition, const std::function<ExprPtr()>
   int outer = context_;
   for (auto &c : conjuncts(condition))
     conditions_.push_back(c);
-  context_ = contexts_.try_emplace({outer, condition.get()}, contexts_.size() + 1).first->second;
-  alive_.push_back(condition);
+  context_ = contexts_.try_emplace({outer, condition}, contexts_.size() + 1).first->second;
   ExprPtr result = fn();
   conditions_.resize(count);
   context_ = outer;
@@ -163,7 +160,7 @@ ExprPtr Splitter::under(const ExprPtr &condition, const std::function<ExprPtr()>
 ExprPtr Splitter::rewrite(const ExprPtr &e) {
   if (!interesting(e))
     return e;
-  auto key = std::make_pair(e.get(), context_ * 8 + inConstant_ * 4 + inTable_ * 2 + settled_);
+  auto key = std::make_pair(e, context_ * 8 + inConstant_ * 4 + inTable_ * 2 + settled_);
   auto found = done_.find(key);
   if (found != done_.end())
     return found->second;

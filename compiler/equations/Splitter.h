@@ -87,8 +87,7 @@ private:
   Bounds bounds_;
   NewTensors made_;
   std::set<std::string> checked_; // checks that were made, by meaning
-  std::unordered_map<const Expr *, bool> interesting_, expensive_;
-  std::vector<ExprPtr> alive_;
+  std::unordered_map<ExprPtr, bool> interesting_, expensive_;
 
   // Where the walk stands.
   int tensor_ = -1, piece_ = -1;
@@ -96,11 +95,11 @@ private:
   std::set<int> scope_;             // letters that what stands here is computed for
   std::vector<ExprPtr> conditions_; // that hold here
   int context_ = 0;                 // a number for each distinct `conditions_`
-  std::map<std::pair<int, const Expr *>, int> contexts_;
+  std::map<std::pair<int, ExprPtr>, int> contexts_;
   bool inConstant_ = false; // inside a larger constant (T3: a chain of doubles)
   bool inTable_ = false;    // inside one that becomes a table
   bool settled_ = false;    // inside what becomes a tensor of its own
-  std::map<std::pair<const Expr *, int>, ExprPtr> done_;
+  std::map<std::pair<ExprPtr, int>, ExprPtr> done_;
 };
 
 } // namespace qkv::equations

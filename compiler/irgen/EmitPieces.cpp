@@ -185,12 +185,12 @@ private:
 
   /// Reads below `e` that can be operands become operands.
   void collect(const ExprPtr &e) {
-    if (!e || !seen_.insert(e.get()).second)
+    if (!e || !seen_.insert(e).second)
       return;
     if (e->kind == K::Read) {
       if (!moves(e)) {
         scalars_.push_back(outside_.emit(e));
-        given_[e.get()] = -static_cast<int>(scalars_.size());
+        given_[e] = -static_cast<int>(scalars_.size());
         return;
       }
       if (asOperand(e))
@@ -277,7 +277,7 @@ private:
       operand = tensor::ExtractSliceOp::create(b_, loc_, type, operand, offsets, sizes, strides);
     }
     auto map = AffineMap::get(dimensions_.size(), 0, results, context);
-    given_[e.get()] = addOperand(operand, map);
+    given_[e] = addOperand(operand, map);
     return true;
   }
 
@@ -345,12 +345,12 @@ private:
   FreeLetters free_;
   std::vector<Dimension> dimensions_;
   std::unordered_map<int, int> number_; // of letters
-  std::set<const Expr *> seen_;
+  std::set<ExprPtr> seen_;
   std::set<int> used_; // letters whose number the body needs
   SmallVector<Value> operands_;
   SmallVector<AffineMap> maps_;
   std::vector<Value> scalars_;
-  std::map<const Expr *, int> given_; // operand, or -1 - scalar
+  std::map<ExprPtr, int> given_; // operand, or -1 - scalar
 };
 
 } // namespace

@@ -33,17 +33,17 @@ Value ScalarEmitter::integer(int64_t v) {
 }
 
 Value ScalarEmitter::emit(const ExprPtr &e) {
-  auto operandValue = given.find(e.get());
+  auto operandValue = given.find(e);
   if (operandValue != given.end()) {
     // (What is held in another type than it is computed in, read() converts.)
     mlir::Type held = operandValue->second.getType();
     if (!(held.isF64() && !e->constant) && !held.isBF16() && !held.isF16())
       return operandValue->second;
   }
-  Value &v = done_[e.get()];
+  Value &v = done_[e];
   if (!v) {
     Value made = node(e);
-    return done_[e.get()] = made; // (the reference above may have moved)
+    return done_[e] = made; // (the reference above may have moved)
   }
   return v;
 }
@@ -56,7 +56,7 @@ Value ScalarEmitter::data(const ExprPtr &e) {
   Value v = emit(e);
   if (!v.getType().isF64())
     return v;
-  Value &narrow = doneData_[e.get()];
+  Value &narrow = doneData_[e];
   FloatAttr known;
   if (!narrow && matchPattern(v, m_Constant(&known)))
     narrow = number(known.getValueAsDouble(), false); // (MLIR folds what loses nothing alone)
@@ -289,7 +289,7 @@ Value ScalarEmitter::applyFloat(const ExprPtr &e) {
 
 // Indices are computed as `index`, so that affine ones are seen to be.
 Value ScalarEmitter::index(const ExprPtr &e) {
-  auto done = doneIndex_.find(e.get());
+  auto done = doneIndex_.find(e);
   if (done != doneIndex_.end())
     return done->second;
   auto &b = builder_;
@@ -349,7 +349,7 @@ Value ScalarEmitter::index(const ExprPtr &e) {
   }
   if (!v)
     v = b.createOrFold<arith::IndexCastOp>(loc, b.getIndexType(), emit(e));
-  return doneIndex_[e.get()] = v;
+  return doneIndex_[e] = v;
 }
 
 Value ScalarEmitter::storageIndex(const ExprPtr &e, const Axis &axis) {
@@ -369,7 +369,7 @@ Value ScalarEmitter::read(const ExprPtr &e) {
   Location loc = at(e);
   const Tensor &t = function_.program.tensors[e->tensor];
   auto source = function_.tensors.find(e->tensor);
-  auto known = given.find(e.get());
+  auto known = given.find(e);
   Value v;
   if (known != given.end()) {
     v = known->second;

@@ -141,8 +141,8 @@ public:
                 const std::vector<Facts> &facts, mlir::Location loc)
       : function_(function), builder_(builder), facts_(facts), loc_(loc) {}
 
-  LetterValues letters;                                ///< index values
-  std::unordered_map<const Expr *, mlir::Value> given; ///< reads that are operands already
+  LetterValues letters;                           ///< index values
+  std::unordered_map<ExprPtr, mlir::Value> given; ///< reads that are operands already
 
   mlir::Value emit(const ExprPtr &e);
   /// The same, floats as f32.
@@ -178,7 +178,9 @@ private:
   int assumedFor_ = -1;
   const std::vector<Facts> *assumed_ = nullptr;
   mlir::Location loc_;
-  std::unordered_map<const Expr *, mlir::Value> done_, doneData_, doneIndex_;
+  // What was emitted for a node, which is kept: the address of one that is gone may be that of a
+  // later one.
+  std::unordered_map<ExprPtr, mlir::Value> done_, doneData_, doneIndex_;
 };
 
 } // namespace qkv::irgen
