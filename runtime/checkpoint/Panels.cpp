@@ -7,7 +7,7 @@
 
 #include "runtime/checkpoint/Element.h"
 #include "runtime/checkpoint/Safetensors.h"
-#include "runtime/tensors/Threads.h"
+#include "runtime/Threads.h"
 
 #include <algorithm>
 #include <cstring>

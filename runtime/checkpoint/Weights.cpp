@@ -5,7 +5,7 @@
 
 #include "runtime/Error.h"
 #include "runtime/checkpoint/Panels.h"
-#include "runtime/tensors/Threads.h"
+#include "runtime/Threads.h"
 
 #include <algorithm>
 #include <cstring>

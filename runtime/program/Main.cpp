@@ -2,7 +2,6 @@
 // Holds: outputs appear whole or not at all; of a batch all or none.
 #include "runtime/program/Program.h"
 #include "runtime/tensors/Batch.h"
-#include "runtime/text/Text.h"
 
 #include <cstring>
 

@@ -4,11 +4,11 @@
 #pragma once
 
 #include "runtime/Error.h"
+#include "runtime/Threads.h"
 #include "runtime/checkpoint/Safetensors.h"
 #include "runtime/checkpoint/Weights.h"
 #include "runtime/tensors/Inputs.h"
 #include "runtime/tensors/Run.h"
-#include "runtime/tensors/Threads.h"
 
 #include <string>
 #include <vector>
@@ -40,6 +40,9 @@ int runProgram(const qkv_model &model, const Options &options);
 
 /// The same with weights that are open (null: the model has none).
 int runProgram(const qkv_model &model, const qkv_weights *weights, const Options &options);
+
+/// A generator's whole job on text: prompts or source lines in, text out. The exit code.
+int runText(const qkv_model &model, const qkv_weights *weights, const Options &options);
 
 /// A tensor's values as text: all of a small one, the edges of a large one.
 std::string valuesText(const NewTensor &tensor);

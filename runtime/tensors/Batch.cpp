@@ -5,7 +5,7 @@
 #include "runtime/tensors/Batch.h"
 #include "runtime/Error.h"
 #include "runtime/tensors/Inputs.h"
-#include "runtime/tensors/Threads.h"
+#include "runtime/Threads.h"
 
 #include <algorithm>
 #include <cstring>

@@ -4,7 +4,7 @@
 #include "runtime/tensors/Run.h"
 #include "runtime/Error.h"
 #include "runtime/tensors/Cpu.h"
-#include "runtime/tensors/Threads.h"
+#include "runtime/Threads.h"
 
 #include <atomic>
 #include <cstdio>

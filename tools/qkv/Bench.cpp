@@ -12,7 +12,7 @@
 
 #include "compiler/native/Jit.h"
 #include "compiler/passes/Target.h"
-#include "runtime/tensors/Threads.h"
+#include "runtime/Threads.h"
 
 #include <CLI/CLI.hpp>
 

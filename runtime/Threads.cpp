@@ -1,7 +1,7 @@
 // In: a body and a range. Out: the body run over pieces of the range on several cores. Holds: a
 // worker that lost its core delays the piece it took and nothing else; it may wake after the
 // region, find nothing to take, and touch nothing.
-#include "runtime/tensors/Threads.h"
+#include "runtime/Threads.h"
 
 #include <algorithm>
 #include <atomic>

@@ -1,0 +1,197 @@
+// A generator's job on text: a prompt, or the lines of standard input, in; text out. Holds: a line
+// that cannot be answered does not keep the others from being answered; the n-th line out belongs
+// to the n-th line in.
+#include "runtime/program/Program.h"
+#include "runtime/text/Generator.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <unistd.h>
+
+namespace qkv::rt {
+namespace {
+
+/// Lines of standard input, as they arrive.
+class Lines {
+public:
+  /// The next line without its end; false at the end of the input.
+  bool next(std::string &line) {
+    while (!arrived(line))
+      if (!more()) {
+        line = buffer.substr(start);
+        start = searched = buffer.size();
+        return !line.empty();
+      }
+    return true;
+  }
+  /// The same, if it is here already.
+  bool arrived(std::string &line) {
+    size_t end = buffer.find('\n', searched);
+    if (end == buffer.npos) {
+      searched = buffer.size();
+      return false;
+    }
+    line = buffer.substr(start, end - start);
+    start = searched = end + 1;
+    return true;
+  }
+  /// Why reading stopped early; empty if it did not.
+  const std::string &failure() const { return why; }
+
+private:
+  bool more() {
+    buffer.erase(0, start);
+    searched -= start;
+    start = 0;
+    char piece[1 << 16];
+    ssize_t got;
+    do
+      got = read(0, piece, sizeof piece);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+      why = strerror(errno);
+    if (got > 0)
+      buffer.append(piece, got);
+    return got > 0;
+  }
+  std::string buffer, why;
+  size_t start = 0, searched = 0;
+};
+
+struct Answer {
+  std::string line, text;
+  Stream stream;
+};
+
+/// Lines that are sources, or prompts where the model has no source: those of equal length run
+/// together, at most `most` of them, others on threads of their own.
+void answer(const Generator &generator, const Options &options, size_t most,
+            std::vector<Answer> &answers) {
+  std::vector<std::pair<size_t, size_t>> order; // length, number
+  for (size_t number = 0; number < answers.size(); ++number) {
+    Answer &answer = answers[number];
+    if (answer.line.empty())
+      continue;
+    bool isSource = generator.sourceSize >= 0;
+    generator.begin(isSource ? answer.line : "", isSource ? options.prompt : answer.line,
+                    answer.stream);
+    answer.stream.to = &answer.text;
+    answer.stream.emit = [](void *to, char byte) {
+      *static_cast<std::string *>(to) += byte;
+      return true;
+    };
+    order.push_back({answer.line.size(), number});
+  }
+  std::sort(order.begin(), order.end());
+  std::vector<std::vector<Stream *>> groups;
+  for (size_t at = 0; at < order.size(); ++at) {
+    bool mate = at > 0 && order[at].first == order[at - 1].first && generator.together() &&
+                groups.back().size() < most;
+    if (!mate)
+      groups.emplace_back();
+    groups.back().push_back(&answers[order[at].second].stream);
+  }
+  auto run = [&](int64_t begin, int64_t end) {
+    for (int64_t group = begin; group < end; ++group)
+      generator.run(groups[group]);
+  };
+  // A single group has the pool to itself.
+  if (groups.size() == 1)
+    run(0, 1);
+  else
+    parallelFor(static_cast<int64_t>(groups.size()), 1, run);
+}
+
+bool writeText(std::string_view text, const Options &options) {
+  std::string why = writeAll(1, text.data(), text.size());
+  if (why.empty())
+    return true;
+  qkv_error error = {};
+  error.size = sizeof error;
+  fail(&error, "cannot write standard output: " + why);
+  printError(error, options);
+  return false;
+}
+
+int runLines(const Generator &generator, const Options &options) {
+  Lines lines;
+  size_t most = options.batch > 0 ? static_cast<size_t>(options.batch) : 1;
+  size_t window = generator.together() && most > 1 ? 16 * most : most;
+  int64_t number = 0;
+  bool failed = false;
+  for (bool more = true; more;) {
+    std::vector<Answer> answers;
+    for (std::string line; answers.size() < most && (more = lines.next(line));)
+      answers.emplace_back().line = line;
+    // Among more lines there are more of equal length; but no line waits for them.
+    for (std::string line; answers.size() < window && lines.arrived(line);)
+      answers.emplace_back().line = line;
+    answer(generator, options, most, answers);
+    std::string text;
+    for (Answer &answer : answers) {
+      ++number;
+      // An empty line in the place of an answer: the n-th line out belongs to the n-th line in.
+      qkv_error &error = answer.stream.error;
+      text += (answer.stream.failed ? "" : answer.text) + "\n";
+      if (!answer.stream.failed)
+        continue;
+      failed = true;
+      std::string before = format("line %lld: ", static_cast<long long>(number));
+      failAt(&error, error.file, error.line, error.column, error.length, before + error.text);
+      printError(error, options);
+    }
+    if (!writeText(text, options))
+      return ExitFailed;
+  }
+  if (!lines.failure().empty()) {
+    qkv_error error = {};
+    error.size = sizeof error;
+    fail(&error, "cannot read standard input: " + lines.failure());
+    printError(error, options);
+    failed = true;
+  }
+  return failed ? ExitFailed : ExitDone;
+}
+
+int runPrompt(const Generator &generator, const Options &options) {
+  qkv_error error = {};
+  error.size = sizeof error;
+  std::string prompt = options.prompt;
+  if (!options.hasPrompt && !readAll(0, prompt)) {
+    fail(&error, format("cannot read standard input: %s", strerror(errno)));
+    printError(error, options);
+    return ExitFailed;
+  }
+  struct Out {
+    const Options &options;
+    bool written;
+  } out{options, true};
+  Stream stream;
+  generator.begin("", prompt, stream);
+  stream.to = &out;
+  stream.emit = [](void *to, char byte) {
+    auto *out = static_cast<Out *>(to);
+    return out->written = writeText({&byte, 1}, out->options);
+  };
+  generator.run({&stream});
+  if (stream.failed)
+    printError(stream.error, options);
+  return out.written && !stream.failed && writeText("\n", options) ? ExitDone : ExitFailed;
+}
+
+} // namespace
+
+int runText(const qkv_model &model, const qkv_weights *weights, const Options &options) {
+  Generator generator(model, weights, options.maxTokens);
+  qkv_error error = {};
+  error.size = sizeof error;
+  if (!generator.prepare(&error)) {
+    printError(error, options);
+    return ExitFailed;
+  }
+  bool lines = generator.sourceSize >= 0 || (options.batch > 0 && !options.hasPrompt);
+  return lines ? runLines(generator, options) : runPrompt(generator, options);
+}
+
+} // namespace qkv::rt
