@@ -51,7 +51,8 @@ const View *Elaborator::resolve(Variable &v) {
                                             : v.name + " is defined by itself",
           v.kind == Variable::Kind::Indexed ? "F4" : "E1")
         .hint(v.kind == Variable::Kind::Indexed
-                  ? "give one equation of " + v.name + " all its indices, such as its start"
+                  ? "give one equation of " + v.name +
+                        " all its indices, such as its start: " + v.name + "[-1,...] = 0"
                   : "a recurrence is written with indices: " + v.name + "[t] = ... " + v.name +
                         "[t-1] ...");
     v.state = S::Failed;

@@ -1,22 +1,13 @@
 // Every index inside its axis: proved, marked to be checked when it runs, or an error (A1).
 #include "dsl/check/Elaborator.h"
+#include "dsl/check/RangeErrors.h"
 #include "dsl/proof/Proof.h"
-
-#include <algorithm>
 
 namespace qkv::sema {
 
-static std::string sourceText(Span span) {
-  if (!span.source || span.end <= span.begin || span.end > span.source->text().size())
-    return "";
-  std::string s = span.source->text().substr(span.begin, span.end - span.begin);
-  if (s.size() > 60 || s.find('\n') != std::string::npos)
-    return "";
-  return s;
-}
-
 void checkRanges(Program &program, Diagnostics &diagnostics) {
   Prover prover(program);
+  RangeErrors errors(program, prover, diagnostics);
   for (const Tensor &tensor : program.tensors) {
     auto visit = [&](const ReadPlace &place) {
       const Expr &read = *place.read;
@@ -41,37 +32,7 @@ void checkRanges(Program &program, Diagnostics &diagnostics) {
           const_cast<Expr &>(read).checked[i] = true;
           continue;
         }
-        const Expr &ix = *read.args[i];
-        std::string text = sourceText(ix.span);
-        std::string extent = axis.extent.text(program.atoms);
-        std::string what = text.empty() ? "this index" : "index " + text;
-        std::string name = target.label;
-        std::string message;
-        if (below || above)
-          message =
-              what + " of " + name + " is outside of its axis, " +
-              (below ? "below " + std::to_string(-before) : "at or above its extent " + extent);
-        else if (!low)
-          message = what + " of " + name + " may be below " + std::to_string(-before) +
-                    ": nothing here says " +
-                    (text.empty() ? "that it is not"
-                                  : (before ? std::to_string(-before) : "0") + " <= " + text);
-        else
-          message =
-              what + " of " + name + " may reach the extent " + extent +
-              " of its axis: nothing here says " +
-              (text.empty() ? "that it does not"
-                            : text + " < " + extent + (after ? " + " + std::to_string(after) : ""));
-        auto &d = diagnostics.error(ix.span ? ix.span : read.span, message, "A1");
-        if (!text.empty() && !(below || above)) {
-          std::string condition = !low ? "0 <= " + text : text + " < " + extent;
-          if (!low && !high)
-            condition = "0 <= " + text + " < " + extent;
-          d.hint("a guard gives it: where " + condition + " in the reduction, or if " + condition +
-                 " then ... else 0");
-        }
-        if (target.span)
-          d.note(target.span, name + " is defined here");
+        errors.say(place, {i, low, high, below, above, fromLow, toHigh, before, after});
         break;
       }
     };

@@ -1,5 +1,8 @@
 // Fourier-Motzkin elimination. The variable whose elimination makes fewest new constraints
-// goes first; beyond a limit the question is given up.
+// goes first; beyond a limit the question is given up. Where all lower or all upper bounds of a
+// variable have the coefficient 1, its elimination loses no integer solution and invents none;
+// such variables go before others, so that quotients (t - m < m*q <= t) come last, when what is
+// left of them can be rounded.
 #include "dsl/proof/Linear.h"
 
 #include <algorithm>
@@ -42,6 +45,7 @@ void Linear::reduce() {
 
 bool infeasible(std::vector<Linear> constraints) {
   constexpr size_t limit = 1500;
+  constexpr size_t inexact = 50; // constraints that an exact elimination may make more
   while (true) {
     std::set<Linear> unique;
     for (Linear &c : constraints) {
@@ -58,17 +62,27 @@ bool infeasible(std::vector<Linear> constraints) {
     constraints.assign(unique.begin(), unique.end());
     if (constraints.empty() || constraints.size() > limit)
       return false;
-    std::map<int, std::pair<size_t, size_t>> counts; // lower and upper bounds on each variable
+    struct Bounds { // of one variable: how many, and whether each has the coefficient 1 or -1
+      size_t lower = 0, upper = 0;
+      bool unitLower = true, unitUpper = true;
+    };
+    std::map<int, Bounds> bounds;
     for (const Linear &c : constraints)
-      for (auto &[v, k] : c.terms())
-        (k > 0 ? counts[v].first : counts[v].second)++;
+      for (auto &[v, k] : c.terms()) {
+        Bounds &b = bounds[v];
+        ++(k > 0 ? b.lower : b.upper);
+        b.unitLower &= k <= 1;
+        b.unitUpper &= k >= -1;
+      }
     int best = -1;
-    size_t bestCost = 0;
-    for (auto &[v, n] : counts) {
-      size_t cost = n.first * n.second;
-      if (best < 0 || cost < bestCost) {
+    size_t bestCost = 0, bestScore = 0;
+    for (auto &[v, b] : bounds) {
+      size_t cost = b.lower * b.upper;
+      size_t score = cost + (b.unitLower || b.unitUpper ? 0 : inexact);
+      if (best < 0 || score < bestScore) {
         best = v;
         bestCost = cost;
+        bestScore = score;
       }
     }
     if (bestCost > limit)

@@ -278,6 +278,22 @@ TEST(F4, SlicesMapAFunctionOverLetters) {
                      Inputs().floats("x", {2, 2}, {1, 3, 4, 4})),
             (V{0.25, 0.75, 0.5, 0.5, 4, 8}));
 }
+TEST(A1, ProvesPositionsWithinBlocks) {
+  std::string head = "size T = dynamic(max: 8), B = 3\nindex t < T, j < T, a < B\n";
+  Inputs inputs;
+  inputs.floats("x", {5}, {1, 2, 3, 4, 5});
+  // The sum of a block up to t; the quotient and remainder of what only a guard keeps from being
+  // negative.
+  EXPECT_EQ(evaluate(head + "model m(x[t]) -> y[t] { y[t] = sum[a](x[t // B * B + a] where a <= t "
+                            "% B) }",
+                     inputs),
+            (std::vector<double>{1, 3, 6, 4, 9}));
+  EXPECT_EQ(evaluate(head + "model m(x[t]) -> y[t] {\n  y[t] = sum[j,a](x[(t - j) // B * B + a] "
+                            "where j <= t and a == (t - j) % B)\n}",
+                     inputs),
+            (std::vector<double>{1, 3, 6, 10, 15}));
+}
+
 // A step's own tensor may have the name of one outside where something reads it, also where only
 // a branch that is not taken would.
 TEST(R6, AStepsOwnTensorThatIsRead) {

@@ -75,5 +75,57 @@ TEST(R1, ShowsWhatLeadsBackToAReadOfAnyPosition) {
                 startHint);
 }
 
+std::string hints(const std::string &text) {
+  std::string out, all = said(text);
+  for (size_t at = all.find("  hint: "); at != std::string::npos; at = all.find("  hint: ", at + 1))
+    out += all.substr(at + 8, all.find('\n', at) - at - 7);
+  return out;
+}
+
+TEST(A1, IndicesInAnotherOrder) {
+  auto model = [](const std::string &letters) {
+    return hints("size H = 4, C = 16, D = 5\nindex h < H, part < 3, c < C, d < D, p < 3, k < H\n"
+                 "model m(x[c]) -> q[part,h,d] {\n  param W[" +
+                 letters + "] = \"w\"\n  q[part,h,d] = sum[c](W[h,part,c,d] * x[c])\n}\n");
+  };
+  EXPECT_EQ(model("part,h,d,c"), "the indices in the order of its definition: W[part,h,d,c]\n");
+  EXPECT_EQ(model("p,k,c,d"), "with two indices exchanged it fits: W[part,h,c,d]\n");
+  // No order fits: the letter and the axis are told.
+  EXPECT_EQ(model("p,part,c,d"), "h ranges over 4, and index 1 of W over 3\n"
+                                 "a guard gives it: if h < 3 then ... else 0\n");
+}
+
+TEST(A1, ARecurrenceWithoutItsStartOrEnd) {
+  auto model = [](const std::string &equations) {
+    return hints(std::string(positions) + "model m(x[t]) -> h[t] {\n" + equations + "}\n");
+  };
+  EXPECT_EQ(model("h[t] = x[t] + h[t-1]\n"),
+            "a recurrence has its start as an equation of its own: h[-1] = 0\n");
+  EXPECT_EQ(model("h[-1] = 0\nh[t] = x[t] + h[t-1] + h[t-3]\n"),
+            "a recurrence has its start as an equation of its own: h[-2] = 0, h[-3] = 0\n");
+  EXPECT_EQ(model("h[t] = x[t] + h[t+1]\n"),
+            "a recurrence has its end as an equation of its own: h[T] = 0\n");
+  EXPECT_EQ(model("index c < 4\ng[t,c] = x[t] * h[t]\nh[t] = g[t-1,0]\n"),
+            "a recurrence has its start as an equation of its own: g[-1,c] = 0\n");
+  // No recurrence: a guard, or a value there; an input has none.
+  EXPECT_EQ(model("g[t] = x[t]\nh[t] = g[t-1]\n"),
+            "a guard gives it: if 0 <= t-1 then ... else 0\n"
+            "or a value there, by an equation of its own: g[-1] = 0\n");
+  EXPECT_EQ(model("h[t] = sum[j](x[j-1])\n"),
+            "a guard gives it: where 0 <= j-1 at the end of the reduction, or if 0 <= j-1 then ... "
+            "else 0\n");
+  EXPECT_EQ(model("h[t] = x[-1]\n"),
+            "a negative position does not count from the end: the last is T - 1\n");
+}
+
+TEST(A1, NamesTheArgumentInsideACall) {
+  EXPECT_EQ(said(std::string(positions) + "fn diff(u[t]) -> z[t] { z[t] = u[t] - u[t-1] }\n"
+                                          "fn more(w[t]) -> y[t] { y = diff(w) }\n"
+                                          "model m(x[t]) -> h[t] { h = more(x) }\n"),
+            "3:41 [A1] index t-1 of u may be below 0: nothing here says 0 <= t-1\n"
+            "  5:9 here it is x, handed to this call\n"
+            "  hint: a guard gives it: if 0 <= t-1 then ... else 0\n");
+}
+
 } // namespace
 } // namespace qkv
