@@ -78,19 +78,23 @@ using ExprPtr = std::shared_ptr<const Expr>;
 /// A node. Immutable once the program is made; rewriting makes new nodes.
 struct Expr {
   enum class Kind {
-    Int,    ///< integer
-    Float,  ///< number
-    Bool,   ///< integer is 0 or 1
-    Letter, ///< the value of `letter`: an int
-    Size,   ///< the value of `size`: an int (not a known number)
-    Step,   ///< the number of the step of region `region`: an int, in `integer` too
-    Read,   ///< tensor[args]: args are ints; a tensor of rank 0 has none
-    Apply,  ///< op(args). And, Or evaluate the second only if needed (A3)
-    If,     ///< args: condition, then, else; only the taken one is evaluated (A3)
-    Reduce, ///< reduction over `letters` of args[0], with guard args[1] (or null: none).
-            ///< Softmax: the share of the element at args[2..], one index for each letter;
-            ///< 0 where the guard leaves that element out
-    Convert ///< args[0] as `type`: Int to Float
+    Int,     ///< integer
+    Float,   ///< number
+    Bool,    ///< integer is 0 or 1
+    Letter,  ///< the value of `letter`: an int
+    Size,    ///< the value of `size`: an int (not a known number)
+    Step,    ///< the number of the step of region `region`: an int, in `integer` too
+    Read,    ///< tensor[args]: args are ints; a tensor of rank 0 has none
+    Apply,   ///< op(args). And, Or evaluate the second only if needed (A3)
+    If,      ///< args: condition, then, else; only the taken one is evaluated (A3)
+    Reduce,  ///< reduction over `letters` of args[0], with guard args[1] (or null: none).
+             ///< Softmax: the share of the element at args[2..], one index for each letter;
+             ///< 0 where the guard leaves that element out
+    Convert, ///< args[0] as `type`: Int to Float
+    Weighted ///< a weighted sum whose weights are in no tensor. The checker makes none: it is what
+             ///< the compiler's rewritings leave of sum[k](softmax[j](score where guard) at k *
+             ///< factor * value) and its like; see `writtenOut`. letters: j, k, and those of a
+             ///< tile's bounds, if any; args: WeightedArg
   };
   Kind kind;
   Type type = Type::Unknown;
@@ -115,6 +119,28 @@ struct Expr {
   /// positions outside (P4).
   int own = 0;
 };
+
+/// The arguments of Expr::Kind::Weighted; any but the score may be null. `reduction` says what is
+/// computed: Softmax weights, which the sum of the values is over; Sum, the scores being the
+/// weights themselves; LogSumExp of the scores, which has no value.
+struct WeightedArg {
+  enum {
+    Score,  ///< over j
+    Guard,  ///< over j
+    Factor, ///< over k; multiplies the weight
+    Value,  ///< over k; without one, the weights or the logarithm themselves are summed
+    Row,    ///< outside of the letters: the letter of the rows, where a tile has rows
+    Any,    ///< over the letters of a tile: whether the guard holds for one of its pairs
+    All,    ///< and whether for all
+    Count
+  };
+};
+
+/// Whether the letters of a node are bound in its argument `arg`.
+bool binds(const Expr &e, size_t arg);
+
+/// What a weighted sum is, in terms of the other kinds.
+ExprPtr writtenOut(const Expr &weighted);
 
 /// Where a piece stands on one axis: a letter, or one position.
 struct PieceIndex {

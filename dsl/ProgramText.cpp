@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 #include <map>
+#include <unordered_set>
 
 namespace qkv::driver {
 namespace {
@@ -204,6 +205,9 @@ void Printer::expression(const Expr &e, Level around) {
   case Expr::Kind::Convert:
     expression(*e.args[0], around);
     break;
+  case Expr::Kind::Weighted:
+    expression(*writtenOut(e), around);
+    break;
   }
   --depth;
 }
@@ -249,6 +253,36 @@ std::string kindText(const Program &program, int number) {
   return tensor.constant ? "constant " : "";
 }
 
+/// Which tensors the results need.
+std::vector<bool> liveTensors(const Program &program) {
+  std::vector<bool> live(program.tensors.size());
+  std::vector<int> work;
+  for (const Result &r : program.results)
+    work.push_back(r.tensor);
+  std::unordered_set<const Expr *> seen;
+  std::vector<const Expr *> nodes;
+  while (!work.empty()) {
+    int t = work.back();
+    work.pop_back();
+    if (live[t])
+      continue;
+    live[t] = true;
+    for (const Piece &p : program.tensors[t].pieces)
+      nodes.insert(nodes.end(), {p.value.get(), p.guard.get()});
+    while (!nodes.empty()) {
+      const Expr *e = nodes.back();
+      nodes.pop_back();
+      if (!e || !seen.insert(e).second)
+        continue;
+      if (e->kind == Expr::Kind::Read)
+        work.push_back(e->tensor);
+      for (const ExprPtr &a : e->args)
+        nodes.push_back(a.get());
+    }
+  }
+  return live;
+}
+
 bool wanted(const Tensor &tensor, const ProgramPart &part) {
   if (!part.tensor.empty() && part.tensor != tensor.name && part.tensor != tensor.label)
     return false;
@@ -282,9 +316,10 @@ std::string programText(const Program &program, const ProgramPart &part) {
     }
     out += "#\n";
   }
+  std::vector<bool> live = part.live ? liveTensors(program) : std::vector<bool>();
   for (size_t i = 0; i < program.tensors.size(); ++i) {
     const Tensor &tensor = program.tensors[i];
-    if (!wanted(tensor, part))
+    if (!wanted(tensor, part) || (part.live && !live[i]))
       continue;
     out += "# " + kindText(program, static_cast<int>(i)) + tensor.name + shapeText(program, tensor);
     if (tensor.span)

@@ -12,6 +12,7 @@ namespace qkv::driver {
 struct ProgramPart {
   int line = 0;
   std::string tensor; ///< its own name or the author's; empty: all
+  bool live = false;  ///< only what the results need
 };
 
 /// Every letter with its range, every tensor with shape, type and equations.

@@ -145,8 +145,7 @@ const std::set<int> &FreeLetters::of(const ExprPtr &e) {
     out.insert(e->letter);
   for (size_t i = 0; i < e->args.size(); ++i) {
     std::set<int> inner = of(e->args[i]);
-    // A softmax's position stands outside of the letters that it binds.
-    if (e->kind == K::Reduce && i < 2)
+    if (binds(*e, i))
       for (int l : e->letters)
         inner.erase(l);
     out.insert(inner.begin(), inner.end());
@@ -262,6 +261,7 @@ void Text::write(const ExprPtr &e, std::string &out) {
     out += std::to_string(static_cast<int>(e->op));
     break;
   case K::Reduce:
+  case K::Weighted:
     out += std::to_string(static_cast<int>(e->reduction));
     for (int l : e->letters) {
       bound_.try_emplace(l, static_cast<int>(bound_.size()));

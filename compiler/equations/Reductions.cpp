@@ -17,8 +17,6 @@ static constexpr double kInfinity = std::numeric_limits<double>::infinity();
 static constexpr int64_t kGreatest = std::numeric_limits<int64_t>::max();
 
 ExprPtr Splitter::rewriteReduction(const ExprPtr &e, bool root) {
-  if (asWeightedSum(program_, e))
-    return weighted(e);
   size_t outerLetters = order_.size();
   std::set<int> outerScope = scope_;
   bool outerSettled = settled_;

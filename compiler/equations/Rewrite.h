@@ -11,8 +11,18 @@
 
 #include <map>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
+
+namespace qkv {
+
+/// A broken invariant of the compiler: never a mistake of the model's author.
+struct Defect : std::logic_error {
+  using std::logic_error::logic_error;
+};
+
+} // namespace qkv
 
 namespace qkv::equations {
 
@@ -68,7 +78,7 @@ Program lastPosition(const Program &program);
 
 /// SplitReductions.cpp. Every reduction becomes a tensor over the letters it depends on;
 /// expensive tables and factors likewise; checks are taken out.
-Prepared splitReductions(Program program);
+void splitReductions(Prepared &prepared);
 
 /// HoistInvariants.cpp. What every step of a repeat computes alike is computed once.
 void hoistInvariants(Prepared &prepared);

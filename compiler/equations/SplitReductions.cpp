@@ -78,7 +78,9 @@ void Splitter::splitPiece(int tensor, int piece) {
   }
   bool constant = program_.tensors[tensor].constant;
   ExprPtr value;
-  if (p.value->kind == K::Reduce && p.value->constant == constant)
+  if (p.value->kind == K::Weighted)
+    value = weighted(p.value);
+  else if (p.value->kind == K::Reduce && p.value->constant == constant)
     value = rewriteReduction(p.value, /*root=*/true);
   else
     value = rewrite(p.value);
@@ -104,7 +106,8 @@ bool Splitter::interesting(const ExprPtr &e) {
   auto found = interesting_.find(e);
   if (found != interesting_.end())
     return found->second;
-  bool result = e->kind == K::Reduce || expensive(e) || dividesByZero(*e) ||
+  bool result = e->kind == K::Reduce || e->kind == K::Weighted || expensive(e) ||
+                dividesByZero(*e) ||
                 (e->kind == K::Read &&
                  std::find(e->checked.begin(), e->checked.end(), true) != e->checked.end());
   for (auto &a : e->args)
@@ -209,7 +212,7 @@ ExprPtr Splitter::differenceTable(const ExprPtr &e) {
   bool alone = true, simple = true;
   std::set<const Expr *> differences;
   forEachNode(e, [&](const Expr &n) {
-    simple = simple && n.kind != K::Reduce &&
+    simple = simple && n.kind != K::Reduce && n.kind != K::Weighted &&
              std::find(n.checked.begin(), n.checked.end(), true) == n.checked.end();
     bool isDifference = n.kind == K::Apply && n.op == Op::Sub && n.args[0]->kind == K::Letter &&
                         n.args[1]->kind == K::Letter && isDynamic(n.args[0]->letter) &&
@@ -247,6 +250,8 @@ ExprPtr Splitter::rewriteNode(const ExprPtr &e) {
   switch (e->kind) {
   case K::Reduce:
     return rewriteReduction(e, /*root=*/false);
+  case K::Weighted:
+    return weighted(e);
   case K::Read:
     return rewriteRead(e);
   case K::If: {
@@ -431,12 +436,14 @@ ExprPtr Splitter::extract(const ExprPtr &e, const char *suffix) {
   return out;
 }
 
-Prepared splitReductions(Program program) {
-  Prepared out = Splitter(program, /*cautious=*/false).run();
+void splitReductions(Prepared &prepared) {
+  Notes notes = std::move(prepared.notes);
+  Program program = std::move(prepared.program);
+  prepared = Splitter(program, /*cautious=*/false).run();
   Diagnostics diagnostics;
-  if (schedule(out.program, diagnostics))
-    return out;
-  return Splitter(std::move(program), /*cautious=*/true).run();
+  if (!schedule(prepared.program, diagnostics))
+    prepared = Splitter(std::move(program), /*cautious=*/true).run();
+  prepared.notes = std::move(notes);
 }
 
 } // namespace qkv::equations

@@ -1,6 +1,8 @@
 // The form of a weighted sum: made and taken apart (Attention.h).
 #include "compiler/equations/Attention.h"
 
+#include "dsl/proof/Proof.h"
+
 #include <algorithm>
 #include <limits>
 
@@ -9,26 +11,26 @@ namespace qkv::equations {
 using K = Expr::Kind;
 
 ExprPtr weightedSum(const WeightedSum &sum, Span span) {
-  auto weights = std::make_shared<Expr>();
-  weights->kind = K::Reduce;
-  weights->type = Type::Float;
-  weights->span = span;
-  weights->reduction = sum.plain   ? Reduction::Sum
-                       : sum.value ? Reduction::Softmax
-                                   : Reduction::LogSumExp;
-  weights->letters = {sum.key};
+  auto out = std::make_shared<Expr>();
+  out->kind = K::Weighted;
+  out->type = Type::Float;
+  out->span = span;
+  out->reduction = sum.plain   ? Reduction::Sum
+                   : sum.value ? Reduction::Softmax
+                               : Reduction::LogSumExp;
+  out->letters = {sum.key, sum.sumKey};
   if (sum.tile)
-    weights->letters.insert(weights->letters.end(), {sum.tile->firstRow, sum.tile->lastRow,
-                                                     sum.tile->firstKey, sum.tile->lastKey});
-  int at = sum.value ? sum.sumKey : sum.row;
-  weights->args = {sum.score, sum.part, at >= 0 ? letter(at) : integer(0), sum.any, sum.all};
-  if (!sum.value)
-    return weights;
-  ExprPtr product = weights;
-  if (sum.factor)
-    product = apply(Op::Mul, {product, sum.factor}, span);
-  product = apply(Op::Mul, {product, sum.value}, span);
-  return reduce(Reduction::Sum, {sum.sumKey}, product, nullptr, span);
+    out->letters.insert(out->letters.end(), {sum.tile->firstRow, sum.tile->lastRow,
+                                             sum.tile->firstKey, sum.tile->lastKey});
+  out->args = {sum.score, sum.part, sum.factor, sum.value, sum.row >= 0 ? letter(sum.row) : nullptr,
+               sum.any,   sum.all};
+  // Plain weights and their values are over one letter.
+  if (sum.plain && sum.sumKey != sum.key) {
+    out->letters[1] = sum.key;
+    for (int a : {WeightedArg::Factor, WeightedArg::Value})
+      out->args[a] = substitute(out->args[a], {{sum.sumKey, letter(sum.key)}});
+  }
+  return out;
 }
 
 bool overSequences(const Program &program, int letter) {
@@ -55,60 +57,40 @@ int placeAxis(const ExprPtr &read, int letter) {
   return -1;
 }
 
-/// Whether a node has a guard over tiles, as weights have.
-static bool isWeights(const ExprPtr &e) { return e->kind == K::Reduce && e->args.size() == 5; }
-
-/// What all weights have alike.
-static void readWeights(const ExprPtr &weights, WeightedSum &out) {
-  out.plain = weights->reduction == Reduction::Sum;
-  out.score = weights->args[0];
-  out.part = weights->args[1];
-  out.any = weights->args[3];
-  out.all = weights->args[4];
-  out.key = weights->letters[0];
-  if (const std::vector<int> &l = weights->letters; l.size() == 5)
-    out.tile = TileLetters{l[1], l[2], l[3], l[4]};
-}
-
 std::optional<WeightedSum> asWeightedSum(const Program &program, const ExprPtr &e) {
-  if (!e || e->kind != K::Reduce)
-    return std::nullopt;
-  if (isWeights(e)) {
-    WeightedSum out;
-    readWeights(e, out);
-    out.sumKey = out.key;
-    if (e->args[2]->kind == K::Letter) // (else at one position)
-      out.row = e->args[2]->letter;
-    return out;
-  }
-  if (e->reduction != Reduction::Sum || e->letters.size() != 1)
-    return std::nullopt;
-  ExprPtr product = e->args[0];
-  if (product->kind != K::Apply || product->op != Op::Mul || product->args[1]->kind != K::Read)
+  if (!e || e->kind != K::Weighted)
     return std::nullopt;
   WeightedSum out;
-  out.value = product->args[1];
-  ExprPtr weights = product->args[0];
-  if (weights->kind == K::Apply && weights->op == Op::Mul) {
-    out.factor = weights->args[1];
-    weights = weights->args[0];
+  out.plain = e->reduction == Reduction::Sum;
+  out.score = e->args[WeightedArg::Score];
+  out.part = e->args[WeightedArg::Guard];
+  out.factor = e->args[WeightedArg::Factor];
+  out.value = e->args[WeightedArg::Value];
+  out.any = e->args[WeightedArg::Any];
+  out.all = e->args[WeightedArg::All];
+  out.key = e->letters[0];
+  out.sumKey = e->letters[1];
+  if (const std::vector<int> &l = e->letters; l.size() == 6)
+    out.tile = TileLetters{l[2], l[3], l[4], l[5]};
+  if (!out.value) {
+    // (The row is at one position where nobody wants another.)
+    if (const ExprPtr &row = e->args[WeightedArg::Row]; row && row->kind == K::Letter)
+      out.row = row->letter;
+    return out;
   }
-  if (!isWeights(weights))
-    return std::nullopt;
-  readWeights(weights, out);
-  out.sumKey = e->letters[0];
   out.placeAxis = placeAxis(out.value, out.sumKey);
   FreeLetters free;
-  std::set<int> score = free.of(weights), value;
+  std::set<int> score, value;
+  for (const ExprPtr &part : {out.score, out.part, out.factor}) {
+    const std::set<int> &more = free.of(part);
+    score.insert(more.begin(), more.end());
+  }
   for (size_t a = 0; a < out.value->args.size(); ++a)
     if (static_cast<int>(a) != out.placeAxis) {
       const std::set<int> &more = free.of(out.value->args[a]);
       value.insert(more.begin(), more.end());
     }
-  if (out.factor) {
-    const std::set<int> &more = free.of(out.factor);
-    score.insert(more.begin(), more.end());
-  }
+  score.erase(out.key);
   score.erase(out.sumKey);
   value.erase(out.sumKey);
   out.row = rowLetter(program, score, value);

@@ -97,6 +97,8 @@ Value ScalarEmitter::node(const ExprPtr &e) {
                                   : applyFloat(e);
   case K::Reduce:
     return reduction(e);
+  case K::Weighted:
+    throw Defect("irgen: a weighted sum inside of an expression");
   }
   throw Defect("irgen: an expression of no kind");
 }

@@ -16,14 +16,7 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
 
-#include <stdexcept>
-
 namespace qkv::irgen {
-
-/// A broken invariant of the compiler, never of the model.
-struct Defect : std::logic_error {
-  using std::logic_error::logic_error;
-};
 
 /// The module and what its functions have in common.
 class ModuleState {

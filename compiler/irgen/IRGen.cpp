@@ -1,10 +1,11 @@
 // A program's module: its entries and what they say of themselves.
 //
 // In: a checked program. Out: the `graph` stage (IRGen.h). The order: equations are rewritten
-// (Rewrite.h), put in order (dsl/proof/Schedule.h), grouped by steps (Outline.h), emitted
-// (Emitter.h).
+// (equations/Rewritings.h), put in order (dsl/proof/Schedule.h), grouped by steps (Outline.h),
+// emitted (Emitter.h).
 #include "compiler/irgen/IRGen.h"
 
+#include "compiler/equations/Rewritings.h"
 #include "compiler/irgen/Emitter.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -116,20 +117,6 @@ static void emitEntry(ModuleState &state, const Prepared &prepared, std::vector<
   func::ReturnOp::create(f.builder, function.getLoc());
 }
 
-/// The rewritings, in order.
-static Prepared prepare(Program program, const GenerateOptions &options) {
-  inlineTables(program); // first: what is inlined is demanded and split where it is read
-  Notes notes;
-  if (options.fuse)
-    fuseAttention(program, notes); // before positions are dropped: entries have the same kernels
-  demandPositions(program);        // before reductions hide who reads which position
-  Prepared prepared = splitReductions(std::move(program));
-  hoistInvariants(prepared); // tables and sums that were split off are among them
-  narrowTables(prepared);    // last: it asks who reads a table in the end
-  prepared.notes = std::move(notes);
-  return prepared;
-}
-
 static OwningOpRef<ModuleOp> make(MLIRContext &context, const Program &program,
                                   const GenerateOptions &options) {
   context.loadDialect<QkvDialect, arith::ArithDialect, bufferization::BufferizationDialect,
@@ -137,11 +124,13 @@ static OwningOpRef<ModuleOp> make(MLIRContext &context, const Program &program,
                       math::MathDialect, scf::SCFDialect, tensor::TensorDialect>();
   ModuleState state(context, program.name);
   OwningOpRef<ModuleOp> module(state.module);
-  Prepared whole = prepare(program, options), last;
+  RewriteOptions rewriting;
+  rewriting.fuse = options.fuse;
+  Prepared whole = rewrite(program, rewriting), last;
   std::vector<int> params = usedParams(whole.program);
   bool hasLast = options.lastPosition && program.generatorInput >= 0;
   if (hasLast) {
-    last = prepare(lastPosition(program), options);
+    last = rewrite(lastPosition(program), rewriting);
     for (int t : usedParams(last.program))
       if (std::find(params.begin(), params.end(), t) == params.end())
         params.push_back(t);

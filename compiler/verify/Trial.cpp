@@ -217,6 +217,24 @@ void roundParams(const qkv_model &model, Trial &trial) {
   }
 }
 
+std::map<size_t, RunError> interpret(const Program &program, const Trial &trial,
+                                     const std::vector<int> &tensors, std::vector<Values> &out,
+                                     const InterpretOptions &options) {
+  Interpreter interpreter(
+      program, trial.inputs,
+      [&](int tensor) {
+        auto at = trial.params.find(tensor);
+        return at == trial.params.end() ? nullptr : &at->second;
+      },
+      options);
+  out.assign(tensors.size(), {});
+  std::map<size_t, RunError> failures;
+  for (size_t i = 0; i < tensors.size(); ++i)
+    if (RunError error; !interpreter.evaluate(tensors[i], out[i], error))
+      failures[i] = error;
+  return failures;
+}
+
 Oracle expect(const Program &program, const Trial &trial, const std::vector<int> &tensors,
               const std::function<void(double)> &progress) {
   Oracle oracle;
@@ -228,28 +246,17 @@ Oracle expect(const Program &program, const Trial &trial, const std::vector<int>
     options.precision = precision;
     if (progress)
       options.progress = [&, run](double share) { progress((run + share) / 4); };
-    Interpreter interpreter(
-        program, trial.inputs,
-        [&](int tensor) {
-          auto at = trial.params.find(tensor);
-          return at == trial.params.end() ? nullptr : &at->second;
-        },
-        options);
+    std::vector<Values> values;
+    std::map<size_t, RunError> failures = interpret(program, trial, tensors, values, options);
+    if (precision == Precision::Double && !failures.empty()) {
+      oracle.failure = failures.begin()->second;
+      return oracle;
+    }
     for (size_t i = 0; i < tensors.size(); ++i) {
-      Values values;
-      RunError error;
-      if (!interpreter.evaluate(tensors[i], values, error)) {
-        // In f32 alone: an index that jumps. The double interpreter's word counts.
-        if (precision == Precision::Double) {
-          oracle.failure = error;
-          return oracle;
-        }
-        continue;
-      }
       if (precision == Precision::Double)
-        oracle.values[i].exact = std::move(values);
-      else
-        oracle.values[i].rounded.push_back(std::move(values));
+        oracle.values[i].exact = std::move(values[i]);
+      else if (!failures.count(i)) // (in f32 alone an index jumped: the word of double counts)
+        oracle.values[i].rounded.push_back(std::move(values[i]));
     }
     ++run;
   }

@@ -43,6 +43,11 @@ struct Oracle {
   std::vector<Expected> values;
   std::optional<RunError> failure;
 };
+/// The interpreter's values of tensors, in one precision. Returns the checks that fail, by the
+/// number of the tensor among `tensors`; such a tensor has no values.
+std::map<size_t, RunError> interpret(const Program &program, const Trial &trial,
+                                     const std::vector<int> &tensors, std::vector<Values> &out,
+                                     const InterpretOptions &options = {});
 Oracle expect(const Program &program, const Trial &trial, const std::vector<int> &tensors,
               const std::function<void(double)> &progress = {});
 

@@ -1,6 +1,7 @@
 // Every stage against the interpreter; the first equation that differs.
 #include "compiler/verify/Verify.h"
 #include "compiler/Compilation.h"
+#include "compiler/equations/Rewritings.h"
 #include "compiler/native/Jit.h"
 #include "dsl/proof/Schedule.h"
 
@@ -78,7 +79,7 @@ void flatten(const std::vector<ScheduleNode> &nodes, std::vector<int> &order) {
 
 /// The equations in the order they are computed, apart from those whose elements are not all
 /// needed: these have no value to compare.
-std::vector<int> equations(const Program &program) {
+std::vector<int> comparable(const Program &program) {
   Diagnostics diagnostics;
   auto nodes = schedule(program, diagnostics);
   std::vector<int> order, out;
@@ -99,7 +100,7 @@ std::vector<int> equations(const Program &program) {
 std::optional<Difference> firstEquation(const Program &program, const Trial &trial,
                                         const std::string &stage, const VerifyOptions &options) {
   Program open = program;
-  std::vector<int> tensors = equations(program);
+  std::vector<int> tensors = comparable(program);
   open.results.clear();
   for (int tensor : tensors)
     open.results.push_back({program.tensors[tensor].name, tensor});
@@ -150,6 +151,13 @@ public:
   StageReport stage(const std::string &name) {
     StageReport report;
     report.stage = name;
+    if (name == "equations") {
+      report.same = true;
+      rewritings(report, program, oracle.values);
+      if (program.generatorInput >= 0 && !oracle.failure)
+        rewritings(report, equations::lastPosition(program), {lastOf(oracle.values[0])});
+      return report;
+    }
     std::unique_ptr<JitModel> model = modelFrom(program, name, options, report.failure);
     if (!model)
       return report;
@@ -187,6 +195,41 @@ public:
   }
 
 private:
+  /// The program behind each rewriting of equations means what the model does. (Where the model
+  /// fails a check there is nothing to compare: rewritings take checks out of expressions.)
+  void rewritings(StageReport &report, const Program &from, const std::vector<Expected> &expected) {
+    if (oracle.failure)
+      return;
+    equations::RewriteOptions rewriting;
+    rewriting.fuse = options.fuse;
+    rewriting.behind = [&](const equations::Rewriting &step, const equations::Prepared &prepared) {
+      if (!report.same)
+        return;
+      std::vector<int> tensors;
+      for (const Result &r : prepared.program.results)
+        tensors.push_back(r.tensor);
+      std::vector<Values> values;
+      auto failures = interpret(prepared.program, trial, tensors, values);
+      std::string behind = std::string("behind ") + step.name + ": ";
+      if (!failures.empty()) {
+        report.same = false;
+        report.failure = behind + failures.begin()->second.message;
+      }
+      for (size_t i = 0; i < tensors.size() && report.same; ++i)
+        if (Comparison found = compare(expected[i], values[i]); !found.same) {
+          report.same = false;
+          report.difference = difference(prepared.program, tensors[i], expected[i], found);
+          report.difference->text = behind + report.difference->text;
+        }
+    };
+    try {
+      rewrite(from, rewriting);
+    } catch (const Defect &defect) {
+      report.same = false;
+      report.failure = defect.what();
+    }
+  }
+
   void check(StageReport &report, int tensor, const Expected &expected, const Values &got) {
     Comparison found = compare(expected, got);
     if (found.bound > 0 && std::isfinite(found.bound))
@@ -210,8 +253,8 @@ private:
 } // namespace
 
 const std::vector<std::string> &verifiedStages() {
-  static const std::vector<std::string> stages{"graph", "step", "fused", "kernels",
-                                               "llvm",  "ir",   "asm"};
+  static const std::vector<std::string> stages{"equations", "graph", "step", "fused",
+                                               "kernels",   "llvm",  "ir",   "asm"};
   return stages;
 }
 

@@ -15,7 +15,8 @@
 
 namespace qkv {
 
-/// The stages that verify() goes through, in order. `ir` is LLVM IR as text; `asm` is what
+/// The stages that verify() goes through, in order. `equations` is the program behind each
+/// rewriting, interpreted; `ir` is LLVM IR as text; `asm` is what
 /// `qkv build` compiles, optimised in full.
 const std::vector<std::string> &verifiedStages();
 

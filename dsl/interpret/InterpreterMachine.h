@@ -110,6 +110,7 @@ struct PieceState {
   int slots = 0;
   std::deque<Node> nodes;
   std::deque<Memory> memories;
+  std::deque<ExprPtr> written; ///< weighted sums in terms of other nodes
 };
 
 /// Elements of a tensor with more positions than are worth an array.

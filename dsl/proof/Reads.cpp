@@ -95,7 +95,8 @@ void forEachRead(
           leave(outer);
           return;
         }
-        if (e->kind == K::Reduce) {
+        if (e->kind == K::Reduce || e->kind == K::Weighted) {
+          // (The guard of a weighted sum stands where that of a reduction does.)
           if (e->args[1]) {
             walk(e->args[1]);
             int outer = enter(e->args[1], true);
@@ -105,7 +106,8 @@ void forEachRead(
             walk(e->args[0]);
           }
           for (size_t i = 2; i < e->args.size(); ++i)
-            walk(e->args[i]);
+            if (e->args[i])
+              walk(e->args[i]);
           return;
         }
         if (e->kind == K::Apply && (e->op == Op::FloorDiv || e->op == Op::Mod) && visitDivision)

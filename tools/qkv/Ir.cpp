@@ -5,6 +5,7 @@
 #include "tools/qkv/ModelFile.h"
 #include "tools/qkv/Report.h"
 
+#include "compiler/equations/Rewritings.h"
 #include "compiler/native/CodeGen.h"
 #include "compiler/native/Entries.h"
 #include "compiler/native/Machine.h"
@@ -17,7 +18,7 @@ namespace qkv::driver {
 namespace {
 
 struct Options : ModelOptions {
-  std::string stage = "graph", output = "-";
+  std::string stage = "graph", until, output = "-";
   TextPart part;
   bool ll = false;
 };
@@ -34,6 +35,22 @@ int runAst(const Options &options) {
   Diagnostics diagnostics;
   std::optional<std::string> source = format(*file->source, diagnostics);
   std::string text = (source ? *source : file->source->text()) + "\n" + programText(*file->program);
+  return writeOut(options.command, options.output, text);
+}
+
+/// The program behind a rewriting of equations: comments of the language, as at `ast`.
+int runEquations(const Options &options) {
+  int code = 0;
+  std::unique_ptr<ModelFile> file = openModel(options, /*dumps=*/false, code);
+  if (!file)
+    return code;
+  equations::RewriteOptions rewriting;
+  rewriting.until = options.until;
+  equations::Prepared prepared = equations::rewrite(*file->program, rewriting);
+  ProgramPart part{options.part.line, options.part.function, /*live=*/true};
+  std::string text = programText(prepared.program, part);
+  if (text.empty())
+    return fail(options.command, "nothing at stage equations is what was asked for");
   return writeOut(options.command, options.output, text);
 }
 
@@ -79,8 +96,12 @@ std::string assembly(NativeModule &native, const Options &options, std::string &
 }
 
 int run(const Options &options) {
+  if (!options.until.empty() && options.stage != "equations")
+    return misuse(options.command, "--until goes with --stage equations");
   if (options.stage == "ast")
     return runAst(options);
+  if (options.stage == "equations")
+    return runEquations(options);
   int code = 0;
   std::unique_ptr<ModelFile> file;
   std::unique_ptr<Compilation> compilation = openCompilation(options, file, code);
@@ -127,11 +148,21 @@ void addIr(CLI::App &app, int &code) {
   addWeightsType(*command, *options);
   command
       ->add_option("--stage", options->stage,
-                   "ast: checked equations; graph: tensors; step, fused, kernels: loops; llvm; asm")
-      ->check(CLI::IsMember({"ast", "graph", "step", "fused", "kernels", "llvm", "asm"}))
+                   "ast: checked equations; equations: rewritten; graph: tensors; step, fused, "
+                   "kernels: loops; llvm; asm")
+      ->check(
+          CLI::IsMember({"ast", "equations", "graph", "step", "fused", "kernels", "llvm", "asm"}))
       ->type_name("STAGE")
       ->capture_default_str();
-  command->add_option("--function", options->part.function, "one function (ast: one tensor)")
+  std::vector<std::string> rewritings;
+  for (const equations::Rewriting &step : equations::rewritings())
+    rewritings.push_back(step.name);
+  command->add_option("--until", options->until, "equations: the last rewriting that is applied")
+      ->check(CLI::IsMember(rewritings))
+      ->type_name("NAME");
+  command
+      ->add_option("--function", options->part.function,
+                   "one function (ast, equations: one tensor)")
       ->type_name("NAME");
   command->add_option("--line", options->part.line, "only what comes from this line of the model")
       ->check(CLI::PositiveNumber)
@@ -147,6 +178,7 @@ void addIr(CLI::App &app, int &code) {
   command->footer(
       "Any stage's text (but asm) compiles on from there: qkv ir, run, build take it.\n\n"
       "examples:\n"
+      "  qkv ir --stage equations --until fuse-attention attention.qkv\n"
       "  qkv ir --stage graph attention.qkv\n"
       "  qkv ir --stage kernels --line 9 attention.qkv\n"
       "  qkv ir --stage fused m.qkv -o m.mlir && qkv build m.mlir -o m\n"
