@@ -59,6 +59,22 @@ void Elaborator::classify(Body &body, const std::string &name, NameClass c, Span
       .note(it->second.second, std::string("it is ") + className(it->second.first) + " here");
 }
 
+void Elaborator::sayHidden(Diagnostic &d, const std::string &name, Body &body) {
+  auto own = body.names.find(name);
+  if (own == body.names.end())
+    return;
+  const FileScope &file = *body.file;
+  const char *what = file.indices.count(name)  ? "letter"
+                     : file.sizes.count(name)  ? "size"
+                     : file.consts.count(name) ? "constant"
+                                               : nullptr;
+  d.note(own->second.second,
+         name + " is " + className(own->second.first) + " of this body" +
+             (what ? std::string(", and hides the ") + what + " of the file" : std::string()));
+  if (what)
+    d.hint(std::string("another name, and ") + name + " stays the " + what);
+}
+
 Body *Elaborator::makeBody(FileScope &file, const ast::Definition &definition, Body *caller) {
   bodies_.push_back(std::make_unique<Body>());
   Body *b = bodies_.back().get();

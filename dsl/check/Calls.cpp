@@ -5,6 +5,7 @@
 // called body's tensors get those letters as their first axes; what of it is of rank 0 stays an
 // expression.
 #include "dsl/check/Elaborator.h"
+#include "dsl/syntax/Habits.h"
 
 #include <algorithm>
 #include <utility>
@@ -43,17 +44,75 @@ bool Elaborator::elementwise(const ast::Definition &d) {
                      [](auto &f) { return f.kind == ast::Formal::Kind::Tensor; });
 }
 
+static std::string sourceText(Span span) {
+  if (!span.source || span.end > span.source->text().size() || span.end - span.begin > 60)
+    return "...";
+  return span.source->text().substr(span.begin, span.end - span.begin);
+}
+
+/// "linear(x, O: 8)": the call with what stands by position behind its tensors given by name.
+static std::string byName(const ast::Expr &e, const ast::Definition &definition,
+                          const std::vector<const ast::Expr *> &given, size_t tensors) {
+  std::vector<const ast::Formal *> named;
+  for (auto &f : definition.formals) {
+    bool there = f.kind == ast::Formal::Kind::Tensor;
+    for (auto &a : e.arguments)
+      there |= a.name && a.name->text == f.name.text;
+    if (!there)
+      named.push_back(&f);
+  }
+  std::string text = e.name.text + "(";
+  if (given.size() <= tensors || given.size() - tensors > named.size()) {
+    for (auto &f : definition.formals)
+      if (f.kind == ast::Formal::Kind::Tensor)
+        text += (text.back() == '(' ? "" : ", ") + f.name.text;
+    return "its tensors stand in this order: " + text + ")";
+  }
+  for (size_t i = 0; i < given.size(); ++i)
+    text += (i ? ", " : "") + (i < tensors ? "" : named[i - tensors]->name.text + ": ") +
+            sourceText(given[i]->span);
+  for (auto &a : e.arguments)
+    if (a.name)
+      text += ", " + a.name->text + ": " + sourceText(a.value->span);
+  return "sizes, constants and functions are given by name: " + text + ")";
+}
+
+// An argument with more indices than the function has: "q[h] = rms_norm(q[h])".
+std::string Elaborator::mappedCall(const ast::Expr &argument, const View &view, size_t rank,
+                                   const Env &env) {
+  if (argument.kind != ast::Expr::Kind::Name || view.names.size() <= rank)
+    return "";
+  std::string letters;
+  for (size_t a = 0; a + rank < view.names.size(); ++a)
+    letters += (a ? "," : "") + view.names[a];
+  std::string slice = argument.name.text + "[" + letters + "]";
+  const ast::Statement *s = nullptr;
+  if (env.order >= 0 && env.order < static_cast<int>(env.scope->statements->size()))
+    s = &(*env.scope->statements)[env.order];
+  std::string hint = "a slice hands over the rest, for each value of its letters: ";
+  if (!s || s->targets.size() != 1 || !s->value || s->value->kind != ast::Expr::Kind::Call ||
+      s->targets[0].indexed)
+    return hint + slice;
+  std::string call = s->value->name.text + "(";
+  for (auto &a : s->value->arguments)
+    call += (call.back() == '(' ? "" : ", ") + (a.name ? a.name->text + ": " : std::string()) +
+            (a.value->span.begin == argument.span.begin ? slice : sourceText(a.value->span));
+  return hint + s->targets[0].name.text + "[" + letters + "] = " + call + ")";
+}
+
 std::optional<View> Elaborator::argumentView(const ast::Expr &e, Env &env,
                                              const ast::Formal &formal) {
   using K = ast::Expr::Kind;
   size_t rank = formal.letters.size();
-  auto wrongRank = [&](size_t have) -> std::optional<View> {
-    error(e.span,
-          "argument " + formal.name.text + " has " + std::to_string(rank) +
-              (rank == 1 ? " index" : " indices") + ", and " + std::to_string(have) +
-              (have == 1 ? " is" : " are") + " handed over",
-          "F4")
-        .note(formal.span, "the argument");
+  auto wrongRank = [&](size_t have, const View *view = nullptr) -> std::optional<View> {
+    auto &d = error(e.span,
+                    "argument " + formal.name.text + " has " + std::to_string(rank) +
+                        (rank == 1 ? " index" : " indices") + ", and " + std::to_string(have) +
+                        (have == 1 ? " is" : " are") + " handed over",
+                    "F4");
+    d.note(formal.span, "the argument");
+    if (std::string hint = view ? mappedCall(e, *view, rank, env) : ""; !hint.empty())
+      d.hint(hint);
     return std::nullopt;
   };
   if (rank == 0) {
@@ -83,7 +142,7 @@ std::optional<View> Elaborator::argumentView(const ast::Expr &e, Env &env,
         static_cast<int>(view.leading.size()) == program_->tensors[view.tensor].lifted)
       wholeReads_.push_back({view.tensor, defining_, e.span});
     if (e.indices.size() + rank != view.rank())
-      return wrongRank(view.rank() >= e.indices.size() ? view.rank() - e.indices.size() : 0);
+      return wrongRank(view.rank() >= e.indices.size() ? view.rank() - e.indices.size() : 0, &view);
     for (auto &ix : e.indices) {
       ExprPtr i = expr(*ix, inner);
       if (!i)
@@ -147,7 +206,12 @@ std::optional<std::vector<View>> Elaborator::call(const ast::Expr &e, Env &env) 
   Span at = e.name.span ? e.name.span : e.span;
   if (!f.definition) {
     if (find(env.scope, e.name.text, env.order)) {
-      error(at, e.name.text + " is a tensor: it is read with [ ]", "L1");
+      auto &d = error(at, e.name.text + " is a tensor: it is read with [ ]", "L1");
+      Span inner = e.arguments.empty()
+                       ? Span()
+                       : join(e.arguments.front().value->span, e.arguments.back().value->span);
+      if (inner.source)
+        d.hint("write " + e.name.text + "[" + sourceText(inner) + "]");
       return std::nullopt;
     }
     std::vector<std::string> names;
@@ -162,7 +226,9 @@ std::optional<std::vector<View>> Elaborator::call(const ast::Expr &e, Env &env) 
     names.insert(names.end(), std::begin(builtins), std::end(builtins));
     auto &d = error(at, "there is no function named " + e.name.text);
     std::string near = nearest(e.name.text, names);
-    if (!near.empty())
+    if (std::string hint = habits::name(e.name.text); !hint.empty())
+      d.hint(hint);
+    else if (!near.empty())
       d.hint("did you mean " + near + "?");
     else if (env.scope->body->file->uses.empty() && standardLibrary("nn"))
       d.hint("use nn brings the standard library in");
@@ -211,7 +277,8 @@ std::optional<std::vector<View>> Elaborator::call(const ast::Expr &e, Env &env) 
               std::to_string(given.size()) + (given.size() == 1 ? " is" : " are") + " given",
           "F1")
         .note(definition.signatureSpan ? definition.signatureSpan : definition.span,
-              "its signature");
+              "its signature")
+        .hint(byName(e, definition, given, formals.size()));
     return std::nullopt;
   }
   std::vector<View> views;

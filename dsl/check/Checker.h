@@ -17,8 +17,8 @@ namespace qkv {
 
 struct CheckOptions {
   std::string model; ///< C3: which model; empty: the only one
-  /// The text of config.json beside the weights; empty: there is none (C2).
-  std::string config;
+  /// The text of config.json beside the weights, where there is one (C2).
+  std::optional<std::string> config;
   std::string configPath; ///< for messages
 };
 

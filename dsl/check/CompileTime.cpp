@@ -28,6 +28,9 @@ Constant ofBool(bool v) {
   return c;
 }
 
+/// The most positions that an axis may have.
+constexpr int64_t maxExtent = int64_t(1) << 40;
+
 std::optional<double> asNumber(const Constant &c) {
   if (c.kind == Constant::Kind::Float)
     return c.number;
@@ -56,8 +59,12 @@ std::optional<Constant> Elaborator::declared(const ast::Declaration &d, bool isS
     if (!max)
       return std::nullopt;
     auto number = max->constant();
-    if (!number || *number < 1 || *number > (int64_t(1) << 40)) {
-      error(e.children[0]->span, "the max of a size is an integer of at least 1", "A4");
+    if (!number || *number < 1 || *number > maxExtent) {
+      error(e.children[0]->span,
+            number && *number > maxExtent
+                ? "the max of a size is at most 2^40, and this is " + std::to_string(*number)
+                : "the max of a size is an integer of at least 1",
+            "A4");
       return std::nullopt;
     }
     bool stream = e.kind == K::Stream;
@@ -146,9 +153,9 @@ std::optional<Size> Elaborator::letterExtent(const std::string &name, Scope *sco
   auto evaluate = [&](const ast::Declaration &d, Scope *where) -> std::optional<Size> {
     auto s = sizeOf(*d.value, where, file, "the range of a letter");
     if (s)
-      if (auto n = s->constant(); n && (*n < 0 || *n > (int64_t(1) << 40))) {
+      if (auto n = s->constant(); n && (*n < 0 || *n > maxExtent)) {
         error(d.value->span, "the range of " + d.name.text + " is " + std::to_string(*n) +
-                                 "; it must be at least 0 and below 2^40");
+                                 "; it must be at least 0 and at most 2^40");
         return std::nullopt;
       }
     return s;
@@ -194,7 +201,11 @@ std::optional<Size> Elaborator::sizeOf(const ast::Expr &e, Scope *scope, FileSco
   if (!c)
     return std::nullopt;
   if (c->kind != Constant::Kind::Int) {
-    error(e.span, std::string(what) + " is an integer known at compile time");
+    error(e.span, std::string(what) + " is an integer known at compile time" +
+                      (c->kind == Constant::Kind::Float && std::fabs(c->number) >= 9e18
+                           ? ", and this is beyond 64 bits"
+                       : c->kind == Constant::Kind::Float ? ", and this is not whole"
+                                                          : ""));
     return std::nullopt;
   }
   return c->size;
@@ -264,8 +275,11 @@ std::optional<Constant> Elaborator::constantOf(const ast::Expr &e, Scope *scope,
       for (auto &[n, d] : s->constants)
         candidates.push_back(n);
     }
-    if (scope && scope->body->names.count(e.name.text))
-      return notKnown(e.name.text);
+    if (scope && scope->body->names.count(e.name.text)) {
+      auto &d = error(e.span, e.name.text + " is not known at compile time");
+      sayHidden(d, e.name.text, *scope->body);
+      return std::nullopt;
+    }
     auto &d = error(e.span, "there is no size or constant named " + e.name.text);
     if (std::string near = nearest(e.name.text, candidates); !near.empty())
       d.hint("did you mean " + near + "?");

@@ -2,10 +2,9 @@
 //
 // In: the text of the configuration, and texts with {...}. Out: constants, and names with their
 // numbers in.
+#include "dsl/check/ConfigurationText.h"
 #include "dsl/check/Elaborator.h"
 #include "dsl/syntax/Parser.h"
-
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 
@@ -38,12 +37,21 @@ std::optional<Constant> Elaborator::config(const ast::Expr &e, Scope *scope, Fil
   if (!path)
     return std::nullopt;
   nlohmann::json value; // null: absent
-  if (!options_.config.empty()) {
-    auto root = nlohmann::json::parse(options_.config, nullptr, false);
-    if (root.is_discarded()) {
-      error(key.span, "the configuration " + options_.configPath + " is not JSON", "C2");
-      return std::nullopt;
+  if (options_.config) {
+    if (!configuration_) {
+      std::string why;
+      auto read = readConfiguration(*options_.config, why);
+      if (!read)
+        error(key.span,
+              "the configuration" +
+                  (options_.configPath.empty() ? std::string() : " " + options_.configPath) + " " +
+                  why,
+              "C2");
+      configuration_ = std::make_shared<nlohmann::json>(read ? *read : nlohmann::json());
     }
+    const nlohmann::json &root = *configuration_;
+    if (root.is_null())
+      return std::nullopt; // said already
     // "a.b.0": members and positions of lists; a member whose own name has dots first.
     const nlohmann::json *at = &root;
     if (root.is_object() && root.contains(*path)) {
@@ -83,8 +91,8 @@ std::optional<Constant> Elaborator::config(const ast::Expr &e, Scope *scope, Fil
     return ofBool(value.get<bool>());
   if (value.is_number_integer())
     return ofSize(Size(value.get<int64_t>()));
-  if (value.is_number())
-    return ofNumber(value.get<double>());
+  if (auto number = numberIn(value))
+    return ofNumber(*number);
   error(key.span,
         "\"" + *path + "\" in the configuration is " + value.type_name() +
             ", not a number or a boolean",

@@ -13,6 +13,8 @@
 #include "dsl/syntax/Ast.h"
 #include "dsl/syntax/Diagnostics.h"
 
+#include <nlohmann/json_fwd.hpp>
+
 #include <deque>
 #include <functional>
 #include <map>
@@ -218,12 +220,15 @@ private:
   ExprPtr builtin(const ast::Expr &e, const std::string &name, Env &env);
   static bool isBuiltin(const std::string &name);
   std::optional<bool> staticCondition(const ast::Expr &e, Env &env);
+  /// Says by what a name of the file is hidden in this body, if it is (L2).
+  void sayHidden(Diagnostic &d, const std::string &name, Body &body);
   void unknownName(const ast::Name &name, Env &env);
 
   // Calls.cpp
   FunctionRef function(const std::string &name, Scope *scope);
   static bool elementwise(const ast::Definition &d);
   std::optional<std::vector<View>> call(const ast::Expr &e, Env &env);
+  std::string mappedCall(const ast::Expr &argument, const View &view, size_t rank, const Env &env);
   std::optional<View> argumentView(const ast::Expr &e, Env &env, const ast::Formal &formal);
   std::optional<std::vector<View>> instantiate(const ast::Expr &e, FunctionRef f,
                                                const std::vector<View> &tensors, Env &env);
@@ -296,8 +301,9 @@ private:
     Span span;
   };
   std::vector<WholeRead> wholeReads_;
-  std::set<const ast::Statement *> reshaped_; ///< said already (F5)
-  int defining_ = -1;                         ///< the tensor whose equation is being elaborated
+  std::shared_ptr<const nlohmann::json> configuration_; ///< read; null: it could not be
+  std::set<const ast::Statement *> reshaped_;           ///< said already (F5)
+  int defining_ = -1; ///< the tensor whose equation is being elaborated
   int repeats_ = 0;
   size_t said_ = 0;      ///< errors, repeated ones too
   int inside_ = 0;       ///< of OneEquation

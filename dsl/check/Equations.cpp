@@ -50,7 +50,9 @@ const View *Elaborator::resolve(Variable &v) {
           v.kind == Variable::Kind::Indexed ? "the shape of " + v.name + " follows from itself here"
                                             : v.name + " is defined by itself",
           v.kind == Variable::Kind::Indexed ? "F4" : "E1")
-        .hint(v.kind == Variable::Kind::Indexed
+        .hint(v.kind == Variable::Kind::Whole && v.scope->parent
+                  ? "there is no " + v.name + " before the first step: make it above the repeat"
+              : v.kind == Variable::Kind::Indexed
                   ? "give one equation of " + v.name +
                         " all its indices, such as its start: " + v.name + "[-1,...] = 0"
                   : "a recurrence is written with indices: " + v.name + "[t] = ... " + v.name +
@@ -132,10 +134,25 @@ std::optional<std::vector<Elaborator::TargetIndex>> Elaborator::targetIndices(co
                             "from an argument or an index",
                         "L3");
         std::string near = nearest(n, namesIn(item.scope));
-        d.hint(near.empty() ? "index " + n + " < ..." : "did you mean " + near + "?");
+        if (item.scope->body->names.count(n))
+          sayHidden(d, n, *item.scope->body);
+        else
+          d.hint(near.empty() ? "index " + n + " < ..." : "did you mean " + near + "?");
         ok = false;
         continue;
       }
+    }
+    if (ix->kind == ast::Expr::Kind::Access && find(item.scope, ix->name.text, 1 << 30)) {
+      error(
+          ix->span,
+          "an index on the left is a letter or a number known at compile time, and an element of " +
+              ix->name.text + " is a value",
+          "E2")
+          .hint("the right side says what goes where: " + t.name.text +
+                (t.indices.size() > 1 ? "[...,k]" : "[k]") + " = sum[j](... where " +
+                ix->name.text + "[j] == k)");
+      ok = false;
+      continue;
     }
     // A letter inside a larger expression is the mistake to name.
     std::function<bool(const ast::Expr &)> hasLetter = [&](const ast::Expr &e) {

@@ -3,6 +3,7 @@
 // In: a tree and where it stands: the letters that are bound, the guards around it, and
 // whether names mean whole tensors. Out: an untyped expression, or null with a diagnostic.
 #include "dsl/check/Elaborator.h"
+#include "dsl/syntax/Habits.h"
 
 #include <algorithm>
 #include <utility>
@@ -55,7 +56,9 @@ std::optional<bool> Elaborator::staticCondition(const ast::Expr &e, Env &env) {
 
 void Elaborator::unknownName(const ast::Name &name, Env &env) {
   auto &d = error(name.span, "there is nothing named " + name.text + " here");
-  if (std::string near = nearest(name.text, namesIn(env.scope)); !near.empty())
+  if (std::string hint = habits::name(name.text); !hint.empty())
+    d.hint(hint);
+  else if (std::string near = nearest(name.text, namesIn(env.scope)); !near.empty())
     d.hint("did you mean " + near + "?");
 }
 
@@ -239,7 +242,10 @@ ExprPtr Elaborator::reduction(const ast::Expr &e, Env &env) {
                                      "index",
                       "L3");
       std::string near = nearest(l.text, namesIn(env.scope));
-      d.hint(near.empty() ? "index " + l.text + " < ..." : "did you mean " + near + "?");
+      if (named != env.scope->body->names.end())
+        sayHidden(d, l.text, *env.scope->body);
+      else
+        d.hint(near.empty() ? "index " + l.text + " < ..." : "did you mean " + near + "?");
       return nullptr;
     }
     if (!extent)

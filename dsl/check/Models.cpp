@@ -9,6 +9,14 @@
 
 namespace qkv::sema {
 
+/// A letter of the file whose range is this size, or nothing.
+static std::string letterOver(const FileScope &file, const std::string &size) {
+  for (auto &[name, declaration] : file.indices)
+    if (declaration->value->kind == ast::Expr::Kind::Name && declaration->value->name.text == size)
+      return name;
+  return "";
+}
+
 void Elaborator::symbolic(FileScope &file, const ast::Definition &definition) {
   for (auto &f : definition.formals)
     if (f.kind == ast::Formal::Kind::Function)
@@ -96,7 +104,7 @@ bool Elaborator::model(FileScope &file, const ast::Definition &definition, Progr
         namedConstant(d.name.text, nullptr, file, found);
     }
   Body *body = makeBody(file, definition, nullptr);
-  std::vector<std::pair<const ast::Formal *, int>> inputs;
+  std::set<std::string> undeclared; ///< letters of the signature, said once each
   bool ok = true;
   for (auto &s : definition.body) // before the inputs, which may use them
     for (auto &d : s.declarations) {
@@ -145,7 +153,7 @@ bool Elaborator::model(FileScope &file, const ast::Definition &definition, Progr
       const ast::Name &l = f.letters[k];
       bool found = false;
       auto extent = letterExtent(l.text, body->root, file, found);
-      if (!found) {
+      if (!found && undeclared.insert(l.text).second) {
         std::vector<std::string> names;
         for (auto &[n, d] : file.indices)
           names.push_back(n);
@@ -153,8 +161,13 @@ bool Elaborator::model(FileScope &file, const ast::Definition &definition, Progr
             l.span, "the signature of a model uses declared letters, and " + l.text + " is none",
             "L7");
         std::string near = nearest(l.text, names);
-        d.hint(near.empty() ? "index " + l.text + " < ... at the top of the file"
-                            : "did you mean " + near + "?");
+        if (body->names.count(l.text) && file.indices.count(l.text))
+          sayHidden(d, l.text, *body);
+        else if (std::string letter = letterOver(file, l.text); !letter.empty())
+          d.hint(l.text + " is a size; the letter " + letter + " ranges over it");
+        else
+          d.hint(near.empty() ? "index " + l.text + " < ... at the top of the file"
+                              : "did you mean " + near + "?");
       }
       if (!extent) {
         ok = false;

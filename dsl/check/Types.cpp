@@ -248,7 +248,9 @@ private:
       error(e->span, "bools never become numbers", "T1", "if ... then 1 else 0");
     else
       error(e->span.source ? e->span : at, "an int is wanted here, and this is a float", "T1",
-            "floor, ceil and round give ints");
+            e->kind == K::Apply && e->op == Op::Div
+                ? "'/' makes a float; '//' divides and rounds down"
+                : "floor, ceil and round give ints");
     return e;
   }
 

@@ -1,8 +1,8 @@
 // Equations that were meant to change something outside and change nothing (R6).
 //
 // In: the bodies of a model, their names declared. Out: an error for each tensor that no result
-// needs although a tensor of its name stands outside of the repeat it is in, or a size, constant
-// or letter of its name in the file. What holds: a name that is mentioned counts as read, also in
+// needs although a tensor of its name stands outside of the repeat it is in, or a size or constant
+// of its name in the file. What holds: a name that is mentioned counts as read, also in
 // the branch of an `if` that this model's sizes do not take.
 #include "dsl/check/Elaborator.h"
 
@@ -63,9 +63,7 @@ const ast::Declaration *hidden(const Variable &v, const char *&what) {
   };
   if (auto *d = search(file.sizes, "size"))
     return d;
-  if (auto *d = search(file.consts, "constant"))
-    return d;
-  return search(file.indices, "letter");
+  return search(file.consts, "constant");
 }
 
 } // namespace
@@ -115,7 +113,8 @@ void Elaborator::checkUnread() {
   std::set<const ast::Definition *> definitions;
   for (auto &v : variables_) {
     const char *what = nullptr;
-    if (!isEquation(*v) || v->items.empty() || bindsAnew(*v) || (!outside(*v) && !hidden(*v, what)))
+    if (!isEquation(*v) || v->state == Variable::State::Failed || v->items.empty() ||
+        bindsAnew(*v) || (!outside(*v) && !hidden(*v, what)))
       continue;
     suspects.push_back(v.get());
     definitions.insert(v->scope->body->definition);

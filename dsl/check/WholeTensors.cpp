@@ -45,6 +45,8 @@ bool Elaborator::wholeShape(const ast::Expr &e, Env &env, std::vector<Size> &sha
   }
   case K::Call: {
     FunctionRef f = function(e.name.text, env.scope);
+    if (!f && !isBuiltin(e.name.text))
+      return true; // said when it is elaborated
     if (f.definition && !elementwise(*f.definition)) {
       if (e.indexed)
         return true;

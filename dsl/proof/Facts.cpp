@@ -57,8 +57,10 @@ Facts Prover::factsOf(const ExprPtr &e, bool truth) {
   if (e->kind == K::Read) {
     if (ExprPtr inside = lookThrough(e)) {
       const Tensor &t = program_.tensors[e->tensor];
-      if (t.type != Type::Int && t.type != Type::Float)
+      if (t.type != Type::Int && t.type != Type::Float) {
+        Inside definition(*this, e->tensor);
         return facts(inside, truth);
+      }
     }
     return out;
   }

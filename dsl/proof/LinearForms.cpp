@@ -99,7 +99,14 @@ ExprPtr Prover::lookThrough(const ExprPtr &read) {
   const Tensor &t = program_.tensors[read->tensor];
   if (t.kind != Tensor::Kind::Equation || t.pieces.size() != 1)
     return nullptr;
-  if (depth_ > 24) {
+  // Definitions may follow from one another in a long row, but a recurrence only from itself, and
+  // reads that branch again and again are cut off.
+  constexpr size_t maxRow = 60;
+  constexpr int maxRepeats = 6, maxLooks = 2000;
+  if (inside_.empty())
+    looks_ = 0;
+  if (inside_.size() >= maxRow || ++looks_ > maxLooks ||
+      std::count(inside_.begin(), inside_.end(), read->tensor) >= maxRepeats) {
     cut_ = true;
     return nullptr;
   }
@@ -177,8 +184,10 @@ Linear Prover::linearOf(const ExprPtr &e, bool &value) {
   case K::Read: {
     if (program_.tensors[e->tensor].type == Type::Float)
       return unknown();
-    if (ExprPtr inside = lookThrough(e))
-      return linear(inside, value);
+    if (ExprPtr defined = lookThrough(e)) {
+      Inside definition(*this, e->tensor);
+      return linear(defined, value);
+    }
     return unknown();
   }
   case K::If: {

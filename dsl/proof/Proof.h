@@ -72,7 +72,18 @@ private:
   std::unordered_map<std::string, Found<Facts>> factsOfReads_[2]; // by truth
   std::unordered_set<ExprPtr> named_;                             // by address, in a key
   int depth_ = 0;
-  bool cut_ = false; // since `remembered` last looked
+  /// While one is alive, what is found is found inside a tensor's definition.
+  class Inside {
+  public:
+    Inside(Prover &prover, int tensor) : prover_(prover) { prover_.inside_.push_back(tensor); }
+    ~Inside() { prover_.inside_.pop_back(); }
+
+  private:
+    Prover &prover_;
+  };
+  std::vector<int> inside_; // the tensors whose definitions are looked through
+  int looks_ = 0;           // since none was
+  bool cut_ = false;        // since `remembered` last looked
   static constexpr size_t maxFacts = 1000, maxTaken = 30;
 };
 

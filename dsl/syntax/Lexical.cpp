@@ -4,6 +4,9 @@
 // one line. What must hold: a run of bytes that mean nothing is one diagnostic, not many.
 #include "dsl/syntax/Lexical.h"
 
+#include "dsl/syntax/Habits.h"
+
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -273,7 +276,7 @@ private:
 
   void number() {
     uint32_t begin = at_;
-    bool whole = true, sound = true;
+    bool whole = true, sound = true, readable = true;
     auto wrong = [&](std::string message, const char *hint) {
       if (sound)
         error(from(begin), std::move(message), "G10").hint(hint);
@@ -283,7 +286,7 @@ private:
       return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0';
     };
     digits();
-    if (peek(0) == '.') {
+    if (peek(0) == '.' && peek(1) != '.') { // (0..4 is no number with a point)
       bool leading = at_ == begin;
       whole = false;
       ++at_;
@@ -302,16 +305,21 @@ private:
         digits();
       }
     }
-    if (at_ < text_.size() && (text_[at_] == '.' || continuesName(characterAt(text_, at_).code))) {
+    if (at_ < text_.size() &&
+        ((text_[at_] == '.' && !whole) || continuesName(characterAt(text_, at_).code))) {
       while (at_ < text_.size() &&
              (text_[at_] == '.' || continuesName(characterAt(text_, at_).code)))
         at_ += characterAt(text_, at_).length;
+      readable = false;
       wrong(
           "'" + std::string(text_.substr(begin, at_ - begin)) + "' is neither a number nor a name",
           "numbers are written 12, 0.5 or 1e-5; a name begins with a letter, a product has a '*'");
     }
     std::string written(text_.substr(begin, at_ - begin));
-    Token &token = push(whole ? Kind::Integer : Kind::Number, begin, written);
+    Token &token = push(!readable ? Kind::Bad
+                        : whole   ? Kind::Integer
+                                  : Kind::Number,
+                        begin, written);
     if (!sound)
       return;
     const char *first = written.data(), *last = first + written.size();
@@ -327,6 +335,14 @@ private:
   }
 
   void string(char quote) {
+    if (quote == '\'' && at_ > 0 && !out_.tokens.empty() && out_.tokens.back().kind == Kind::Name &&
+        out_.tokens.back().span.end == at_) {
+      uint32_t prime = at_++;
+      error(from(prime), "a name has no prime", "G10")
+          .hint("a name is made of letters, digits and '_'");
+      push(Kind::Bad, prime, "'");
+      return;
+    }
     uint32_t begin = at_++;
     uint32_t end = lineEnd();
     size_t close = text_.substr(0, end).find(quote, at_);
@@ -353,12 +369,27 @@ private:
         continue;
       uint32_t begin = at_;
       at_ += static_cast<uint32_t>(candidate.written.size());
+      if (candidate.written == "|" && magnitude(begin))
+        return true;
       if (candidate.message)
         error(from(begin), candidate.message, candidate.rule).hint(candidate.hint);
       push(candidate.kind, begin, std::string(candidate.text));
       return true;
     }
     return false;
+  }
+
+  /// |x|: a bar where an operand begins, and the next one on its line.
+  bool magnitude(uint32_t begin) {
+    bool closes = barLine_ == line_;
+    bool operand = !out_.tokens.empty() && !newLine_ && endsOperand(out_.tokens.back().kind);
+    if (!closes && operand)
+      return false;
+    if (!closes)
+      error(from(begin), "there are no bars around a value", "G2").hint("a magnitude is abs(x)");
+    barLine_ = closes ? 0 : line_;
+    push(Kind::Bad, begin, "|");
+    return true;
   }
 
   bool name() {
@@ -408,8 +439,8 @@ private:
                        : "the character " + codePoint(c.code)) +
                   " has no meaning in the language",
               "G8");
-    if (c.code == '@')
-      diagnostic.hint("a matrix product is a sum: sum[k](a[i,k] * b[k,j])");
+    if (std::string hint = habits::character(c.code); !hint.empty())
+      diagnostic.hint(hint);
     push(Kind::Bad, begin, std::string(character));
   }
 
@@ -425,11 +456,22 @@ private:
   Tokens out_;
   size_t reported_ = 0;
   Diagnostic silent_;
-  uint32_t at_ = 0, line_ = 1, lineEnd_ = 0;
+  uint32_t at_ = 0, line_ = 1, lineEnd_ = 0, barLine_ = 0;
   bool newLine_ = true;
 };
 
 } // namespace
+
+bool isReservedWord(const std::string &word) { return words().count(word) > 0; }
+
+std::vector<std::string> wordsOf(std::initializer_list<Kind> kinds) {
+  std::vector<std::string> out;
+  for (auto &[word, kind] : words())
+    if (std::find(kinds.begin(), kinds.end(), kind) != kinds.end())
+      out.emplace_back(word);
+  std::sort(out.begin(), out.end());
+  return out;
+}
 
 bool endsOperand(Kind kind) {
   switch (kind) {

@@ -7,6 +7,7 @@
 
 #include "dsl/syntax/Diagnostics.h"
 
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -95,6 +96,9 @@ struct Tokens {
 
 inline bool isBinary(Kind kind) { return kind >= Kind::Plus && kind <= Kind::Or; }
 inline bool isReserved(Kind kind) { return kind >= Kind::And; }
+/// Whether a word means something in the language, and what words mean one of these (G7).
+bool isReservedWord(const std::string &word);
+std::vector<std::string> wordsOf(std::initializer_list<Kind> kinds);
 /// Whether an operand ends with it, so that a `-` behind it subtracts.
 bool endsOperand(Kind kind);
 /// As a person writes it: ")" or "then"; for names and numbers what they are.

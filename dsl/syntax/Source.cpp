@@ -80,6 +80,33 @@ const Source *Sources::add(std::string path, std::string text) {
   return all_.back().get();
 }
 
+/// What a file is whose bytes are no text; empty for text, also where a few bytes in it are not.
+static std::string binary(std::string_view bytes) {
+  constexpr size_t looked = 4096;
+  constexpr std::pair<std::string_view, const char *> magic[] = {
+      {"\x7F"
+       "ELF",
+       "a program or an object file"},
+      {"GGUF", "a GGUF file of weights"},
+      {"PK\x03\x04", "an archive"},
+      {"\x1F\x8B", "a compressed file"},
+      {"BC\xC0\xDE", "LLVM bitcode"},
+  };
+  for (auto &[begin, what] : magic)
+    if (bytes.starts_with(begin))
+      return what;
+  if (bytes.size() > 9 && bytes[8] == '{' && bytes[7] == '\0')
+    return "a safetensors file of weights";
+  std::string_view head = bytes.substr(0, looked);
+  size_t stray = 0;
+  for (size_t at = 0; at < head.size();) {
+    Character c = characterAt(head, at);
+    stray += c.code < 0 || (c.code < 0x20 && c.code != '\t' && c.code != '\n' && c.code != '\r');
+    at += c.length;
+  }
+  return stray * 10 > head.size() ? "no UTF-8 text" : "";
+}
+
 const Source *Sources::open(const std::string &path, std::string &error) {
   std::ostringstream text;
   if (path == "-") {
@@ -98,6 +125,10 @@ const Source *Sources::open(const std::string &path, std::string &error) {
   std::string bytes = std::move(text).str();
   if (bytes.size() > maxFileSize) {
     error = "'" + path + "' is larger than 256 MiB: this is not a model file";
+    return nullptr;
+  }
+  if (std::string what = binary(bytes); !what.empty()) {
+    error = "'" + path + "' is " + what + ", not a model file";
     return nullptr;
   }
   return add(path == "-" ? "<stdin>" : path, std::move(bytes));

@@ -3,41 +3,18 @@
 // In: the place of a mismatch and what the grammar wanted there. Out: a diagnostic that names
 // the rule, and where a habit from another language shows, what to write instead. What must
 // hold: nothing here decides what is read; it only words it.
-#include "dsl/syntax/Grammar.h"
+#include "dsl/syntax/SyntaxMistake.h"
 
 namespace qkv::grammar {
 
-using lexical::Kind;
-
 namespace {
 
-std::string written(const Token &token) {
-  const std::string &text = token.span.source->text();
-  std::string result = text.substr(token.span.begin, token.span.end - token.span.begin);
-  return result.size() > 40 ? "this" : "'" + result + "'";
-}
-
-std::string describe(const Token &token) {
-  switch (token.kind) {
-  case Kind::EndOfFile:
-    return "the end of the file";
-  case Kind::StatementEnd:
-    return token.span.begin == token.span.end ? "the end of the line" : "';'";
-  case Kind::String:
-    return "a string";
-  default:
-    return written(token);
-  }
-}
-
-class Explanation {
+class Explanation : Mistake {
 public:
-  Explanation(const Mismatch &mismatch, Place first, Diagnostics &diagnostics)
-      : diagnostics_(diagnostics), wanted_(mismatch.wanted), first_(first), at_(mismatch.at),
-        found_(*at_) {}
+  using Mistake::Mistake;
 
   void give() {
-    if (found_.kind == Kind::Bad || unsoundString())
+    if (reported() || unsoundString() || explainHabit(mismatch_, first_, diagnostics_))
       return;
     if (misplacedWord() || needsBrackets() || reservedName() || misplacedEquals() ||
         statementHead())
@@ -50,54 +27,6 @@ public:
   }
 
 private:
-  bool wants(const char *what) const { return wanted_ == what; }
-  bool wantsName() const {
-    return wants("a name") || wants("a letter") || wants("an argument") || wants("a result");
-  }
-  bool atStart() const {
-    return at_ == first_ || at_[-1].kind == Kind::StatementEnd || at_[-1].kind == Kind::LeftBrace ||
-           at_[-1].kind == Kind::RightBrace;
-  }
-  Kind before() const { return at_ == first_ ? Kind::EndOfFile : at_[-1].kind; }
-  Kind after() const { return found_.kind == Kind::EndOfFile ? Kind::EndOfFile : at_[1].kind; }
-
-  /// A statement that ends too early is marked right behind its last token.
-  Span place() const {
-    Span span = found_.span;
-    if (found_.kind == Kind::EndOfFile && at_ != first_)
-      span.begin = span.end = at_[-1].span.end;
-    return span;
-  }
-  Diagnostic &error(std::string message, const char *rule) {
-    return diagnostics_.error(place(), std::move(message), rule);
-  }
-
-  /// The bracket that is open here, or null.
-  Place opener() const {
-    int depth = 0;
-    for (Place p = at_; p != first_;) {
-      --p;
-      switch (p->kind) {
-      case Kind::RightParen:
-      case Kind::RightBracket:
-        ++depth;
-        break;
-      case Kind::LeftParen:
-      case Kind::LeftBracket:
-        if (depth-- == 0)
-          return p;
-        break;
-      case Kind::StatementEnd:
-      case Kind::LeftBrace:
-      case Kind::RightBrace:
-        return nullptr;
-      default:
-        break;
-      }
-    }
-    return nullptr;
-  }
-
   /// The scanner has said already what is wrong with its quotes.
   bool unsoundString() const {
     const std::string &text = found_.span.source->text();
@@ -200,7 +129,7 @@ private:
       error("a letter gets its range with '<'", "G5").hint("write index i < T");
       return true;
     }
-    if (wants("']'"))
+    if (wants("']'") || wants("'->'"))
       return false;
     Place open = opener();
     if (wants("')'") && before() == Kind::Name && open && open != first_ &&
@@ -250,10 +179,6 @@ private:
       error("this " + describe(found_) + " closes nothing", "G1");
       return;
     }
-    if (found_.kind == Kind::LeftParen && before() == Kind::RightBracket) {
-      error("a tensor's element is not called: only a function's name stands before '('", "L1");
-      return;
-    }
     if (before() == Kind::RightBrace) {
       error("expected the end of the line after '}', found " + describe(found_), "G1")
           .hint("begin a new line, or write ';' between them");
@@ -276,6 +201,14 @@ private:
                    kind == Kind::LeftParen || kind == Kind::Reduction || kind == Kind::Function;
     if (at_ != first_ && operand && lexical::endsOperand(before()) && at_[-1].line == found_.line)
       diagnostic.hint("a product is written with '*'");
+  }
+
+  /// Whether the statement begins with this word.
+  bool atStatement(Kind word) const {
+    Place p = at_;
+    while (!beginsStatement(p))
+      --p;
+    return p->kind == word;
   }
 
   void generic() {
@@ -305,14 +238,15 @@ private:
       diagnostic.hint("an 'if' has both branches: if ... then ... else 0");
     else if (wants("a string") && before() == Kind::Assign)
       diagnostic.hint("a parameter is named by a string: param W[o,c] = \"proj.weight\"");
+    else if (wants("'then'"))
+      diagnostic.hint("write: if ... then ... else ...");
+    else if (wants("'='") && atStatement(Kind::Param))
+      diagnostic.hint("a parameter is named by a string: param W[o,c] = \"proj.weight\"");
+    else if (wants("'='") && atStatement(Kind::Size))
+      diagnostic.hint("a size has a value: size N = 3, size T = dynamic(max: 64)");
     else if (wants("'max'"))
       diagnostic.hint("write size S = dynamic(max: 512)");
   }
-
-  Diagnostics &diagnostics_;
-  const std::string &wanted_;
-  Place first_, at_;
-  const Token &found_;
 };
 
 } // namespace

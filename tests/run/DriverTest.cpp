@@ -67,7 +67,9 @@ TEST_F(Driver, helpHasExamples) {
 
 TEST_F(Driver, misuseIsTwo) {
   expectSays(qkv(""), 2, "a command is missing");
-  expectSays(qkv("frobnicate"), 2, "frobnicate");
+  expectSays(qkv("frobnicate"), 2, "there is no command frobnicate");
+  expectSays(qkv("chekc attention.qkv"), 2, "there is no command chekc; did you mean check?");
+  expectSays(qkv("check attention.qkv --weigths w"), 2, "did you mean --weights?");
   expectSays(qkv("check"), 2, "see qkv check --help");
   expectSays(qkv("check --nonsense attention.qkv"), 2, "--nonsense");
   expectSays(qkv("run attention.qkv" + io), 2, "--weights");
@@ -93,6 +95,12 @@ TEST_F(Driver, check) {
   expectSays(bad, 1, "bad.qkv:4:10: error:");
   EXPECT_EQ(bad.err.find('\x1b'), std::string::npos) << "colour without a terminal";
   expectSays(qkv("check - ", "model m(\n"), 1, "error:");
+  // One sentence of what is no text.
+  EXPECT_EQ(
+      qkv("check w.safetensors").err,
+      "qkv check: error: 'w.safetensors' is a safetensors file of weights, not a model file\n");
+  EXPECT_EQ(qkv("fmt w.safetensors").code, 1);
+  expectSays(qkv("check '" + qkvProgram + "'"), 1, "is a program or an object file, not a model");
   auto list = nlohmann::json::parse(qkv("check --json bad.qkv").out);
   ASSERT_EQ(list.size(), 1u);
   EXPECT_EQ(list[0]["line"], 4);
@@ -105,6 +113,12 @@ TEST_F(Driver, checkReadsTheConfiguration) {
   writeFile(folder / "c.qkv", "size D = config(\"width\")\nindex d < D\nmodel m(x[d]) -> y[d] {\n"
                               "  y[d] = 2 * x[d]\n}\n");
   expectSays(qkv("check c.qkv"), 1, "width");
+  writeFile(folder / "config.json", "");
+  expectSays(qkv("check c.qkv --weights ."), 1, "config.json is empty");
+  writeFile(folder / "config.json", "{\"other\": 1,\n \"width\": 3,}");
+  expectSays(qkv("check c.qkv --weights ."), 1, "config.json is not JSON (line 2, column 13)");
+  writeFile(folder / "config.json", "{\"other\": -Infinity, \"width\": 3}");
+  EXPECT_EQ(qkv("check c.qkv --weights .").code, 0);
   writeFile(folder / "config.json", "{\"width\": 3}");
   EXPECT_EQ(qkv("check c.qkv --weights .").code, 0);
   EXPECT_EQ(qkv("check c.qkv --weights w.safetensors").code, 0);

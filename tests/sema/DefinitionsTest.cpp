@@ -30,7 +30,8 @@ std::vector<double> evaluate(const std::string &text, Inputs inputs, std::string
   const Source *source = sources.add("model.qkv", text);
   Diagnostics diagnostics;
   CheckOptions options;
-  options.config = config;
+  if (!config.empty())
+    options.config = config;
   auto program = check(*source, sources, options, diagnostics);
   if (!program) {
     std::ostringstream out;
@@ -278,6 +279,23 @@ TEST(F4, SlicesMapAFunctionOverLetters) {
                      Inputs().floats("x", {2, 2}, {1, 3, 4, 4})),
             (V{0.25, 0.75, 0.5, 0.5, 4, 8}));
 }
+// A long row of definitions is looked through; a recurrence of ints ends the search.
+TEST(A5, LooksThroughLongRowsOfDefinitions) {
+  std::string text = "size T = dynamic(max: 8)\nindex t < T, s < T\nmodel m(x[t]) -> y[t] {\n"
+                     "  b0[t,s] = 0 <= t - s\n";
+  for (int i = 1; i <= 16; ++i)
+    text += "  b" + std::to_string(i) + "[t,s] = b" + std::to_string(i - 1) + "[t,s] and s < t + " +
+            std::to_string(i) + "\n";
+  text += "  y[t] = sum[s](x[t - s] where b16[t,s])\n}\n";
+  Inputs inputs;
+  inputs.floats("x", {3}, {1, 10, 100});
+  EXPECT_EQ(evaluate(text, inputs), (std::vector<double>{1, 11, 111}));
+  EXPECT_EQ(evaluate("size T = dynamic(max: 8)\nindex t < T\nmodel m(x[t]) -> y[t] {\n"
+                     "  f[t] = if t < 2 then 1 else f[t-1] + f[t-2]\n  y[t] = x[f[t] % 2]\n}\n",
+                     inputs.floats("x", {6}, {1, 2, 3, 4, 5, 6})),
+            (std::vector<double>{2, 2, 1, 2, 2, 1}));
+}
+
 TEST(A1, ProvesPositionsWithinBlocks) {
   std::string head = "size T = dynamic(max: 8), B = 3\nindex t < T, j < T, a < B\n";
   Inputs inputs;

@@ -127,5 +127,109 @@ TEST(A1, NamesTheArgumentInsideACall) {
             "  hint: a guard gives it: if 0 <= t-1 then ... else 0\n");
 }
 
+// Names and habits of other languages.
+TEST(Habits, FunctionsAndValuesOfOtherLanguages) {
+  auto model = [](const std::string &value) {
+    return said(std::string(positions) + "model m(x[t]) -> h[t] {\n  h[t] = " + value + "\n}\n");
+  };
+  EXPECT_EQ(model("if True then x[t] else 0"),
+            "4:13 [] there is nothing named True here\n  hint: 'true' is written small\n");
+  EXPECT_EQ(model("pow(x[t], 2)"),
+            "4:10 [] there is no function named pow\n  hint: a power is x ^ y\n");
+  EXPECT_EQ(model("x(t)"), "4:10 [L1] x is a tensor: it is read with [ ]\n  hint: write x[t]\n");
+  EXPECT_EQ(model("x[t / 2]"), "4:12 [T1] an int is wanted here, and this is a float\n"
+                               "  hint: '/' makes a float; '//' divides and rounds down\n");
+  EXPECT_EQ(said(std::string(positions) + "model m(x[t]) -> h[t] { h = matmul(x, h) }\n"),
+            "3:29 [] there is no function named matmul\n"
+            "  hint: a product of tensors is a sum over a letter: sum[k](a[i,k] * b[k,j])\n");
+}
+
+TEST(F1, SizesByPositionAreGivenByName) {
+  EXPECT_EQ(hints(std::string(positions) +
+                  "fn f(x[t], y[t], size N, const e = 1) -> z[t] { z[t] = x[t] * N + y[t] * e }\n"
+                  "model m(x[t]) -> h[t] { h = f(x, x, 8, 0.5) }\n"),
+            "sizes, constants and functions are given by name: f(x, x, N: 8, e: 0.5)\n");
+  EXPECT_EQ(hints(std::string(positions) +
+                  "fn f(x[t], y[t], size N) -> z[t] { z[t] = x[t] * N + y[t] }\n"
+                  "model m(x[t]) -> h[t] { h = f(x, N: 8) }\n"),
+            "its tensors stand in this order: f(x, y)\n");
+}
+
+TEST(F4, AnArgumentOfMoreIndicesIsHandedOverInSlices) {
+  std::string text = std::string(positions) + "index h < 2, c < 3\n"
+                                              "fn f(x[i,c]) -> z[i,c] { z[i,c] = x[i,c] * 2 }\n";
+  EXPECT_EQ(hints(text + "model m(q[h,t,c]) -> y[h,t,c] { y = f(q) }\n"),
+            "a slice hands over the rest, for each value of its letters: y[h] = f(q[h])\n");
+}
+
+TEST(L2, SaysByWhatALetterOrSizeIsHidden) {
+  EXPECT_EQ(said(std::string(positions) + "model m(x[t], w[t]) -> h[j] {\n"
+                                          "  t[j] = w[j]\n  h[j] = t[j] + x[j]\n}\n"),
+            "3:11 [L7] the signature of a model uses declared letters, and t is none\n"
+            "  4:3 t is a tensor of this body, and hides the letter of the file\n"
+            "  hint: another name, and t stays the letter\n");
+  EXPECT_EQ(
+      hints("size T = dynamic(max: 64)\nindex t < T\nmodel m(x[T]) -> h[t] { h[t] = x[t] }\n"),
+      "T is a size; the letter t ranges over it\n");
+}
+
+TEST(E2, AScatterOnTheLeft) {
+  EXPECT_EQ(said(std::string(positions) + "model m(x[t], p[t] : int) -> h[t] {\n"
+                                          "  h[p[t]] = x[t]\n}\n"),
+            "4:5 [E2] an index on the left is a letter or a number known at compile time, and an "
+            "element of p is a value\n"
+            "  hint: the right side says what goes where: h[k] = sum[j](... where p[j] == k)\n");
+}
+
+TEST(E1, AStepThatNeedsTheOneBefore) {
+  EXPECT_EQ(said(std::string(positions) + "model m(x[t]) -> h[t] {\n"
+                                          "  repeat l < 3 { s = if l == 0 then x else s }\n"
+                                          "  h = x\n}\n"),
+            "4:18 [E1] s is defined by itself\n"
+            "  hint: there is no s before the first step: make it above the repeat\n");
+}
+
+TEST(A4, TheMaxOfASize) {
+  auto size = [](const std::string &max) {
+    return said("size T = dynamic(max: " + max +
+                ")\nindex t < T\nmodel m(x[t]) -> h[t] { h[t] = x[t] }\n");
+  };
+  EXPECT_EQ(size("9223372036854775807"),
+            "1:23 [A4] the max of a size is at most 2^40, and this is 9223372036854775807\n");
+  EXPECT_EQ(size("2^63-1"),
+            "1:23 [] the max of a size is an integer known at compile time, and this is beyond 64 "
+            "bits\n");
+  EXPECT_EQ(size("0"), "1:23 [A4] the max of a size is an integer of at least 1\n");
+}
+
+// The configuration: what Python writes is read, and what is no object is said with its place.
+TEST(C2, WhatAConfigurationIs) {
+  auto with = [](const std::string &config) {
+    Sources sources;
+    const Source *source =
+        sources.add("model.qkv", "const a = config(\"a\", 3), b = config(\"b\", 4)\nindex t < 2\n"
+                                 "model m(x[t]) -> h[t] { h[t] = x[t] * a * b }\n");
+    Diagnostics diagnostics;
+    CheckOptions options;
+    options.config = config;
+    options.configPath = "config.json";
+    check(*source, sources, options, diagnostics);
+    std::string out;
+    for (auto &d : diagnostics.all())
+      out += at(d.span) + " " + d.message + "\n";
+    return out;
+  };
+  EXPECT_EQ(with("{\"a\": Infinity, \"b\": -Infinity, \"c\": [NaN, \"Infinity \\\" NaN\"]}"), "");
+  EXPECT_EQ(with("{}"), "");
+  const std::string the = "1:18 the configuration config.json ";
+  EXPECT_EQ(with(""), the + "is empty\n");
+  EXPECT_EQ(with(" \n"), the + "is empty\n");
+  EXPECT_EQ(with("[]"), the + "is no object of names and values, but a list\n");
+  EXPECT_EQ(with("null"), the + "is no object of names and values, but null\n");
+  EXPECT_EQ(with("NaN"), the + "is no object of names and values, but a text\n");
+  EXPECT_EQ(with("{\n  \"c\": NaN, \"a\": 3,\n  \"b\": Infinite\n}"),
+            the + "is not JSON (line 3, column 8)\n");
+}
+
 } // namespace
 } // namespace qkv

@@ -29,7 +29,9 @@ int run(const Options &options) {
   for (const std::string &model : models) {
     CheckOptions check;
     check.model = model;
-    check.config = configBeside(options.weights, check.configPath);
+    check.config = configBeside(options.weights, check.configPath, error);
+    if (!error.empty())
+      return fail(options.command, error);
     qkv::check(*source, sources, check, diagnostics);
   }
   if (options.json) {

@@ -63,15 +63,21 @@ void addModelOptions(CLI::App &app, ModelOptions &options, bool dumps, bool cpu)
         "attention by blocks of rows, its scores in memory: what fusion is measured against");
 }
 
-std::string configBeside(const std::string &weights, std::string &path) {
+std::optional<std::string> configBeside(const std::string &weights, std::string &path,
+                                        std::string &error) {
   if (weights.empty() || weights == "-")
-    return "";
+    return std::nullopt;
   path = rt::isFolder(weights) ? weights + "/config.json"
                                : std::string(rt::folderOf(weights)) + "config.json";
   rt::FileBytes bytes;
-  if (!rt::exists(path) || !bytes.open(path, nullptr))
-    return "";
-  return std::string(bytes.data(), bytes.size());
+  if (!rt::exists(path))
+    return std::nullopt;
+  qkv_error why{};
+  if (!bytes.open(path, &why)) {
+    error = why.message;
+    return std::nullopt;
+  }
+  return std::string(bytes.data() ? bytes.data() : "", bytes.size());
 }
 
 std::unique_ptr<ModelFile> openModel(const ModelOptions &options, bool dumps, int &code) {
@@ -96,7 +102,11 @@ std::unique_ptr<ModelFile> openModel(const ModelOptions &options, bool dumps, in
   }
   CheckOptions check;
   check.model = options.model;
-  check.config = configBeside(options.weights, check.configPath);
+  check.config = configBeside(options.weights, check.configPath, error);
+  if (!error.empty()) {
+    fail(options.command, error);
+    return nullptr;
+  }
   Diagnostics diagnostics;
   file->program = qkv::check(*file->source, file->sources, check, diagnostics);
   report(diagnostics);

@@ -39,7 +39,8 @@ void addWeightsType(CLI::App &app, ModelOptions &options);
 int32_t elementOf(const ModelOptions &options);
 
 /// The text of config.json beside the weights; empty where there is none.
-std::string configBeside(const std::string &weights, std::string &path);
+std::optional<std::string> configBeside(const std::string &weights, std::string &path,
+                                        std::string &error);
 
 struct ModelFile {
   Sources sources;

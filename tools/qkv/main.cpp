@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 #include <llvm/Config/llvm-config.h>
 
+#include <algorithm>
 #include <climits>
 #include <cstdlib>
 #include <exception>
@@ -41,6 +42,35 @@ static void useLargePages() {
 #endif
 }
 
+/// What is wrong with the command line; of a command or an option that is not there, which one may
+/// have been meant.
+static std::string notExpected(const CLI::App &app, const CLI::App &chosen, int argc, char **argv,
+                               const CLI::ParseError &error) {
+  std::string message = plain(error.what()), word, near;
+  std::vector<std::string> names;
+  if (error.get_name() != "ExtrasError")
+    return message;
+  if (&chosen == &app && argc > 1 && argv[1][0] != '-') {
+    word = argv[1];
+    message = "there is no command " + word;
+    for (const CLI::App *command : app.get_subcommands(nullptr))
+      names.push_back(command->get_name());
+  } else {
+    for (const CLI::Option *option : chosen.get_options())
+      for (const std::string &name : option->get_lnames())
+        names.push_back("--" + name);
+    for (int i = 1; i < argc && word.empty(); ++i) {
+      std::string one = std::string(argv[i]).substr(0, std::string(argv[i]).find('='));
+      if (one.size() > 2 && one.starts_with("--") &&
+          std::find(names.begin(), names.end(), one) == names.end())
+        word = one;
+    }
+  }
+  if (!word.empty())
+    near = qkv::nearest(word, names);
+  return message + (near.empty() ? "" : "; did you mean " + near + "?");
+}
+
 int main(int argc, char **argv) {
   useLargePages();
   CLI::App app{"qkv: a model file becomes a native program", "qkv"};
@@ -67,9 +97,12 @@ int main(int argc, char **argv) {
     return app.exit(success, std::cout, std::cerr) == 0 && std::cout.flush() ? 0 : 1;
   } catch (const CLI::ParseError &error) {
     std::string command = "qkv";
-    for (const CLI::App *chosen : app.get_subcommands())
-      command += " " + chosen->get_name();
-    return misuse(command, plain(error.what()));
+    const CLI::App *chosen = &app;
+    for (const CLI::App *one : app.get_subcommands()) {
+      command += " " + one->get_name();
+      chosen = one;
+    }
+    return misuse(command, notExpected(app, *chosen, argc, argv, error));
   } catch (const std::bad_alloc &) {
     return fail("qkv", "not enough memory");
   } catch (const std::exception &error) {
