@@ -16,6 +16,7 @@
 #include "dsl/syntax/Source.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -211,6 +212,15 @@ struct Result {
   int tensor;
 };
 
+/// What config("key", default) gave (C2). Texts are as JSON writes them.
+struct Setting {
+  std::string key;
+  std::optional<std::string> value;    ///< none: the configuration has no such key
+  std::optional<std::string> fallback; ///< the default; none: there is none, or it is no literal
+                                       ///< and was not evaluated, since there is a value
+  bool operator==(const Setting &other) const = default;
+};
+
 struct Program {
   std::string name; ///< of the model
   Span span;
@@ -227,6 +237,8 @@ struct Program {
   /// A generator: first result `logits[i,v]` over the stream, from a stream of tokens (Text).
   int generatorInput = -1;  ///< the tensor that is the token stream, or -1: a function
   int generatorSource = -1; ///< the dynamic token input beside it, or -1
+
+  std::vector<Setting> settings; ///< what was read from the configuration, each once
 };
 
 } // namespace qkv

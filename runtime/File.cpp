@@ -4,8 +4,11 @@
 
 #include "runtime/Error.h"
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <climits>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -34,6 +37,25 @@ bool exists(const std::string &path) {
   return stat(path.c_str(), &status) == 0;
 }
 
+std::string whyUnwritable(const std::string &path) {
+  struct stat status;
+  if (stat(path.c_str(), &status) == 0) {
+    if (S_ISDIR(status.st_mode))
+      return "it is a folder";
+    if ((status.st_mode & 0222) == 0)
+      return "it is read-only";
+    return access(path.c_str(), W_OK) == 0 ? "" : strerror(errno);
+  }
+  if (errno != ENOENT)
+    return strerror(errno);
+  std::string folder(folderOf(path));
+  if (stat(folder.empty() ? "." : folder.c_str(), &status) != 0)
+    return format("folder %s: %s", folder.c_str(), strerror(errno));
+  return access(folder.empty() ? "." : folder.c_str(), W_OK | X_OK) == 0
+             ? ""
+             : format("folder %s: %s", folder.empty() ? "." : folder.c_str(), strerror(errno));
+}
+
 std::string writeAll(int descriptor, const void *data, size_t size) {
   auto *from = static_cast<const char *>(data);
   while (size > 0) {
@@ -60,25 +82,102 @@ bool readAll(int descriptor, std::string &text) {
   }
 }
 
+namespace {
+
+/// Mapped files by their addresses, for the signal handler: it may not allocate or lock.
+struct MappedFile {
+  std::atomic<const char *> begin{nullptr};
+  std::atomic<size_t> length{0};
+  char path[256];
+};
+constexpr size_t mostMapped = 512; // of more the message does not say which
+MappedFile mappedFiles[mostMapped];
+char programName[64] = "qkv";
+
+void rememberMapped(const char *begin, size_t length, const std::string &path) {
+  static const char taken = 0;
+  for (MappedFile &slot : mappedFiles) {
+    const char *none = nullptr;
+    if (!slot.begin.compare_exchange_strong(none, &taken))
+      continue;
+    size_t letters = std::min(path.size(), sizeof slot.path - 1);
+    memcpy(slot.path, path.data(), letters);
+    slot.path[letters] = 0;
+    slot.length = length;
+    slot.begin = begin;
+    return;
+  }
+}
+
+void forgetMapped(const char *begin) {
+  for (MappedFile &slot : mappedFiles)
+    if (slot.begin.load(std::memory_order_relaxed) == begin) {
+      slot.length = 0;
+      slot.begin = nullptr;
+      return;
+    }
+}
+
+void say(const char *text) { writeAll(2, text, strlen(text)); }
+
+void onBusError(int, siginfo_t *info, void *) {
+  auto *at = static_cast<const char *>(info->si_addr);
+  for (const MappedFile &slot : mappedFiles) {
+    const char *begin = slot.begin;
+    if (!begin || at < begin || at >= begin + slot.length)
+      continue;
+    say(programName);
+    say(": error: ");
+    say(slot.path);
+    say(" was cut short while it was in use\n");
+    _exit(1);
+  }
+  // None of ours: as if this handler were not there.
+  signal(SIGBUS, SIG_DFL);
+}
+
+} // namespace
+
+void catchCutFiles(const char *name) {
+  snprintf(programName, sizeof programName, "%s", name);
+  struct sigaction action = {};
+  action.sa_sigaction = onBusError;
+  action.sa_flags = SA_SIGINFO;
+  sigaction(SIGBUS, &action, nullptr);
+}
+
 FileBytes::FileBytes(FileBytes &&other) noexcept { *this = std::move(other); }
 
 FileBytes &FileBytes::operator=(FileBytes &&other) noexcept {
   std::swap(bytes, other.bytes);
   std::swap(length, other.length);
   std::swap(mapped, other.mapped);
+  std::swap(descriptor, other.descriptor);
+  std::swap(modified, other.modified);
   return *this;
 }
 
 FileBytes::~FileBytes() { release(); }
 
 void FileBytes::release() {
-  if (mapped)
+  if (mapped) {
+    forgetMapped(bytes);
     munmap(bytes, length);
-  else
+    close(descriptor);
+  } else {
     free(bytes);
+  }
+  descriptor = -1;
   bytes = nullptr;
   length = 0;
   mapped = false;
+}
+
+bool FileBytes::intact() const {
+  struct stat status;
+  return !mapped ||
+         (fstat(descriptor, &status) == 0 && static_cast<size_t>(status.st_size) == length &&
+          status.st_mtim.tv_sec == modified[0] && status.st_mtim.tv_nsec == modified[1]);
 }
 
 void FileBytes::fetch(const char *from, size_t size) const {
@@ -135,6 +234,10 @@ bool FileBytes::open(const std::string &path, qkv_error *error) {
       bytes = static_cast<char *>(map);
       length = status.st_size;
       mapped = true;
+      this->descriptor = std::exchange(descriptor, -1);
+      modified[0] = status.st_mtim.tv_sec;
+      modified[1] = status.st_mtim.tv_nsec;
+      rememberMapped(bytes, length, path);
     }
   } else {
     std::string text;
@@ -144,7 +247,7 @@ bool FileBytes::open(const std::string &path, qkv_error *error) {
       why = "not enough memory";
     }
   }
-  if (!standard)
+  if (!standard && descriptor >= 0)
     close(descriptor);
   return why.empty() || fail(error, format("cannot read %s: %s", path.c_str(), why.c_str()));
 }
@@ -181,6 +284,8 @@ bool OutputFile::open(const std::string &wanted, qkv_error *error, unsigned mode
     descriptor = 1;
     return true;
   }
+  if (std::string why = whyUnwritable(path); !why.empty())
+    return fail(error, cannotWrite(path, why));
   // A link keeps being one: its target is what is replaced.
   char resolved[PATH_MAX];
   if (realpath(path.c_str(), resolved))

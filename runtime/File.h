@@ -22,6 +22,10 @@ public:
   bool open(const std::string &path, qkv_error *error);
   /// Bytes that are in memory already, copied to an aligned place. False without memory.
   bool copy(const void *data, size_t size);
+  /// Whether a mapped file is as it was when it was opened. One that was cut short since must not
+  /// be read (SIGBUS), and one that was written to holds other numbers. Asks the kernel: half a
+  /// microsecond.
+  bool intact() const;
   const char *data() const { return bytes; }
   size_t size() const { return length; }
   /// Has the pages of a part of a mapped file at hand, in one call of the kernel: for what will be
@@ -36,7 +40,13 @@ private:
   char *bytes = nullptr;
   size_t length = 0;
   bool mapped = false;
+  int descriptor = -1; // of a mapped file
+  int64_t modified[2] = {};
 };
+
+/// For programs, not for libraries, since it changes what a signal does: to read a mapped file
+/// where it was cut off meanwhile ends the program with `name: error: ...` and exit code 1.
+void catchCutFiles(const char *name);
 
 /// A file being written. Nothing shows at its path before commit(); `-` is standard output.
 class OutputFile {
@@ -66,6 +76,10 @@ std::string writeAll(int descriptor, const void *data, size_t size);
 
 /// All that is left to read of a descriptor, appended. False with errno set.
 bool readAll(int descriptor, std::string &text);
+
+/// Why no new file can take the place of what is at `path`; empty if one can. A file that nobody
+/// may write stays as it is, also where the user (root, the folder's owner) could replace it.
+std::string whyUnwritable(const std::string &path);
 
 bool isFolder(const std::string &path);
 bool exists(const std::string &path);

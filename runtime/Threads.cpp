@@ -2,6 +2,7 @@
 // worker that lost its core delays the piece it took and nothing else; it may wake after the
 // region, find nothing to take, and touch nothing.
 #include "runtime/Threads.h"
+#include "runtime/Error.h"
 
 #include <algorithm>
 #include <atomic>
@@ -122,9 +123,12 @@ void start(int workers) {
     pool.prepared = true;
     pthread_atfork(nullptr, nullptr, forgetWorkers);
   }
-  // The program's signals are the business of the program's own threads.
+  // The program's signals are the business of the program's own threads; what a thread does wrong
+  // itself (to read a mapped file where it was cut off) is told to itself.
   sigset_t all, before;
   sigfillset(&all);
+  for (int own : {SIGBUS, SIGSEGV, SIGFPE, SIGILL})
+    sigdelset(&all, own);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   while (pool.started < workers) {
     pthread_t thread;
@@ -145,14 +149,29 @@ int usableCores() {
   return online > 0 ? static_cast<int>(online) : 1;
 }
 
+/// What QKV_THREADS says; 0: nothing, -1: no number of threads.
+int threadsAsked() {
+  const char *text = getenv("QKV_THREADS");
+  if (!text || !*text)
+    return 0;
+  char *end = nullptr;
+  long asked = strtol(text, &end, 10);
+  return *end == 0 && asked >= 1 && asked <= maxThreads ? static_cast<int>(asked) : -1;
+}
+
 } // namespace
+
+bool checkThreads(qkv_error *error) {
+  return threadsAsked() >= 0 ||
+         fail(error, format("QKV_THREADS is %s, expected a whole number from 1 to %d",
+                            quote(getenv("QKV_THREADS")).c_str(), maxThreads));
+}
 
 int threadCount() {
   int wanted = pool.wanted.load(std::memory_order_relaxed);
   if (wanted == 0) {
-    const char *text = getenv("QKV_THREADS");
-    long asked = text ? strtol(text, nullptr, 10) : 0;
-    wanted = static_cast<int>(std::clamp<long>(asked > 0 ? asked : usableCores(), 1, maxThreads));
+    int asked = threadsAsked();
+    wanted = asked > 0 ? asked : std::clamp(usableCores(), 1, maxThreads);
     int none = 0;
     if (!pool.wanted.compare_exchange_strong(none, wanted))
       wanted = none;

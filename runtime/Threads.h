@@ -2,6 +2,8 @@
 // index exactly once; the call ends when the pieces are done, not when the workers have reported.
 #pragma once
 
+#include "runtime/qkv.h"
+
 #include <cstdint>
 
 namespace qkv::rt {
@@ -21,6 +23,9 @@ template <typename F> void parallelFor(int64_t count, int64_t grain, F &&f) {
       },
       &f);
 }
+
+/// Whether QKV_THREADS, if it is set, is a number of threads. False with *error set.
+bool checkThreads(qkv_error *error);
 
 /// Threads that compute, the caller's among them: the cores this process may use, unless
 /// QKV_THREADS or setThreads says otherwise. From the first call of parallelFor it is fixed.

@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-#define QKV_ABI 2
+#define QKV_ABI 3
 
 /* Element types of a model's tensors. */
 enum { QKV_FLOAT = 0, QKV_INT = 1, QKV_BOOL = 2 };
@@ -88,6 +88,14 @@ typedef struct qkv_param {
   int32_t element;
 } qkv_param;
 
+/* What the model's page read from the configuration when it was compiled (rule C2). Texts are as
+ * JSON writes them. */
+typedef struct qkv_setting {
+  const char *key;      /* "rope.theta": members and positions of lists */
+  const char *value;    /* null: the configuration had no such key, the default was taken */
+  const char *fallback; /* the default; null: there is none, or it is not known */
+} qkv_setting;
+
 struct qkv_model;
 
 /* What one call of compiled code may use. Made by the runtime, one a call. */
@@ -112,7 +120,7 @@ typedef struct qkv_model {
   int32_t size_count, input_count, result_count, param_count, site_count;
   int32_t generator_input;  /* the token stream among the inputs, or -1: not a generator */
   int32_t generator_source; /* the dynamic token input beside it, or -1 */
-  int32_t reserved2;
+  int32_t setting_count;
   const qkv_size *sizes;
   const qkv_value *inputs, *results;
   const qkv_param *params;
@@ -126,6 +134,7 @@ typedef struct qkv_model {
    * inputs and results have it as their first axis. Null: compiled without. */
   qkv_entry entry_batch, entry_last_batch;
   void *user; /* for descriptions made in memory; null in compiled ones */
+  const qkv_setting *settings;
 } qkv_model;
 
 /* ---- called by compiled code ---- */
@@ -148,7 +157,8 @@ void qkv_parallel_for(qkv_context *context, int64_t count, int64_t grain,
 typedef struct qkv_weights qkv_weights; /* immutable once opened */
 
 /* Weights of a model: `path` is a safetensors file, a folder (model.safetensors, or an index
- * and shards), or a packed file that qkv build wrote. Null with *error set on failure.
+ * and shards), or a packed file that qkv build wrote. Null with *error set on failure, also where
+ * config.json beside them (in a packed file: inside) disagrees with the model's settings.
  * Null path: beside or inside the running program (`self` is its path). */
 qkv_weights *qkv_weights_open(const qkv_model *model, const char *path, const char *self,
                               qkv_error *error);

@@ -135,6 +135,7 @@ Description describe(const Program &program, const std::vector<int> &params) {
     place(tensor.span, param.file, param.line, param.column, param.length);
     d.params.push_back(std::move(param));
   }
+  d.settings = program.settings;
   d.generatorInput = positionIn(program.inputs, program.generatorInput);
   d.generatorSource = positionIn(program.inputs, program.generatorSource);
   return d;

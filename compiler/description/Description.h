@@ -55,6 +55,7 @@ struct Description {
   std::vector<Value> inputs, results;
   std::vector<Param> params; ///< those that are read (or fall back on)
   std::vector<Site> sites;
+  std::vector<Setting> settings; ///< read from the configuration when it was checked (C2)
   int generatorInput = -1, generatorSource = -1; ///< positions among inputs
   bool hasWhole = true; ///< results for all positions: false only where `Compilation::keepFor` says
   bool hasLast = false; ///< a generator's logits of the last position

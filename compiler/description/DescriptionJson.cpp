@@ -46,6 +46,14 @@ std::vector<Description::Value> values(const json &list) {
   return out;
 }
 
+json optionalText(const std::optional<std::string> &text) {
+  return text ? json(*text) : json(nullptr);
+}
+
+std::optional<std::string> optionalText(const json &value) {
+  return value.is_null() ? std::nullopt : std::optional(value.get<std::string>());
+}
+
 /// What does not hold together; empty if all does.
 std::string defect(const Description &d) {
   if (!d.hasWhole && !d.hasLast)
@@ -118,6 +126,10 @@ std::string Description::json() const {
                           {"at", {s.line, s.column, s.length}},
                           {"what", s.what},
                           {"kind", s.kind}});
+  j["settings"] = nlohmann::json::array();
+  for (const Setting &s : settings)
+    j["settings"].push_back(
+        {{"key", s.key}, {"value", optionalText(s.value)}, {"default", optionalText(s.fallback)}});
   j["generator_input"] = generatorInput;
   j["generator_source"] = generatorSource;
   if (!hasWhole)
@@ -161,6 +173,9 @@ bool Description::fromJson(const std::string &text, Description &out, std::strin
     for (const auto &s : j.at("sites"))
       d.sites.push_back({s.at("file"), s.at("at").at(0), s.at("at").at(1), s.at("at").at(2),
                          s.at("what"), s.at("kind")});
+    for (const auto &s : j.at("settings"))
+      d.settings.push_back(
+          {s.at("key"), optionalText(s.at("value")), optionalText(s.at("default"))});
     d.generatorInput = j.at("generator_input");
     d.generatorSource = j.at("generator_source");
     d.hasWhole = j.value("has_whole", true);

@@ -6,11 +6,22 @@
 #include "compiler/description/Header.h"
 #include "compiler/description/Extent.h"
 
+#include <algorithm>
 #include <set>
 #include <sstream>
 
 namespace qkv {
 namespace {
+
+/// INT8_MAX, SIZE_MAX and their like are macros of stdint.h.
+bool isLimit(const std::string &name) {
+  if (!name.ends_with("_MAX") && !name.ends_with("_MIN"))
+    return false;
+  for (const char *start : {"INT", "UINT", "PTRDIFF_", "SIZE_", "SIG_ATOMIC_", "WCHAR_", "WINT_"})
+    if (name.starts_with(start))
+      return true;
+  return false;
+}
 
 bool reservedInC(const std::string &name) {
   static const std::set<std::string> words{
@@ -29,10 +40,13 @@ bool reservedInC(const std::string &name) {
       "volatile",    "wchar_t",   "while",    "xor",       "xor_eq",  "NULL",     "errno",
       "stdin",       "stdout",    "stderr",   "size_t",    "uint8_t", "offsetof", "static_assert",
       "thread_local"};
-  // Names that begin so belong to the C implementation.
-  bool implementation =
-      name.size() > 1 && name[0] == '_' && (name[1] == '_' || (name[1] >= 'A' && name[1] <= 'Z'));
-  return implementation || words.count(name) != 0;
+  return words.count(name) != 0 || isLimit(name);
+}
+
+/// Names that begin so belong to the C implementation.
+bool belongsToImplementation(const std::string &name) {
+  return name.size() > 1 && name[0] == '_' &&
+         (name[1] == '_' || (name[1] >= 'A' && name[1] <= 'Z'));
 }
 
 /// Names of the members of NAME_arguments, in its order.
@@ -40,18 +54,25 @@ struct Members {
   std::vector<std::string> sizes, inputs, results;
   explicit Members(const Description &d) {
     for (const auto &size : d.sizes)
-      sizes.push_back(take(size.name, "_size"));
+      sizes.push_back(take(size.name, "size"));
     for (const auto &input : d.inputs)
-      inputs.push_back(take(input.name, "_in"));
+      inputs.push_back(take(input.name, "in"));
     for (const auto &result : d.results)
-      results.push_back(take(result.name, "_out"));
+      results.push_back(take(result.name, "out"));
   }
 
 private:
-  std::string take(std::string name, const char *tail) {
-    while (reservedInC(name) || !taken.insert(name).second)
-      name += tail;
-    return name;
+  /// `kind` ("size") goes before a name that the implementation could own, else behind it; names
+  /// that are taken get a number.
+  std::string take(std::string name, const std::string &kind) {
+    if (belongsToImplementation(name))
+      name = kind + name.substr(std::min(name.find_first_not_of('_'), name.size()) - 1);
+    if (reservedInC(name) || taken.count(name))
+      name += "_" + kind;
+    std::string unique = name;
+    for (int number = 2; reservedInC(unique) || !taken.insert(unique).second; ++number)
+      unique = name + std::to_string(number);
+    return unique;
   }
   std::set<std::string> taken;
 };

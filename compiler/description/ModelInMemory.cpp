@@ -14,6 +14,7 @@ struct ModelInMemory::Data : qkv_model {
   std::vector<std::vector<const char *>> names;
   std::vector<qkv_param> paramList;
   std::vector<qkv_site> siteList;
+  std::vector<qkv_setting> settingList;
   std::vector<Extent> extents; // of the inputs, then of the results, axis after axis
 
   explicit Data(Description given);
@@ -76,6 +77,11 @@ ModelInMemory::Data::Data(Description given) : qkv_model{}, description(std::mov
   }
   for (const Site &s : d.sites)
     siteList.push_back({s.file.c_str(), s.line, s.column, s.length, s.what.c_str(), s.kind});
+  auto text = [](const std::optional<std::string> &given) {
+    return given ? given->c_str() : nullptr;
+  };
+  for (const Setting &s : d.settings)
+    settingList.push_back({s.key.c_str(), text(s.value), text(s.fallback)});
 
   size = sizeof(qkv_model);
   abi = QKV_ABI;
@@ -94,6 +100,8 @@ ModelInMemory::Data::Data(Description given) : qkv_model{}, description(std::mov
   results = resultList.data();
   params = paramList.data();
   sites = siteList.data();
+  setting_count = static_cast<int32_t>(settingList.size());
+  settings = settingList.data();
   shapes = computeShapes;
 }
 

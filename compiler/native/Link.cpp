@@ -139,6 +139,10 @@ std::string runtimeArchive(std::string &error) {
   return "";
 }
 
+bool canLink(std::string &error) {
+  return !runtimeArchive(error).empty() && !command({}, "", "", "", error).empty();
+}
+
 bool link(const std::string &object, const std::string &output, const LinkOptions &options,
           std::string &error) {
   std::string archive = options.runtimeDirectory.empty()

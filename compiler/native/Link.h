@@ -23,6 +23,9 @@ struct LinkOptions {
 /// with `error` set, naming the places, where there is none.
 std::string runtimeArchive(std::string &error);
 
+/// Whether the runtime's archive and a linker are there. False with `error`.
+bool canLink(std::string &error);
+
 /// Links `object` to the file `output`, which it may overwrite. False with `error` set.
 bool link(const std::string &object, const std::string &output, const LinkOptions &options,
           std::string &error);

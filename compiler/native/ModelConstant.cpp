@@ -123,7 +123,7 @@ llvm::Function *Constants::shapes() {
 
 llvm::GlobalVariable *Constants::model(const std::string &cpu) {
   const Description &d = description;
-  std::vector<Constant *> sizes, params, sites;
+  std::vector<Constant *> sizes, params, sites, settings;
   for (const auto &s : d.sizes)
     sizes.push_back(record({string(s.name), number(s.max, 64), number(s.stream)}));
   for (const auto &p : d.params)
@@ -131,6 +131,11 @@ llvm::GlobalVariable *Constants::model(const std::string &cpu) {
   for (const Site &s : d.sites)
     sites.push_back(record({string(s.file), number(s.line), number(s.column), number(s.length),
                             string(s.what), number(s.kind)}));
+  auto optionalText = [&](const std::optional<std::string> &text) {
+    return text ? string(*text) : none();
+  };
+  for (const Setting &s : d.settings)
+    settings.push_back(record({string(s.key), optionalText(s.value), optionalText(s.fallback)}));
   auto count = [&](const auto &list) { return number(static_cast<int64_t>(list.size())); };
   auto entry = [&](EntryForm form) -> Constant * {
     llvm::Function *function = module.getFunction(entryName(d, form));
@@ -149,7 +154,7 @@ llvm::GlobalVariable *Constants::model(const std::string &cpu) {
                             count(sites),
                             number(d.generatorInput),
                             number(d.generatorSource),
-                            number(0),
+                            count(settings),
                             array<qkv_size>(sizes),
                             values(d.inputs),
                             values(d.results),
@@ -160,7 +165,8 @@ llvm::GlobalVariable *Constants::model(const std::string &cpu) {
                             entry({/*last=*/true, /*batch=*/false}),
                             entry({/*last=*/false, /*batch=*/true}),
                             entry({/*last=*/true, /*batch=*/true}),
-                            none()});
+                            none(),
+                            array<qkv_setting>(settings)});
   checkLayout(value->getType(), sizeof(qkv_model));
   llvm::GlobalVariable *model = global(value, "model");
   model->setUnnamedAddr(llvm::GlobalValue::UnnamedAddr::None);

@@ -209,6 +209,7 @@ std::unique_ptr<Program> check(const Source &source, Sources &sources, const Che
     program->generatorInput = program->generatorSource = -1;
   sema::dropUnusedSizes(*program);
   dropEmptyPieces(*program);
+  sema::checkLetters(*program, diagnostics);
   sema::checkRanges(*program, diagnostics);
   std::vector<int> all;
   for (size_t i = 0; i < program->tensors.size(); ++i)

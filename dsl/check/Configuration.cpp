@@ -7,6 +7,7 @@
 #include "dsl/syntax/Parser.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace qkv::sema {
 namespace {
@@ -29,13 +30,59 @@ Constant ofBool(bool v) {
   return c;
 }
 
+/// A constant as JSON writes it; of a size that is no number its name.
+std::string jsonText(const Constant &c, const SizeAtoms &atoms) {
+  if (c.kind == Constant::Kind::Bool)
+    return c.boolean ? "true" : "false";
+  if (c.kind == Constant::Kind::Float)
+    return std::isfinite(c.number) ? nlohmann::json(c.number).dump()
+           : std::isnan(c.number)  ? "NaN"
+           : c.number > 0          ? "Infinity"
+                                   : "-Infinity";
+  return c.size.text(atoms);
+}
+
+bool isLiteral(const ast::Expr &e) {
+  using K = ast::Expr::Kind;
+  if (e.kind == K::Unary)
+    return e.children.size() == 1 && isLiteral(*e.children[0]);
+  return e.kind == K::Integer || e.kind == K::Number || e.kind == K::Boolean;
+}
+
 } // namespace
 
 std::optional<Constant> Elaborator::config(const ast::Expr &e, Scope *scope, FileScope &file) {
+  bool hasDefault = !e.children.empty() && e.children[0];
+  std::string key;
+  bool isThere = false;
+  std::optional<Constant> value = configured(e, scope, file, key, isThere);
+  if (!value || !program_)
+    return value;
+  // A default that is not taken may be wrong beside this configuration (C / H that does not come
+  // out whole), so only a literal is looked at.
+  Setting setting{key, std::nullopt, std::nullopt};
+  if (isThere)
+    setting.value = jsonText(*value, program_->atoms);
+  std::optional<Constant> fallback = value;
+  if (isThere)
+    fallback = hasDefault && isLiteral(*e.children[0]) ? constant(*e.children[0], scope, file)
+                                                       : std::nullopt;
+  if (fallback)
+    setting.fallback = jsonText(*fallback, program_->atoms);
+  auto &known = program_->settings;
+  if (std::find(known.begin(), known.end(), setting) == known.end())
+    known.push_back(std::move(setting));
+  return value;
+}
+
+/// The value of one read. `key`: the name with its numbers in; `isThere`: it is not the default.
+std::optional<Constant> Elaborator::configured(const ast::Expr &e, Scope *scope, FileScope &file,
+                                               std::string &name, bool &isThere) {
   ast::Text key{e.name.text, e.name.span ? e.name.span : e.span};
   auto path = expandText(key, scope, file, {});
   if (!path)
     return std::nullopt;
+  name = *path;
   nlohmann::json value; // null: absent
   if (options_.config) {
     if (!configuration_) {
@@ -87,9 +134,11 @@ std::optional<Constant> Elaborator::config(const ast::Expr &e, Scope *scope, Fil
         .hint("config(\"" + *path + "\", 768) gives one");
     return std::nullopt;
   }
+  isThere = true;
   if (value.is_boolean())
     return ofBool(value.get<bool>());
-  if (value.is_number_integer())
+  if (value.is_number_integer() &&
+      !(value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX))
     return ofSize(Size(value.get<int64_t>()));
   if (auto number = numberIn(value))
     return ofNumber(*number);

@@ -170,6 +170,8 @@ private:
                                         const std::map<std::string, int64_t> &letters);
   std::vector<std::string> textLetters(const ast::Text &text, const std::vector<ast::Name> &among);
   std::optional<Constant> config(const ast::Expr &e, Scope *scope, FileScope &file);
+  std::optional<Constant> configured(const ast::Expr &e, Scope *scope, FileScope &file,
+                                     std::string &name, bool &isThere);
   std::optional<Constant> declared(const ast::Declaration &d, bool isSize, Scope *scope,
                                    FileScope &file);
 
@@ -328,6 +330,8 @@ void trimLifted(Program &program);
 std::set<int> inferTypes(Program &program, Diagnostics &diagnostics);
 /// Makes givens of broken tensors and of all that reads them; the others mean what they meant.
 void dropDependents(Program &program, const std::set<int> &broken);
+/// At most 32 letters are bound at one place (E5).
+void checkLetters(const Program &program, Diagnostics &diagnostics);
 /// Proves every index inside its axis, or marks it to be checked (A1, T2).
 void checkRanges(Program &program, Diagnostics &diagnostics);
 

@@ -80,6 +80,13 @@ const Source *Sources::add(std::string path, std::string text) {
   return all_.back().get();
 }
 
+std::vector<std::string> Sources::paths() const {
+  std::vector<std::string> list;
+  for (const auto &source : all_)
+    list.push_back(source->path());
+  return list;
+}
+
 /// What a file is whose bytes are no text; empty for text, also where a few bytes in it are not.
 static std::string binary(std::string_view bytes) {
   constexpr size_t looked = 4096;

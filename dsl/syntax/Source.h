@@ -61,6 +61,8 @@ public:
   const Source *add(std::string path, std::string text);
   /// Reads a file ("-" is standard input). Null, with `error` set, where it cannot.
   const Source *open(const std::string &path, std::string &error);
+  /// Of all that were added or opened.
+  std::vector<std::string> paths() const;
 
 private:
   std::vector<std::unique_ptr<Source>> all_;

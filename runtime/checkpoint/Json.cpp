@@ -1,4 +1,4 @@
-// In: JSON text from files that may hold anything. Out: the two tables that weights need. Holds:
+// In: JSON text from files that may hold anything. Out: the tables that weights need. Holds:
 // the tables are filled while the text is read; no document is built, nesting costs nothing.
 #include "runtime/checkpoint/Json.h"
 

@@ -1,8 +1,10 @@
-// In: JSON text from files that may hold anything. Out: the two tables that weights need. Holds:
-// no recursion, no exceptions, names unique; a failure says why and at which byte.
+// In: JSON text from files that may hold anything. Out: the tables that weights need, and values of
+// a configuration. Holds: no recursion, no exceptions, names unique; a failure says why and at
+// which byte.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,5 +26,11 @@ bool parseHeader(const char *begin, const char *end, std::vector<HeaderEntry> &e
 /// The `weight_map` of a model.safetensors.index.json: tensor name, shard file. False with `why`.
 bool parseIndex(const char *begin, const char *end,
                 std::vector<std::pair<std::string, std::string>> &map, std::string &why);
+
+/// The values of `keys` in a configuration, as JSON writes them; none: absent or null. "a.b.0" is
+/// the member "a.b.0" of the whole, else what members and positions of lists lead to. Infinity and
+/// NaN may stand bare, as Python writes them. False with `why`.
+bool parseSettings(const std::string &text, const std::vector<std::string> &keys,
+                   std::vector<std::optional<std::string>> &values, std::string &why);
 
 } // namespace qkv::rt

@@ -3,6 +3,7 @@
 #include "runtime/Error.h"
 #include "runtime/checkpoint/Weights.h"
 
+#include <algorithm>
 #include <climits>
 #include <cstring>
 #include <unistd.h>
@@ -11,6 +12,7 @@ using namespace qkv::rt;
 
 static bool openPath(const qkv_model &model, const std::string &path, qkv_weights &weights,
                      qkv_error *error) {
+  weights.place = path;
   if (path != "-" && !isFolder(path)) {
     if (!weights.packed.open(path, error))
       return false;
@@ -20,7 +22,22 @@ static bool openPath(const qkv_model &model, const std::string &path, qkv_weight
     weights.packed = FileBytes();
   }
   weights.source = Safetensors::open(path, error);
-  return weights.source && resolveParams(model, *weights.source, weights, error);
+  if (!weights.source || !findConfiguration(path, weights.configuration, error) ||
+      !checkSettings(model, weights.configuration, error) ||
+      !resolveParams(model, *weights.source, weights, error) || !checkIntact(weights, error))
+    return false;
+  // Where all was converted, the file is needed no more.
+  if (std::none_of(weights.params.begin(), weights.params.end(),
+                   [&](const void *param) { return weights.source->holds(param); }))
+    weights.source.reset();
+  return true;
+}
+
+bool qkv::rt::checkIntact(const qkv_weights &weights, qkv_error *error) {
+  bool good = weights.source ? weights.source->intact() : weights.packed.intact();
+  return good || failFile(error, weights.place,
+                          "the weights were written to or cut short while they were in use: open "
+                          "them again");
 }
 
 /// The file of the program that runs. A name without a folder came from the search path, so only
@@ -41,8 +58,10 @@ static bool openBeside(const qkv_model &model, const char *self, qkv_weights &we
   std::string beside = program + ".weights";
   size_t offset = 0;
   if (!program.empty() && weights.packed.open(program, nullptr) &&
-      findAppended(weights.packed, offset))
+      findAppended(weights.packed, offset)) {
+    weights.place = program;
     return openPacked(model, weights, offset, program, error);
+  }
   weights.packed = FileBytes();
   if (exists(beside))
     return openPath(model, beside, weights, error);

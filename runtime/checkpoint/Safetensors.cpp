@@ -90,8 +90,12 @@ bool Safetensors::readBytes(FileBytes file, const std::string &path, std::vector
   uint64_t headerBytes = 0;
   for (int i = 7; i >= 0; --i)
     headerBytes = headerBytes << 8 | static_cast<unsigned char>(file.data()[i]);
-  // The limit is the format's own.
-  if (headerBytes > file.size() - 8 || headerBytes > 100'000'000)
+  constexpr uint64_t mostHeaderBytes = 100'000'000; // the format's own limit
+  if (headerBytes > mostHeaderBytes && headerBytes <= file.size() - 8)
+    return wrong(format("its header has %llu bytes, at most %llu are allowed",
+                        static_cast<unsigned long long>(headerBytes),
+                        static_cast<unsigned long long>(mostHeaderBytes)));
+  if (headerBytes > file.size() - 8)
     return wrong(format("its header would have %llu bytes, the file has %zu",
                         static_cast<unsigned long long>(headerBytes), file.size()));
   const char *header = file.data() + 8, *data = header + headerBytes;
@@ -191,6 +195,15 @@ std::unique_ptr<Safetensors> Safetensors::open(const std::string &path, qkv_erro
   return file;
 }
 
+std::unique_ptr<Safetensors> Safetensors::openFile(const std::string &path, qkv_error *error) {
+  std::unique_ptr<Safetensors> file(new Safetensors);
+  file->place = path;
+  if (!file->readFile(path, file->list, error))
+    return nullptr;
+  file->sortNames();
+  return file;
+}
+
 std::unique_ptr<Safetensors> Safetensors::fromBytes(const void *data, size_t size,
                                                     const std::string &name, qkv_error *error) {
   std::unique_ptr<Safetensors> file(new Safetensors);
@@ -210,6 +223,18 @@ const FileTensor *Safetensors::find(std::string_view name) const {
   auto found = std::lower_bound(byName.begin(), byName.end(), name,
                                 [&](uint32_t index, auto key) { return list[index].name < key; });
   return found != byName.end() && list[*found].name == name ? &list[*found] : nullptr;
+}
+
+bool Safetensors::intact() const {
+  return std::all_of(files.begin(), files.end(),
+                     [](const FileBytes &file) { return file.intact(); });
+}
+
+bool Safetensors::holds(const void *memory) const {
+  auto *at = static_cast<const char *>(memory);
+  return std::any_of(files.begin(), files.end(), [&](const FileBytes &file) {
+    return at >= file.data() && at < file.data() + file.size();
+  });
 }
 
 void Safetensors::forget(const FileTensor &tensor) const {

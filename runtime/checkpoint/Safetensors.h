@@ -31,6 +31,9 @@ public:
   /// model.safetensors or model.safetensors.index.json. Null with *error set.
   static std::unique_ptr<Safetensors> open(const std::string &path, qkv_error *error);
 
+  /// One file, or `-`: of inputs, which are not in shards. Null with *error set.
+  static std::unique_ptr<Safetensors> openFile(const std::string &path, qkv_error *error);
+
   /// A file that is in memory; `name` is what messages call it.
   static std::unique_ptr<Safetensors> fromBytes(const void *data, size_t size,
                                                 const std::string &name, qkv_error *error);
@@ -40,6 +43,10 @@ public:
   const FileTensor *find(std::string_view name) const;
   /// A name like it, for "did you mean"; null if none is near.
   const FileTensor *nearest(std::string_view name) const;
+  /// Whether the files are as they were when they were opened.
+  bool intact() const;
+  /// Whether the memory is a part of the files.
+  bool holds(const void *memory) const;
   /// The memory of a tensor's bytes may go: they are read no more, or from the file again.
   void forget(const FileTensor &tensor) const;
   /// The file or folder, as messages call it.

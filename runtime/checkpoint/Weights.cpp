@@ -35,6 +35,11 @@ bool shapeFits(const std::vector<int64_t> &wanted, const std::vector<int64_t> &f
   return next == wanted.size();
 }
 
+bool failParam(qkv_error *error, const qkv_param &param, const std::string &text) {
+  return failAt(error, param.file, param.line, param.column, param.length,
+                format("parameter %s: ", param.name) + text);
+}
+
 namespace {
 
 std::vector<int64_t> shapeOf(const qkv_param &param) {
@@ -49,11 +54,6 @@ std::vector<int64_t> namedShape(const qkv_param &param) {
         param.stacked + param.stacked_count)
       shape.push_back(param.shape[axis]);
   return shape;
-}
-
-bool failParam(qkv_error *error, const qkv_param &param, const std::string &text) {
-  return failAt(error, param.file, param.line, param.column, param.length,
-                format("parameter %s: ", param.name) + text);
 }
 
 /// A sentence for a shape that would fit with its axes in another order.
@@ -193,8 +193,10 @@ bool readParam(const qkv_param &param, const Safetensors &file, qkv_weights &wei
     else
       absent.push_back(param.names[k]);
   }
-  if (tensors.empty() && param.fallback)
+  if (tensors.empty() && param.fallback) {
+    weights.origins[index].absent = true;
     return true;
+  }
   if (!absent.empty()) {
     if (firstMissing < 0)
       firstMissing = index;
@@ -207,6 +209,7 @@ bool readParam(const qkv_param &param, const Safetensors &file, qkv_weights &wei
   // Once something is missing nothing will run: only the names still matter.
   if (!missing.empty())
     return true;
+  weights.origins[index].shape = tensors[0]->shape;
   if (param.stacked_count) {
     pointer = readStacked(param, tensors, weights);
   } else if (sameBytes(QKV_FLOAT, tensors[0]->type) &&
@@ -277,6 +280,7 @@ bool fallBack(const qkv_model &model, int32_t index, qkv_weights &weights, qkv_e
 bool resolveParams(const qkv_model &model, const Safetensors &file, qkv_weights &weights,
                    qkv_error *error) {
   weights.params.assign(model.param_count, nullptr);
+  weights.origins.assign(model.param_count, {});
   std::vector<std::string_view> missing;
   int64_t firstMissing = -1;
   size_t room = 0;
@@ -296,6 +300,10 @@ bool resolveParams(const qkv_model &model, const Safetensors &file, qkv_weights 
   }
   if (!missing.empty())
     return failMissing(model, file, missing, firstMissing, error);
+  return fallBackAll(model, weights, error);
+}
+
+bool fallBackAll(const qkv_model &model, qkv_weights &weights, qkv_error *error) {
   for (int32_t i = 0; i < model.param_count; ++i)
     if (!weights.params[i] && !fallBack(model, i, weights, error))
       return false;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "runtime/File.h"
+#include "runtime/checkpoint/Configuration.h"
 #include "runtime/checkpoint/LargeBlock.h"
 #include "runtime/checkpoint/Safetensors.h"
 
@@ -10,14 +11,27 @@
 #include <string>
 #include <vector>
 
+namespace qkv::rt {
+/// Where a parameter's values came from.
+struct Origin {
+  /// The checkpoint has no tensor of the parameter's names: its fallback stands for it.
+  bool absent = false;
+  /// The shape of (each of) its tensors in the checkpoint, which merges letters as it likes.
+  std::vector<int64_t> shape;
+};
+} // namespace qkv::rt
+
 /// Opened weights. Pointers lead into a mapped file where its bytes can be used as they are.
 struct qkv_weights {
   std::vector<void *> params;
+  std::vector<qkv::rt::Origin> origins; // one for each parameter
+  qkv::rt::Configuration configuration; // beside them, or packed with them
   // Converted, stacked or filled: in one block, or where it has no room from qkv_alloc.
   qkv::rt::LargeBlock held;
   std::vector<void *> owned;
   std::unique_ptr<qkv::rt::Safetensors> source;
   qkv::rt::FileBytes packed;
+  std::string place; // the path that was opened, for messages
   ~qkv_weights();
 };
 
@@ -41,13 +55,29 @@ bool packWeights(const qkv_model &model, const qkv_weights &weights, const std::
 bool embedWeights(const qkv_model &model, const qkv_weights &weights, const std::string &program,
                   qkv_error *error);
 
+/// Whether the files that the weights lie in are as they were when they were opened. False with
+/// *error set.
+bool checkIntact(const qkv_weights &weights, qkv_error *error);
+
 /// Whether a packed file starts at `offset` of the bytes.
 bool isPacked(const FileBytes &file, size_t offset);
 
 /// Where the packed file behind a program starts; false if it has none.
 bool findAppended(const FileBytes &program, size_t &offset);
 
-/// Fills `weights.params` from the packed file at `offset` of `weights.packed`.
+/// The configuration inside the packed file at `offset`; empty if it has none.
+std::string packedConfiguration(const FileBytes &file, size_t offset);
+
+/// Gives the parameters that have no values yet what their declarations fall back on. False with
+/// *error set.
+bool fallBackAll(const qkv_model &model, qkv_weights &weights, qkv_error *error);
+
+/// An error at the declaration of a parameter. Always false.
+bool failParam(qkv_error *error, const qkv_param &param, const std::string &text);
+
+/// Fills `weights.params` from the packed file at `offset` of `weights.packed`: each parameter from
+/// what was packed of the same tensors of the checkpoint. False with *error set: it was packed for
+/// a page that read other tensors, or read them in a way that this one cannot be made of.
 bool openPacked(const qkv_model &model, qkv_weights &weights, size_t offset,
                 const std::string &path, qkv_error *error);
 

@@ -1,9 +1,12 @@
 // In: a model, its weights, the options of a command line. Out: files or text, and an exit code.
-// Holds: outputs appear whole or not at all; of a batch all or none.
+// Holds: each output appears whole or not at all; of a batch those that could be computed do;
+// nothing that is read is written over.
 #include "runtime/program/Program.h"
 #include "runtime/tensors/Batch.h"
 
+#include <climits>
 #include <cstring>
+#include <unistd.h>
 
 namespace qkv::rt {
 namespace {
@@ -26,6 +29,12 @@ int misuse(const std::string &why, const Options &options) {
   return ExitMisuse;
 }
 
+bool prepareThreads(const Options &options, qkv_error *error) {
+  if (options.threads > 0)
+    setThreads(options.threads);
+  return checkThreads(error);
+}
+
 /// The call of one pair of input and output.
 struct Job {
   Call call;
@@ -33,84 +42,86 @@ struct Job {
   qkv_error error = newError();
 };
 
-bool openInputs(const qkv_model &model, const Options &options, std::vector<Job> &batch,
-                qkv_error *error) {
-  for (size_t i = 0; i < batch.size(); ++i) {
-    std::string warnings;
-    std::unique_ptr<Safetensors> file;
-    if (!options.inputs.empty() && !(file = Safetensors::open(options.inputs[i], error)))
-      return false;
-    if (file ? !bindInputs(model, std::move(file), batch[i].call, warnings, error)
-             : !bindSizes(model, {}, batch[i].call, error))
-      return false;
-    writeAll(2, warnings.data(), warnings.size());
-    makeResults(model, batch[i].call);
-  }
+bool fails(Job &job) {
+  job.failed = true;
+  return false;
+}
+
+/// The inputs of one pair. False: the job has failed.
+bool openInput(const qkv_model &model, const std::string *path, Job &job) {
+  std::string warnings;
+  std::unique_ptr<Safetensors> file;
+  if (path && !(file = Safetensors::openFile(*path, &job.error)))
+    return fails(job);
+  if (file ? !bindInputs(model, std::move(file), job.call, warnings, &job.error)
+           : !bindSizes(model, {}, job.call, &job.error))
+    return fails(job);
+  writeAll(2, warnings.data(), warnings.size());
+  makeResults(model, job.call);
   return true;
 }
 
-bool runBatch(const qkv_model &model, const qkv_weights *weights, std::vector<Job> &batch) {
+/// Runs those that have not failed yet.
+void runBatch(const qkv_model &model, const qkv_weights *weights, std::vector<Job> &batch) {
   std::vector<Sequence> sequences;
   for (Job &job : batch)
-    sequences.push_back(
-        {job.call.sizes.data(), job.call.inputs.data(), job.call.results.data(), &job.error});
+    if (!job.failed)
+      sequences.push_back(
+          {job.call.sizes.data(), job.call.inputs.data(), job.call.results.data(), &job.error});
   runSequences(model, weights, sequences);
-  bool done = true;
-  for (size_t i = 0; i < batch.size(); ++i) {
-    batch[i].failed = sequences[i].failed;
-    done = done && !batch[i].failed;
-  }
-  return done;
+  size_t next = 0;
+  for (Job &job : batch)
+    if (!job.failed)
+      job.failed = sequences[next++].failed;
 }
 
-bool writeFiles(const qkv_model &model, const Options &options, std::vector<Job> &batch,
-                qkv_error *error) {
-  std::vector<OutputFile> files;
-  for (size_t i = 0; i < batch.size(); ++i) {
-    OutputFile &file = files.emplace_back();
-    if (!file.open(options.outputs[i], error) ||
-        !writeSafetensors(file, resultTensors(model, batch[i].call), error))
-      return false;
-  }
-  for (OutputFile &file : files)
-    if (!file.commit(error))
-      return false;
-  return true;
+bool writeFile(const qkv_model &model, const std::string &path, Job &job) {
+  OutputFile file;
+  return (file.open(path, &job.error) &&
+          writeSafetensors(file, resultTensors(model, job.call), &job.error) &&
+          file.commit(&job.error)) ||
+         fails(job);
 }
 
-bool printResults(const qkv_model &model, std::vector<Job> &batch, qkv_error *error) {
+std::string resultsText(const qkv_model &model, const Job &job) {
   std::string text;
-  for (Job &job : batch) {
-    std::vector<NewTensor> tensors = resultTensors(model, job.call);
-    for (size_t i = 0; i < tensors.size(); ++i)
-      text += format("%s %s%s\n", tensors[i].name.c_str(), typeText(model.results[i].type),
-                     shapeText(tensors[i].shape).c_str()) +
-              valuesText(tensors[i]) + "\n";
-  }
-  std::string why = writeAll(1, text.data(), text.size());
-  return why.empty() || fail(error, "cannot write standard output: " + why);
+  std::vector<NewTensor> tensors = resultTensors(model, job.call);
+  for (size_t i = 0; i < tensors.size(); ++i)
+    text += format("%s %s%s\n", tensors[i].name.c_str(), typeText(model.results[i].type),
+                   shapeText(tensors[i].shape).c_str()) +
+            valuesText(tensors[i]) + "\n";
+  return text;
 }
 
 int runFunction(const qkv_model &model, const qkv_weights *weights, const Options &options) {
-  qkv_error error = newError();
   std::vector<Job> batch(options.inputs.empty() ? 1 : options.inputs.size());
-  if (!openInputs(model, options, batch, &error))
-    return failWith(error, options);
-  if (!runBatch(model, weights, batch)) {
-    for (size_t i = 0; i < batch.size(); ++i) {
-      qkv_error &failure = batch[i].error;
-      if (!batch[i].failed)
-        continue;
-      if (batch.size() > 1)
-        failAt(&failure, failure.file, failure.line, failure.column, failure.length,
-               format("input %s: ", options.inputs[i].c_str()) + failure.text);
-      printError(failure, options);
-    }
-    return ExitFailed;
+  for (size_t i = 0; i < batch.size(); ++i)
+    openInput(model, options.inputs.empty() ? nullptr : &options.inputs[i], batch[i]);
+  runBatch(model, weights, batch);
+  std::string text;
+  for (size_t i = 0; i < batch.size(); ++i)
+    if (batch[i].failed)
+      text += options.outputs.empty() && batch.size() > 1 ? "\n" : ""; // its place, as of a line
+    else if (options.outputs.empty())
+      text += resultsText(model, batch[i]);
+    else
+      writeFile(model, options.outputs[i], batch[i]);
+  int code = ExitDone;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    qkv_error &failure = batch[i].error;
+    if (!batch[i].failed)
+      continue;
+    if (batch.size() > 1)
+      failAt(&failure, failure.file, failure.line, failure.column, failure.length,
+             format("input %s: ", options.inputs[i].c_str()) + failure.text);
+    code = failWith(failure, options);
   }
-  bool done = options.outputs.empty() ? printResults(model, batch, &error)
-                                      : writeFiles(model, options, batch, &error);
-  return done ? ExitDone : failWith(error, options);
+  qkv_error error = newError();
+  std::string why = writeAll(1, text.data(), text.size());
+  if (why.empty())
+    return code;
+  fail(&error, "cannot write standard output: " + why);
+  return failWith(error, options);
 }
 
 /// What the options ask for that this model cannot do; empty if all is well.
@@ -143,6 +154,26 @@ std::string misused(const qkv_model &model, const Options &options) {
 
 } // namespace
 
+int checkOutputs(const Options &options, const std::vector<NamedFile> &also) {
+  std::vector<NamedFile> inputs = also, outputs;
+  for (const std::string &path : options.inputs)
+    inputs.push_back({"--input", path});
+  for (const std::string &path : options.outputs)
+    outputs.push_back({"--output", path});
+  std::vector<NamedFile> weights;
+  if (options.hasWeights)
+    weights = filesOfWeights("--weights", options.weights);
+  inputs.insert(inputs.end(), weights.begin(), weights.end());
+  if (std::string why = overwrites(inputs, outputs); !why.empty())
+    return misuse(why, options);
+  std::string why = unwritable(outputs);
+  if (why.empty())
+    return ExitDone;
+  qkv_error error = newError();
+  fail(&error, why);
+  return failWith(error, options);
+}
+
 void printError(const qkv_error &error, const Options &options) {
   std::string text = errorText(error, options.program.c_str()) + "\n";
   writeAll(2, text.data(), text.size());
@@ -152,10 +183,8 @@ int runProgram(const qkv_model &model, const qkv_weights *weights, const Options
   if (std::string why = misused(model, options); !why.empty())
     return misuse(why, options);
   qkv_error error = newError();
-  if (!checkModel(model, &error))
+  if (!checkModel(model, &error) || !prepareThreads(options, &error))
     return failWith(error, options);
-  if (options.threads > 0)
-    setThreads(options.threads);
   return model.generator_input >= 0 && options.inputs.empty()
              ? runText(model, weights, options)
              : runFunction(model, weights, options);
@@ -164,9 +193,11 @@ int runProgram(const qkv_model &model, const qkv_weights *weights, const Options
 int runProgram(const qkv_model &model, const Options &options) {
   if (std::string why = misused(model, options); !why.empty())
     return misuse(why, options);
-  if (options.threads > 0)
-    setThreads(options.threads);
+  if (int code = checkOutputs(options, /*also=*/{}))
+    return code;
   qkv_error error = newError();
+  if (!prepareThreads(options, &error))
+    return failWith(error, options);
   qkv_weights *weights = qkv_weights_open(
       &model, options.hasWeights ? options.weights.c_str() : nullptr, nullptr, &error);
   if (!weights)
@@ -176,6 +207,18 @@ int runProgram(const qkv_model &model, const Options &options) {
   return code;
 }
 
+/// The program around a model also reads itself, and weights beside it.
+static int runOwn(const qkv_model &model, const Options &options) {
+  std::vector<NamedFile> own{{"this program", "/proc/self/exe"}};
+  char path[PATH_MAX];
+  ssize_t length = readlink("/proc/self/exe", path, sizeof path);
+  if (!options.hasWeights && length > 0 && length < PATH_MAX)
+    own.push_back({"this program", std::string(path, length) + ".weights"});
+  if (int code = checkOutputs(options, own))
+    return code;
+  return runProgram(model, options);
+}
+
 } // namespace qkv::rt
 
 using namespace qkv::rt;
@@ -183,6 +226,7 @@ using namespace qkv::rt;
 extern "C" int qkv_main(const qkv_model *model, int argc, char **argv) {
   Options options;
   std::string why;
+  catchCutFiles(argc > 0 ? std::string(baseOf(argv[0])).c_str() : model->name);
   if (!parseOptions(argc, argv, options, why))
     return misuse(why, options);
   std::string text;
@@ -191,7 +235,7 @@ extern "C" int qkv_main(const qkv_model *model, int argc, char **argv) {
   else if (options.version)
     text = format("%s: model %s, compiled by qkv 0.1.0\n", options.program.c_str(), model->name);
   else
-    return runProgram(*model, options);
+    return runOwn(*model, options);
   why = writeAll(1, text.data(), text.size());
   return why.empty() ? ExitDone : ExitFailed;
 }

@@ -7,6 +7,7 @@
 #include "runtime/Threads.h"
 #include "runtime/checkpoint/Safetensors.h"
 #include "runtime/checkpoint/Weights.h"
+#include "runtime/program/Outputs.h"
 #include "runtime/tensors/Inputs.h"
 #include "runtime/tensors/Run.h"
 
@@ -34,6 +35,10 @@ bool parseOptions(int argc, char **argv, Options &options, std::string &why);
 
 /// What --help prints: made from the description, with examples that work.
 std::string helpText(const qkv_model &model, const Options &options);
+
+/// Whether the outputs can be written and are none of what is read (`also`: beside the options'
+/// own). Prints what is wrong; returns 0 or the exit code.
+int checkOutputs(const Options &options, const std::vector<NamedFile> &also);
 
 /// Opens weights as the options say and runs. Prints errors; returns the exit code.
 int runProgram(const qkv_model &model, const Options &options);

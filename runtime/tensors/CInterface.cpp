@@ -3,6 +3,7 @@
 // argument is read beyond the size that its caller gave it.
 #include "runtime/Error.h"
 #include "runtime/tensors/Run.h"
+#include "runtime/Threads.h"
 
 #include <cstring>
 #include <dlfcn.h>
@@ -31,7 +32,7 @@ static std::string fileOf(const qkv_model *model) {
 }
 
 extern "C" qkv_handle *qkv_open(const qkv_model *model, const char *weights, qkv_error *error) {
-  if (!checkModel(*model, error))
+  if (!checkModel(*model, error) || !checkThreads(error))
     return nullptr;
   std::string self = fileOf(model);
   qkv_weights *opened =

@@ -3,6 +3,7 @@
 // as it was; which of several failed checks is reported does not depend on the threads.
 #include "runtime/tensors/Run.h"
 #include "runtime/Error.h"
+#include "runtime/checkpoint/Weights.h"
 #include "runtime/tensors/Cpu.h"
 #include "runtime/Threads.h"
 
@@ -187,6 +188,8 @@ static int call(const qkv_model *model, qkv_entry entry, const char *lacks,
     fail(error, format("model %s %s", model->name, lacks));
     return -1;
   }
+  if (weights && !checkIntact(*weights, error))
+    return -1;
   RunState state;
   qkv_context context = {model, &state};
   void *const *params = weights ? qkv_weights_params(weights) : nullptr;
@@ -194,6 +197,8 @@ static int call(const qkv_model *model, qkv_entry entry, const char *lacks,
     FlushDenormals mode;
     entry(&context, sizes, inputs, params, results);
   }
+  if (weights && !checkIntact(*weights, error))
+    return -1;
   if (!state.failed)
     return 0;
   failSite(*model, state, error);

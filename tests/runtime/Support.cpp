@@ -137,6 +137,8 @@ const qkv_model &TestModel::model() {
   description.results = cResults.data();
   description.params = cParams.data();
   description.sites = sites.data();
+  description.setting_count = settings.size();
+  description.settings = settings.data();
   description.shapes = writeShapes;
   description.entry = runEntry;
   description.entry_last = entryLast ? runEntryLast : nullptr;

@@ -79,6 +79,7 @@ public:
   std::vector<TestValue> inputs, results;
   std::vector<qkv_size> sizes;
   std::vector<qkv_site> sites;
+  std::vector<qkv_setting> settings;
   Entry entry, entryLast;
 
   /// The description, made anew.

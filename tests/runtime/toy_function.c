@@ -74,6 +74,7 @@ const qkv_model toy_function = {sizeof(qkv_model),
                                 0,
                                 0,
                                 0,
+                                0,
                                 0};
 
 #ifdef TOY_MAIN

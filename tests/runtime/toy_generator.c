@@ -101,6 +101,7 @@ const qkv_model toy_generator = {sizeof(qkv_model),
                                  entryLast,
                                  0,
                                  0,
+                                 0,
                                  0};
 
 int main(int argc, char **argv) { return qkv_main(&toy_generator, argc, argv); }

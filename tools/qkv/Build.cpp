@@ -14,7 +14,9 @@
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <llvm/Target/TargetMachine.h>
 #include <unistd.h>
@@ -50,8 +52,13 @@ std::string misused(const Options &o) {
 /// A name beside `path` that nobody else has; its file is gone with the object unless it was kept.
 class NewFile {
 public:
-  explicit NewFile(std::string path)
-      : path_(std::move(path)), temporary_(path_ + ".new" + std::to_string(getpid())) {}
+  explicit NewFile(std::string path) : path_(std::move(path)) {
+    // A link keeps being one: its target is what is replaced.
+    char resolved[PATH_MAX];
+    if (realpath(path_.c_str(), resolved))
+      path_ = resolved;
+    temporary_ = path_ + ".new" + std::to_string(getpid());
+  }
   ~NewFile() {
     if (!kept_)
       unlink(temporary_.c_str());
@@ -119,6 +126,9 @@ int run(const Options &options) {
   Progress progress("compiling " + options.file);
   int code = 0;
   std::string error;
+  // What the last step needs is looked for before the first.
+  if (!options.object && !canLink(error))
+    return fail(options.command, error);
   std::unique_ptr<ModelFile> file;
   std::unique_ptr<Compilation> compilation = openCompilation(options, file, code);
   if (!compilation)
@@ -136,6 +146,15 @@ int run(const Options &options) {
                                        "program will be told");
   if (rt::isFolder(output))
     return fail(options.command, output + " is a folder; -o names the output");
+  bool wantsHeader = options.shared || options.object;
+  std::string headerFile = options.header.empty() ? defaultHeader(output, d) : options.header;
+  std::vector<rt::NamedFile> outputs{{"-o", output}};
+  if (wantsWeights && !options.embed)
+    outputs.push_back({"the packed file", output + ".weights"});
+  if (wantsHeader)
+    outputs.push_back({"--header", headerFile});
+  if ((code = checkOutputs(options, *file, outputs)))
+    return code;
 
   // Weights that do not fit are found before the time is spent to compile.
   ModelInMemory memory(d);
@@ -164,11 +183,9 @@ int run(const Options &options) {
     if (!done)
       return fail(options.command, why);
   }
-  if (options.shared || options.object) {
-    std::string name = options.header.empty() ? defaultHeader(output, d) : options.header;
-    if (int failed = writeOut(options.command, name, header(d)))
+  if (wantsHeader)
+    if (int failed = writeOut(options.command, headerFile, header(d)))
       return failed;
-  }
   return program.keep(error) ? 0 : fail(options.command, error);
 }
 

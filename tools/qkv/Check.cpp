@@ -29,9 +29,8 @@ int run(const Options &options) {
   for (const std::string &model : models) {
     CheckOptions check;
     check.model = model;
-    check.config = configBeside(options.weights, check.configPath, error);
-    if (!error.empty())
-      return fail(options.command, error);
+    if (int code = readConfiguration(options, check))
+      return code;
     qkv::check(*source, sources, check, diagnostics);
   }
   if (options.json) {

@@ -117,7 +117,7 @@ bool GeneratedRun::open(const qkv_model &model, const Program *program,
     return false;
   if (!input.empty()) {
     std::string warnings;
-    auto file = rt::Safetensors::open(input, error);
+    auto file = rt::Safetensors::openFile(input, error);
     if (!file || !rt::bindInputs(model, std::move(file), call_, warnings, error))
       return false;
   } else {

@@ -94,7 +94,7 @@ int runElements(const Program &program, InterpretedModel &model, const Options &
     if (!rt::bindSizes(model.model(), {}, call, &error))
       return fail(options.command, error);
   } else {
-    auto file = rt::Safetensors::open(options.program.inputs[0], &error);
+    auto file = rt::Safetensors::openFile(options.program.inputs[0], &error);
     if (!file || !rt::bindInputs(model.model(), std::move(file), call, warnings, &error))
       return fail(options.command, error);
   }
@@ -134,6 +134,8 @@ int run(const Options &options) {
   int code = 0;
   std::unique_ptr<ModelFile> file = openModel(options, /*dumps=*/false, code);
   if (!file)
+    return code;
+  if ((code = checkOutputs(options.program, options, *file)))
     return code;
   Progress progress("interpreting " + options.file);
   // Text generation runs the model once a token: no share of the whole is known.

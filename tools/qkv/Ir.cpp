@@ -29,6 +29,8 @@ int runAst(const Options &options) {
   std::unique_ptr<ModelFile> file = openModel(options, /*dumps=*/false, code);
   if (!file)
     return code;
+  if ((code = checkOutputs(options, *file, {{"-o", options.output}})))
+    return code;
   ProgramPart part{options.part.line, options.part.function};
   if (!options.part.whole())
     return writeOut(options.command, options.output, programText(*file->program, part));
@@ -106,6 +108,8 @@ int run(const Options &options) {
   std::unique_ptr<ModelFile> file;
   std::unique_ptr<Compilation> compilation = openCompilation(options, file, code);
   if (!compilation)
+    return code;
+  if ((code = checkOutputs(options, *file, {{"-o", options.output}})))
     return code;
   bool toAssembly = options.stage == "asm";
   if (options.ll && options.stage != "llvm")

@@ -3,6 +3,8 @@
 #include "tools/qkv/Report.h"
 
 #include "runtime/File.h"
+#include "runtime/checkpoint/Configuration.h"
+#include "runtime/Threads.h"
 
 #include <CLI/CLI.hpp>
 
@@ -63,27 +65,46 @@ void addModelOptions(CLI::App &app, ModelOptions &options, bool dumps, bool cpu)
         "attention by blocks of rows, its scores in memory: what fusion is measured against");
 }
 
-std::optional<std::string> configBeside(const std::string &weights, std::string &path,
-                                        std::string &error) {
-  if (weights.empty() || weights == "-")
-    return std::nullopt;
-  path = rt::isFolder(weights) ? weights + "/config.json"
-                               : std::string(rt::folderOf(weights)) + "config.json";
-  rt::FileBytes bytes;
-  if (!rt::exists(path))
-    return std::nullopt;
-  qkv_error why{};
-  if (!bytes.open(path, &why)) {
-    error = why.message;
-    return std::nullopt;
-  }
-  return std::string(bytes.data() ? bytes.data() : "", bytes.size());
+int readConfiguration(const ModelOptions &options, CheckOptions &check) {
+  qkv_error error = {};
+  error.size = sizeof error;
+  rt::Configuration found;
+  if (!rt::findConfiguration(options.weights, found, &error))
+    return fail(options.command, error);
+  check.config = found.text;
+  check.configPath = found.path;
+  return 0;
+}
+
+std::vector<rt::NamedFile> filesOf(const ModelFile &file) {
+  std::vector<rt::NamedFile> files;
+  for (const std::string &path : file.sources.paths())
+    files.push_back({"the model", path});
+  return files;
+}
+
+int checkOutputs(const ModelOptions &options, const ModelFile &file,
+                 const std::vector<rt::NamedFile> &outputs) {
+  std::vector<rt::NamedFile> inputs = filesOf(file);
+  if (!options.weights.empty())
+    for (rt::NamedFile &one : rt::filesOfWeights("--weights", options.weights))
+      inputs.push_back(std::move(one));
+  if (std::string why = rt::overwrites(inputs, outputs); !why.empty())
+    return misuse(options.command, why);
+  std::string why = rt::unwritable(outputs);
+  return why.empty() ? 0 : fail(options.command, why);
 }
 
 std::unique_ptr<ModelFile> openModel(const ModelOptions &options, bool dumps, int &code) {
   auto file = std::make_unique<ModelFile>();
   std::string error;
   code = 1;
+  qkv_error threads = {};
+  threads.size = sizeof threads;
+  if (!rt::checkThreads(&threads)) {
+    fail(options.command, threads);
+    return nullptr;
+  }
   file->source = file->sources.open(options.file, error);
   if (!file->source) {
     fail(options.command, error);
@@ -102,11 +123,9 @@ std::unique_ptr<ModelFile> openModel(const ModelOptions &options, bool dumps, in
   }
   CheckOptions check;
   check.model = options.model;
-  check.config = configBeside(options.weights, check.configPath, error);
-  if (!error.empty()) {
-    fail(options.command, error);
+  if ((code = readConfiguration(options, check)))
     return nullptr;
-  }
+  code = 1;
   Diagnostics diagnostics;
   file->program = qkv::check(*file->source, file->sources, check, diagnostics);
   report(diagnostics);

@@ -6,6 +6,7 @@
 #include "dsl/Program.h"
 #include "dsl/check/Checker.h"
 #include "dsl/syntax/Diagnostics.h"
+#include "runtime/program/Outputs.h"
 
 #include <memory>
 #include <optional>
@@ -38,9 +39,8 @@ void addWeightsType(CLI::App &app, ModelOptions &options);
 /// What it says: QKV_F32, ...
 int32_t elementOf(const ModelOptions &options);
 
-/// The text of config.json beside the weights; empty where there is none.
-std::optional<std::string> configBeside(const std::string &weights, std::string &path,
-                                        std::string &error);
+/// The configuration beside (or packed in) the weights, if there is one. 0, or 1 after reporting.
+int readConfiguration(const ModelOptions &options, CheckOptions &check);
 
 struct ModelFile {
   Sources sources;
@@ -48,6 +48,13 @@ struct ModelFile {
   std::unique_ptr<Program> program; ///< or null: a dump
   std::string dump;
 };
+
+/// The files of the page: the model's and those it uses.
+std::vector<rt::NamedFile> filesOf(const ModelFile &file);
+
+/// Reports an output that is one of what is read, or that cannot be written. 0 or the exit code.
+int checkOutputs(const ModelOptions &options, const ModelFile &file,
+                 const std::vector<rt::NamedFile> &outputs);
 
 /// Reads and checks. Null after reporting; `code` is then the exit code.
 std::unique_ptr<ModelFile> openModel(const ModelOptions &options, bool dumps, int &code);

@@ -44,10 +44,19 @@ void addProgramOptions(CLI::App &app, rt::Options &options, std::string &weights
       ->type_name("N");
 }
 
-int runModel(const qkv_model &model, rt::Options options, const ModelOptions &given) {
+static rt::Options ofProgram(rt::Options options, const ModelOptions &given) {
   options.program = given.command;
   options.hasWeights = !given.weights.empty();
   options.weights = given.weights;
+  return options;
+}
+
+int checkOutputs(const rt::Options &options, const ModelOptions &given, const ModelFile &file) {
+  return rt::checkOutputs(ofProgram(options, given), filesOf(file));
+}
+
+int runModel(const qkv_model &model, rt::Options options, const ModelOptions &given) {
+  options = ofProgram(std::move(options), given);
   if (model.param_count > 0 && !options.hasWeights)
     return misuse(given.command, std::string("model ") + model.name + " has parameters (" +
                                      model.params[0].name + (model.param_count > 1 ? ", ..." : "") +

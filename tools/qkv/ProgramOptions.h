@@ -12,9 +12,14 @@ class App;
 
 namespace qkv::driver {
 
+struct ModelFile;
 struct ModelOptions;
 
 void addProgramOptions(CLI::App &app, rt::Options &options, std::string &weights);
+
+/// Before anything is computed: reports an output that is one of what is read, the page's files
+/// among it, or that cannot be written. 0 or the exit code.
+int checkOutputs(const rt::Options &options, const ModelOptions &given, const ModelFile &file);
 
 /// Runs a model as its executable would. `weights` empty: there are none. Returns the exit code.
 int runModel(const qkv_model &model, rt::Options options, const ModelOptions &given);

@@ -24,6 +24,8 @@ int run(const Options &options) {
     std::unique_ptr<Compilation> compilation = openCompilation(options, file, code);
     if (!compilation)
       return code;
+    if ((code = checkOutputs(options.program, options, *file)))
+      return code;
     std::string error;
     Use use = options.program.inputs.empty() ? Use::Text : Use::Tensors;
     std::unique_ptr<NativeModule> native;

@@ -6,6 +6,7 @@
 #include "tools/qkv/Report.h"
 
 #include "compiler/native/Link.h"
+#include "runtime/File.h"
 
 #include <CLI/CLI.hpp>
 #include <llvm/Config/llvm-config.h>
@@ -73,6 +74,7 @@ static std::string notExpected(const CLI::App &app, const CLI::App &chosen, int 
 
 int main(int argc, char **argv) {
   useLargePages();
+  qkv::rt::catchCutFiles("qkv");
   CLI::App app{"qkv: a model file becomes a native program", "qkv"};
   app.set_version_flag("--version", "qkv " QKV_VERSION " (LLVM " LLVM_VERSION_STRING ")");
   app.set_help_flag("-h,--help", "print this help");

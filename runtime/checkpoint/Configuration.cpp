@@ -1,0 +1,106 @@
+// In: the text of a configuration, which may be anything. Out: the values of a model's settings in
+// it. Holds: no document is built; a failure says why and at which byte.
+#include "runtime/checkpoint/Configuration.h"
+
+#include "runtime/Error.h"
+#include "runtime/checkpoint/Json.h"
+#include "runtime/checkpoint/Weights.h"
+
+#include <clocale>
+#include <cstdlib>
+#include <locale.h>
+#include <optional>
+#include <vector>
+
+namespace qkv::rt {
+namespace {
+
+/// A number's value; none if the text is no number. (The program around a library may have set a
+/// locale that writes 0,5.)
+std::optional<double> numberOf(const std::string &text) {
+  char *end = nullptr;
+  locale_t plain = newlocale(LC_NUMERIC_MASK, "C", nullptr);
+  double value = strtod_l(text.c_str(), &end, plain);
+  freelocale(plain);
+  return !text.empty() && *end == 0 ? std::optional(value) : std::nullopt;
+}
+
+bool isWhole(const std::string &text) {
+  return !text.empty() && text.find_first_not_of("-0123456789") == text.npos;
+}
+
+/// 10000, 1e4 and 10000.0 are the same; so are two texts with the same letters.
+bool sameValue(const std::string &a, const std::string &b) {
+  if (a == b)
+    return true;
+  // (Large whole numbers may round to one double.)
+  if (isWhole(a) && isWhole(b))
+    return numberOf(a) == 0.0 && numberOf(b) == 0.0;
+  std::optional<double> x = numberOf(a), y = numberOf(b);
+  return x && y && (*x == *y || (*x != *x && *y != *y));
+}
+
+} // namespace
+
+bool findConfiguration(const std::string &weights, Configuration &found, qkv_error *error) {
+  found = {};
+  if (weights.empty() || weights == "-")
+    return true;
+  if (!isFolder(weights)) {
+    FileBytes file;
+    size_t offset = 0;
+    if (exists(weights) && file.open(weights, nullptr) &&
+        (isPacked(file, 0) || findAppended(file, offset))) {
+      found = {packedConfiguration(file, offset), weights};
+      return true;
+    }
+  }
+  std::string path = isFolder(weights) ? weights + (weights.back() == '/' ? "" : "/")
+                                       : std::string(folderOf(weights));
+  path += "config.json";
+  if (!exists(path))
+    return true;
+  FileBytes file;
+  if (!file.open(path, error))
+    return false;
+  found = {std::string(file.data(), file.size()), path};
+  // An empty file is no configuration, but not the absence of one either.
+  if (found.text.empty())
+    found.text = " ";
+  return true;
+}
+
+bool checkSettings(const qkv_model &model, const Configuration &configuration, qkv_error *error) {
+  if (configuration.text.empty() || model.setting_count == 0)
+    return true;
+  std::vector<std::string> keys;
+  for (int32_t i = 0; i < model.setting_count; ++i)
+    keys.push_back(model.settings[i].key);
+  std::vector<std::optional<std::string>> values;
+  std::string why;
+  if (!parseSettings(configuration.text, keys, values, why))
+    return failFile(error, configuration.path, "it is not a valid configuration: " + why);
+  for (int32_t i = 0; i < model.setting_count; ++i) {
+    const qkv_setting &setting = model.settings[i];
+    // What the page would read beside these weights, and what it did read.
+    const char *built = setting.value ? setting.value : setting.fallback;
+    std::optional<std::string> here = values[i];
+    bool isDefault = !here;
+    if (!here && setting.fallback)
+      here = setting.fallback;
+    if (here && built && sameValue(*here, built))
+      continue;
+    std::string says = !here       ? "it has no " + quote(setting.key)
+                       : isDefault ? format("it has no %s, which stands for %s",
+                                            quote(setting.key).c_str(), here->c_str())
+                                   : format("%s is %s", quote(setting.key).c_str(), here->c_str());
+    return failFile(error, configuration.path,
+                    says + format(", but model %s was compiled with %s%s: compile it again beside "
+                                  "these weights, or give it those it was compiled for [C2]",
+                                  model.name, built ? built : "its default",
+                                  setting.value || !built ? "" : ", its default"));
+  }
+  return true;
+}
+
+} // namespace qkv::rt

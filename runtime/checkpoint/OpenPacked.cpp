@@ -1,0 +1,214 @@
+// In: a packed file (Packed.cpp) and a model. Out: pointers into its mapping. Holds: opening reads
+// the table alone; the table is checked against the file and the model, whatever bytes it has. A
+// packed file is a checkpoint in another form: a parameter gets what was packed of its own tensors
+// of the checkpoint, wherever they stand in the file and whatever the page called them, or nothing.
+#include "runtime/Error.h"
+#include "runtime/checkpoint/PackedTable.h"
+#include "runtime/checkpoint/Panels.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace qkv::rt {
+namespace {
+
+/// The parts of a packed file. False: it is cut, or no whole one.
+struct Parts {
+  const char *start = nullptr;
+  uint64_t total = 0, tableBytes = 0, count = 0, configurationBytes = 0;
+
+  const char *table() const { return start + packedHeaderBytes; }
+  const char *configuration() const { return table() + tableBytes; }
+};
+
+bool takeApart(const FileBytes &file, size_t offset, Parts &parts) {
+  parts.start = file.data() + offset;
+  parts.total = loadNumber(parts.start + 8);
+  parts.tableBytes = loadNumber(parts.start + 16);
+  parts.count = loadNumber(parts.start + 24);
+  parts.configurationBytes = loadNumber(parts.start + 40);
+  uint64_t room = file.size() - offset;
+  if (parts.total > room || parts.total < packedHeaderBytes)
+    return false;
+  room = parts.total - packedHeaderBytes;
+  return parts.tableBytes <= room && parts.configurationBytes <= room - parts.tableBytes &&
+         parts.count <= parts.tableBytes / 8;
+}
+
+bool isThisVersion(const FileBytes &file, size_t offset) {
+  return memcmp(file.data() + offset, packedMagic, 8) == 0;
+}
+
+/// A parameter that the file holds in another way (for another processor, for a page that split the
+/// letters otherwise), as the model holds it.
+void *holdAgain(const qkv_param &from, const void *data, const qkv_param &to,
+                qkv_weights &weights) {
+  void *held = qkv_alloc(heldCount(to) * elementSize(to));
+  weights.owned.push_back(held);
+  auto *plain = heldPlain(to) ? static_cast<float *>(held)
+                              : static_cast<float *>(qkv_alloc(
+                                    elementCount({to.shape, to.shape + to.rank}) * sizeof(float)));
+  readHeld(from, data, plain);
+  if (!heldPlain(to)) {
+    writeHeld(to, plain, held);
+    qkv_free(plain);
+  }
+  return held;
+}
+
+std::vector<int64_t> shapeOf(const qkv_param &param) {
+  return {param.shape, param.shape + param.rank};
+}
+
+/// Whether the row's data, row-major, are what the checkpoint's tensors would give the parameter.
+bool fits(const PackedRow &row, const qkv_param &param) {
+  std::vector<int64_t> wanted = shapeOf(param);
+  if (row.shape == wanted)
+    return true;
+  return !row.origin.absent && row.stacked.empty() && shapeFits(wanted, row.origin.shape) &&
+         elementCount(wanted) == elementCount(row.shape);
+}
+
+std::string namesText(const std::vector<std::string_view> &names) {
+  std::string text;
+  for (size_t i = 0; i < names.size() && i < 3; ++i)
+    text += (i ? ", " : "") + quote(names[i]);
+  return names.size() > 3 ? text + format(" and %zu more", names.size() - 3) : text;
+}
+
+/// The table, ready to be searched.
+class Table {
+public:
+  bool read(const Parts &parts);
+  /// The best of the rows that have the parameter's tensors; null with *error set.
+  const PackedRow *find(const qkv_param &param, const std::string &path, qkv_error *error) const;
+
+private:
+  std::vector<PackedRow> rows;
+  std::vector<const PackedRow *> byName; ///< in order of their first names
+};
+
+bool Table::read(const Parts &parts) {
+  const char *at = parts.table(), *end = at + parts.tableBytes;
+  for (uint64_t i = 0; i < parts.count; ++i)
+    if (!readRow(at, end, rows.emplace_back()))
+      return false;
+  for (PackedRow &row : rows) {
+    row.held.shape = row.shape.data(); // (rows have moved)
+    if (!row.names.empty())
+      byName.push_back(&row);
+    int64_t count = elementCount(row.shape) < 0 ? -1 : heldCount(row.held);
+    int64_t bytes = 0;
+    if (count < 0 || __builtin_mul_overflow(count, int64_t(elementSize(row.held)), &bytes) ||
+        row.offset % 4 || row.offset > parts.total ||
+        static_cast<uint64_t>(bytes) > parts.total - row.offset)
+      return false;
+  }
+  std::sort(byName.begin(), byName.end(),
+            [](auto *a, auto *b) { return std::pair(a->names[0], a) < std::pair(b->names[0], b); });
+  return true;
+}
+
+const PackedRow *Table::find(const qkv_param &param, const std::string &path,
+                             qkv_error *error) const {
+  const PackedRow *best = nullptr, *other = nullptr;
+  auto rank = [&](const PackedRow &row) {
+    return (row.shape == shapeOf(param) ? 2 : 0) + (heldAlike(row.held, param) ? 1 : 0);
+  };
+  std::string_view first = param.name_count ? param.names[0] : "";
+  auto at = std::lower_bound(byName.begin(), byName.end(), first,
+                             [](auto *row, auto name) { return row->names[0] < name; });
+  for (; at != byName.end() && (*at)->names[0] == first; ++at) {
+    const PackedRow &row = **at;
+    if (!row.isOf(param))
+      continue;
+    if (!fits(row, param))
+      other = &row;
+    else if (!best || rank(row) > rank(*best))
+      best = &row;
+  }
+  if (best)
+    return best;
+  std::string again =
+      "; the page has changed since: pack the checkpoint again (qkv build --weights)";
+  if (other) {
+    failParam(error, param,
+              format("%s holds %s as %s, expected %s", path.c_str(),
+                     namesText(other->names).c_str(), shapeText(other->shape).c_str(),
+                     shapeText(shapeOf(param)).c_str()) +
+                  again);
+    return nullptr;
+  }
+  std::string text = format("%s was packed without %s", path.c_str(),
+                            namesText({param.names, param.names + param.name_count}).c_str());
+  for (const PackedRow &row : rows)
+    if (row.name == param.name && !row.isOf(param))
+      text += format(" (%s was made of %s then)", param.name, namesText(row.names).c_str());
+  failParam(error, param, text + again);
+  return nullptr;
+}
+
+/// One parameter from its row; null (all is well) where its fallback is to be looked up.
+bool take(const PackedRow &row, const Parts &parts, const std::string &path, const qkv_param &param,
+          qkv_weights &weights, void *&pointer, qkv_error *error) {
+  if (row.origin.absent) {
+    if (param.fallback == 0)
+      return failParam(error, param,
+                       format("the checkpoint that %s was packed from has no tensor %s",
+                              path.c_str(), namesText(row.names).c_str()));
+    bool same = param.fallback == 2 && row.fallback == 2 &&
+                memcmp(&row.fallbackNumber, &param.fallback_number, sizeof(double)) == 0;
+    if (!same)
+      return true;
+  }
+  const char *data = parts.start + row.offset;
+  if (row.held.panel_width > 0) // it is contracted, thus read whole; a table is read by rows
+    weights.packed.fetch(data, heldCount(row.held) * elementSize(row.held));
+  pointer = row.shape == shapeOf(param) && heldAlike(row.held, param)
+                ? const_cast<char *>(data)
+                : holdAgain(row.held, data, param, weights);
+  return true;
+}
+
+} // namespace
+
+bool isPacked(const FileBytes &file, size_t offset) {
+  // Of any version: the last letter is its number.
+  return offset <= file.size() && file.size() - offset >= packedHeaderBytes &&
+         memcmp(file.data() + offset, packedMagic, 7) == 0;
+}
+
+std::string packedConfiguration(const FileBytes &file, size_t offset) {
+  Parts parts;
+  if (!isThisVersion(file, offset) || !takeApart(file, offset, parts))
+    return "";
+  return {parts.configuration(), parts.configurationBytes};
+}
+
+bool openPacked(const qkv_model &model, qkv_weights &weights, size_t offset,
+                const std::string &path, qkv_error *error) {
+  if (!isThisVersion(weights.packed, offset))
+    return failFile(error, path,
+                    "it was packed by another version of qkv: pack the checkpoint again (qkv build "
+                    "--weights)");
+  Parts parts;
+  Table table;
+  if (!takeApart(weights.packed, offset, parts) || !table.read(parts))
+    return fail(error, format("%s is not a whole packed file", path.c_str()));
+  weights.configuration = {packedConfiguration(weights.packed, offset), path};
+  if (!checkSettings(model, weights.configuration, error))
+    return false;
+  weights.params.assign(model.param_count, nullptr);
+  weights.origins.assign(model.param_count, {});
+  for (int32_t i = 0; i < model.param_count; ++i) {
+    const qkv_param &param = model.params[i];
+    const PackedRow *row = table.find(param, path, error);
+    if (!row || !take(*row, parts, path, param, weights, weights.params[i], error))
+      return false;
+    weights.origins[i] = row->origin;
+  }
+  return fallBackAll(model, weights, error);
+}
+
+} // namespace qkv::rt

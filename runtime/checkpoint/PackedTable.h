@@ -1,0 +1,41 @@
+// In: the parameters of a packed file; the bytes of its table (Packed.cpp says what they are). Out:
+// rows. Holds: whatever bytes a table has, what a row says fits into them.
+#pragma once
+
+#include "runtime/checkpoint/Weights.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace qkv::rt {
+
+constexpr char packedMagic[] = "QKVPACK3";
+constexpr size_t packedHeaderBytes = 64;
+
+/// A number of `bytes` bytes behind `text`.
+void append(std::string &text, uint64_t value, size_t bytes = 8);
+uint64_t loadNumber(const char *from);
+
+/// What was packed for one parameter.
+struct PackedRow {
+  std::string_view name;               ///< in the page, for messages
+  std::vector<std::string_view> names; ///< in the checkpoint
+  std::vector<int64_t> shape;
+  std::vector<int32_t> stacked;
+  Origin origin;
+  int32_t fallback = 0; ///< as in qkv_param
+  double fallbackNumber = 0;
+  uint64_t offset = 0;
+  qkv_param held = {}; ///< the shape and how the data lie, no more
+
+  /// The same tensors of the checkpoint, stacked along the same axes.
+  bool isOf(const qkv_param &param) const;
+};
+
+void appendRow(std::string &text, const qkv_param &param, const Origin &origin, uint64_t offset);
+
+/// Reads one row; `at` moves behind it. False: the bytes are no row.
+bool readRow(const char *&at, const char *end, PackedRow &row);
+
+} // namespace qkv::rt

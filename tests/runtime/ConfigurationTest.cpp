@@ -1,0 +1,89 @@
+// In: what a page read when it was compiled, and configurations of weights. Out: agreement, or the
+// key and both values. Holds: a key is found here where the compiler finds it.
+#include "Support.h"
+
+#include "runtime/checkpoint/Json.h"
+
+#include <gtest/gtest.h>
+
+using namespace qkv::rt;
+
+namespace {
+
+/// Empty if all agree.
+std::string disagreement(std::vector<qkv_setting> settings, const std::string &text) {
+  TestModel test;
+  test.settings = std::move(settings);
+  qkv_error error = emptyError();
+  if (checkSettings(test.model(), {text, "ck/config.json"}, &error))
+    return "";
+  EXPECT_STREQ(error.file, "ck/config.json");
+  return error.text;
+}
+
+void expectSays(const std::string &text, const std::vector<const char *> &parts) {
+  for (const char *part : parts)
+    EXPECT_NE(text.find(part), std::string::npos) << "expected: " << part << "\nsaid: " << text;
+}
+
+TEST(Settings, NumbersAreComparedAsNumbers) {
+  for (const char *text : {"10000", "10000.0", "1e4", "100.0e2"})
+    EXPECT_EQ(disagreement({{"a", "10000", nullptr}}, std::string("{\"a\": ") + text + "}"), "");
+  expectSays(disagreement({{"a", "10000", nullptr}}, "{\"a\": 500000.0}"),
+             {"\"a\" is 500000.0", "compiled with 10000:"});
+  // Beyond what doubles tell apart.
+  EXPECT_NE(disagreement({{"a", "9007199254740993", nullptr}}, "{\"a\": 9007199254740992}"), "");
+  EXPECT_NE(disagreement({{"a", "true", nullptr}}, "{\"a\": false}"), "");
+  EXPECT_NE(disagreement({{"a", "1", nullptr}}, "{\"a\": true}"), "");
+  EXPECT_NE(disagreement({{"a", "1", nullptr}}, "{\"a\": \"1\"}"), "");
+  EXPECT_NE(disagreement({{"a", "1", nullptr}}, "{\"a\": {\"b\": 1}}"), "");
+  EXPECT_EQ(disagreement({{"a", "-Infinity", nullptr}}, "{\"a\": -Infinity}"), "");
+  EXPECT_NE(disagreement({{"a", "-Infinity", nullptr}}, "{\"a\": Infinity}"), "");
+  EXPECT_EQ(disagreement({{"a", "NaN", nullptr}}, "{\"b\": [\"NaN\", NaN], \"a\": NaN}"), "");
+}
+
+TEST(Settings, WhatIsAbsentIsTheDefault) {
+  EXPECT_EQ(disagreement({{"a", nullptr, "5"}}, "{}"), "");
+  EXPECT_EQ(disagreement({{"a", nullptr, "5"}}, "{\"a\": null}"), "");
+  EXPECT_EQ(disagreement({{"a", nullptr, "5"}}, "{\"a\": 5}"), "");
+  expectSays(disagreement({{"a", nullptr, "5"}}, "{\"a\": 6}"),
+             {"\"a\" is 6", "compiled with 5, its default"});
+  EXPECT_EQ(disagreement({{"a", "5", "5"}}, "{}"), "");
+  expectSays(disagreement({{"a", "6", "5"}}, "{}"),
+             {"has no \"a\", which stands for 5", "compiled with 6"});
+  expectSays(disagreement({{"a", "6", nullptr}}, "{}"), {"has no \"a\"", "compiled with 6"});
+  EXPECT_EQ(disagreement({{"a", "6", nullptr}}, ""), "") << "no configuration says nothing";
+}
+
+TEST(Settings, KeysLeadThroughMembersAndLists) {
+  auto at = [](const char *key, const std::string &text) {
+    std::vector<std::optional<std::string>> values;
+    std::string why;
+    EXPECT_TRUE(parseSettings(text, {key}, values, why)) << why;
+    return values[0].value_or("none");
+  };
+  std::string text = R"({"a": {"b": [7, {"c": 8}, null, [9]], "b.x": 1}, "a.d": 2, "n": {"": 3}})";
+  EXPECT_EQ(at("a.b.0", text), "7");
+  EXPECT_EQ(at("a.b.1.c", text), "8");
+  EXPECT_EQ(at("a.b.2", text), "none");
+  EXPECT_EQ(at("a.b.3.0", text), "9");
+  EXPECT_EQ(at("a.b.4", text), "none");
+  EXPECT_EQ(at("a.b", text), "a list");
+  EXPECT_EQ(at("a.b.x", text), "none") << "a name with a dot counts in the whole alone";
+  EXPECT_EQ(at("a.d", text), "2");
+  EXPECT_EQ(at("n.", text), "3");
+  EXPECT_EQ(at("c", text), "none");
+  EXPECT_EQ(at("a.b", R"({"a.b": 1, "a": {"b": 2}})"), "1");
+  EXPECT_EQ(at("a.b", R"({"a": {"b": 2}, "a.b": 1})"), "1");
+  EXPECT_EQ(at("a.b", R"({"a": {"b": 2}, "a.b": null})"), "none");
+  EXPECT_EQ(at("a.b", R"({"a": {"b": 2}, "a": {"c": 1}})"), "none");
+  EXPECT_EQ(at("a", R"({"a": 1, "a": 2})"), "2");
+}
+
+TEST(Settings, WhatIsNoConfiguration) {
+  for (const char *text : {" ", "[]", "null", "5", "{", "{\"a\": 1} x", "{\"a\": tru}"})
+    expectSays(disagreement({{"a", "1", nullptr}}, text), {"not a valid configuration"});
+  EXPECT_EQ(disagreement({}, "{"), "") << "nothing was read from it";
+}
+
+} // namespace
