@@ -132,8 +132,11 @@ void start(int workers) {
   pthread_sigmask(SIG_SETMASK, &all, &before);
   while (pool.started < workers) {
     pthread_t thread;
-    if (pthread_create(&thread, nullptr, worker, nullptr) != 0)
-      break; // with fewer workers all pieces are done all the same
+    if (pthread_create(&thread, nullptr, worker, nullptr) != 0) {
+      // With fewer workers all pieces are done all the same; it is not tried again at each region.
+      pool.wanted = pool.started + 1;
+      break;
+    }
     pthread_detach(thread);
     ++pool.started;
   }

@@ -7,6 +7,7 @@
 
 #include "compiler/equations/Rewritings.h"
 #include "compiler/irgen/Emitter.h"
+#include "dsl/DeepStack.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
@@ -14,10 +15,9 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
-#include "llvm/Support/thread.h"
 
 #include <algorithm>
-#include <exception>
+#include <set>
 
 namespace qkv {
 
@@ -170,22 +170,32 @@ static OwningOpRef<ModuleOp> make(MLIRContext &context, const Program &program,
   return module;
 }
 
+/// No less than the length of any chain of operations, whatever is written into what reads it.
+static size_t countNodes(const Program &program) {
+  std::set<const Expr *> seen;
+  std::vector<const Expr *> open;
+  for (const Tensor &tensor : program.tensors)
+    for (const Piece &piece : tensor.pieces)
+      open.insert(open.end(), {piece.value.get(), piece.guard.get()});
+  while (!open.empty()) {
+    const Expr *e = open.back();
+    open.pop_back();
+    if (e && seen.insert(e).second)
+      for (const ExprPtr &argument : e->args)
+        open.push_back(argument.get());
+  }
+  return seen.size();
+}
+
 OwningOpRef<ModuleOp> generate(MLIRContext &context, const Program &program,
                                const GenerateOptions &options) {
   // A sum of ten thousand terms is a tree as deep, and what walks it recurses.
-  const std::optional<unsigned> stackSize = 512u << 20;
+  constexpr size_t bytesOfNode = 16 << 10, most = 512 << 20, least = 16 << 20;
+  DeepStack stack(std::clamp(countNodes(program) * bytesOfNode, least, most), least / 4);
   OwningOpRef<ModuleOp> module;
-  std::exception_ptr failure;
-  llvm::thread thread(stackSize, [&] {
-    try {
-      module = make(context, program, options);
-    } catch (...) {
-      failure = std::current_exception();
-    }
-  });
-  thread.join();
-  if (failure)
-    std::rethrow_exception(failure);
+  auto body = [&](const char *) { module = make(context, program, options); };
+  if (!stack.run(body))
+    body(nullptr);
   return module;
 }
 

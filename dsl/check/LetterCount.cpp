@@ -1,5 +1,6 @@
-// E5: how many letters are bound at one place. In: a program. Out: an error for each tensor or equation
-// with too many: the compiler's loops, its masks and the runtime's shapes have room for so many.
+// E5: how many letters are bound at one place. In: a program. Out: an error for each tensor or
+// equation with too many: the compiler's loops, its masks and the runtime's shapes have room for so
+// many.
 #include "dsl/check/Elaborator.h"
 
 #include <algorithm>
@@ -44,8 +45,7 @@ void checkLetters(const Program &program, Diagnostics &diagnostics) {
       continue;
     }
     for (const Piece &piece : tensor.pieces) {
-      size_t letters =
-          axes + std::max(lettersInside(piece.value), lettersInside(piece.guard));
+      size_t letters = axes + std::max(lettersInside(piece.value), lettersInside(piece.guard));
       if (letters > mostLetters)
         diagnostics
             .error(piece.span, "this equation has " + std::to_string(letters) + " letters" + limit,

@@ -5,11 +5,8 @@
 // element whose recurrence is demanded from its end; the caller waits for it.
 #include "dsl/interpret/Interpreter.h"
 
+#include "dsl/DeepStack.h"
 #include "dsl/interpret/InterpreterMachine.h"
-
-#include <exception>
-#include <pthread.h>
-#include <sys/mman.h>
 
 namespace qkv {
 
@@ -22,81 +19,23 @@ int64_t Values::count() const {
   return n;
 }
 
-namespace {
-
-/// A stack of its own for deep recursion. Its pages exist once touched.
-class DeepStack {
-public:
-  DeepStack() {
-    for (size_ = size_t(4) << 30; size_ >= (size_t(64) << 20); size_ /= 2) {
-      void *p = mmap(nullptr, size_, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-      if (p != MAP_FAILED) {
-        base_ = static_cast<char *>(p);
-        return;
-      }
-    }
-  }
-  ~DeepStack() {
-    if (base_)
-      munmap(base_, size_);
-  }
-  DeepStack(const DeepStack &) = delete;
-  DeepStack &operator=(const DeepStack &) = delete;
-
-  /// Calls fn(limit) there and waits; what it throws is thrown here. An element's computation
-  /// must not begin below `limit`: the rest is for the expression it is in.
-  template <class Fn> void run(Fn fn) {
-    struct Call {
-      Fn &fn;
-      const char *limit;
-      std::exception_ptr thrown;
-    } call{fn, base_ + size_ / 8, nullptr};
-    auto body = [](void *argument) -> void * {
-      Call &c = *static_cast<Call *>(argument);
-      try {
-        c.fn(c.limit);
-      } catch (...) {
-        c.thrown = std::current_exception();
-      }
-      return nullptr;
-    };
-    pthread_attr_t attributes;
-    pthread_t thread;
-    bool started = false;
-    if (base_ && pthread_attr_init(&attributes) == 0) {
-      started = pthread_attr_setstack(&attributes, base_, size_) == 0 &&
-                pthread_create(&thread, &attributes, body, &call) == 0;
-      pthread_attr_destroy(&attributes);
-    }
-    if (!started)
-      throw Failure{{{}, "no memory for the interpreter's stack", ""}};
-    pthread_join(thread, nullptr);
-    madvise(base_, size_, MADV_DONTNEED);
-    if (call.thrown)
-      std::rethrow_exception(call.thrown);
-  }
-
-private:
-  char *base_ = nullptr;
-  size_t size_ = 0;
-};
-
-} // namespace
-
 struct Interpreter::State {
   Machine machine;
-  DeepStack stack;
+  DeepStack stack{size_t(4) << 30, size_t(16) << 20};
 
   /// Runs fn; false with `error` where a check fails.
   template <class Fn> bool guarded(RunError &error, Fn fn) {
     try {
       if (!machine.bindError.empty())
         throw Failure{{machine.program.span, machine.bindError, "C1"}};
-      stack.run([&](const char *limit) {
-        machine.begin(limit);
+      // An element's computation must not begin in the lowest eighth: the rest is for the
+      // expression it is in.
+      bool ran = stack.run([&](const char *base) {
+        machine.begin(base + stack.size() / 8);
         fn();
       });
+      if (!ran)
+        throw Failure{{{}, "no memory for the interpreter's stack", ""}};
       return true;
     } catch (const Failure &failure) {
       error = failure.error;
@@ -115,7 +54,7 @@ struct Interpreter::State {
 
 Interpreter::Interpreter(const Program &program, std::map<int, Values> inputs,
                          std::function<const Values *(int tensor)> params, InterpretOptions options)
-    : state_(new State{{program, std::move(inputs), std::move(params), std::move(options)}, {}}) {}
+    : state_(new State{{program, std::move(inputs), std::move(params), std::move(options)}}) {}
 
 Interpreter::~Interpreter() = default;
 

@@ -42,5 +42,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   std::string why;
   auto *text = reinterpret_cast<const char *>(data);
   parseIndex(text, text + size, map, why);
+  std::vector<std::optional<std::string>> values;
+  parseSettings({text, size}, {"a", "a.b.0"}, values, why);
   return 0;
 }

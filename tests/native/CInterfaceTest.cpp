@@ -220,4 +220,38 @@ model MODEL(auto[i,double], x[double], new[i] : int) -> (x[double], while[i], T)
   }
 }
 
+// Names that C keeps for itself, and names that meet in the struct.
+TEST(Header, namesThatCannotBeMembers) {
+  const char *const names[] = {"_T",   "__x",      "_Bool", "___",    "_",     "int",
+                               "size", "INT8_MAX", "T_MAX", "typeof", "size_T"};
+  std::string sizes, letters, inputs, sum;
+  for (size_t i = 0; i < std::size(names); ++i) {
+    std::string k = std::to_string(i);
+    if (std::string(names[i]) == "_" || std::string(names[i]) == "size")
+      continue; // words of the language
+    sizes += std::string(sizes.empty() ? "size " : ", ") + names[i] + " = dynamic(max: 10)";
+    letters += std::string(letters.empty() ? "index " : ", ") + "i" + k + " < " + names[i];
+    inputs += std::string(inputs.empty() ? "" : ", ") +
+              (names[i] == std::string("_T") ? "__x" : "x" + k) + "[i" + k + "]";
+  }
+  auto checked = checkText(sizes + "\n" + letters + "\nmodel m(" + inputs +
+                               ") -> (__x[i0], _Y[i0]) {\n  __x = __x * 2\n  _Y[i0] = __x[i0]\n}\n",
+                           "m.qkv");
+  ASSERT_TRUE(checked->program) << checked->diagnostics;
+  std::string text = header(describe(*checked->program, {}));
+  for (const char *member :
+       {"int64_t size_T;", "int64_t size_x;", "int64_t size_Bool;", "int64_t int_size;",
+        "int64_t INT8_MAX_size;", "int64_t T_MAX;", "int64_t size_T_size;", "const float *in_x;",
+        "float *out_x;", "float *out_Y;"})
+    EXPECT_NE(text.find(member), std::string::npos) << member << "\n" << text;
+  Folder folder;
+  writeFile(folder / "m.h", text);
+  writeFile(folder / "m.c", "#include \"m.h\"\nint main(void) { return 0; }\n");
+  std::string in = "cd '" + folder.path() + "' && ";
+  Ran c = run(in + "cc -std=c99 -Wall -Wextra -pedantic -Werror -c m.c");
+  EXPECT_EQ(c.code, 0) << c.err << text;
+  Ran cxx = run(in + "c++ -std=c++11 -x c++ -Wall -Wextra -pedantic -Werror -c m.c");
+  EXPECT_EQ(cxx.code, 0) << cxx.err << text;
+}
+
 } // namespace

@@ -121,8 +121,9 @@ TEST_F(Configured, PackedWeightsOfAChangedPage) {
   std::string other = rotary;
   other.replace(other.find("= \"w\""), 5, "= \"v\"");
   write("m.qkv", other);
-  expectSays(qkv("run m.qkv --weights m.weights" + io), 1,
-             {"m.qkv:5:", "without \"v\"", "w was made of \"w\" then", "pack the checkpoint again"});
+  expectSays(
+      qkv("run m.qkv --weights m.weights" + io), 1,
+      {"m.qkv:5:", "without \"v\"", "w was made of \"w\" then", "pack the checkpoint again"});
 }
 
 TEST_F(Configured, LibrariesRefuseItToo) {
@@ -143,8 +144,8 @@ int main(int argc, char **argv) {
 
 struct Outputs : DriverFiles {
   Outputs() {
-    write("f.qkv", "use \"lib.qkv\"\nsize D = 2\nindex d < D\nmodel f(x[d]) -> y[d] {\n"
-                   "  param w[d]\n  y[d] = twice(x[d]) * w[d]\n}\n");
+    write("f.qkv", "use lib\nsize D = 2\nindex d < D\nmodel f(x[d]) -> y[d] {\n"
+                   "  param w[d] = \"w\"\n  y[d] = twice(x[d]) * w[d]\n}\n");
     write("lib.qkv", "fn twice(a) -> b { b = a * 2 }\n");
     tensor("in", "x", {1, 2});
     tensor("w", "w", {3, 4});
@@ -152,6 +153,7 @@ struct Outputs : DriverFiles {
                     "ln in hard && ln -s in soft && ln -s . here && cp in in2")
                   .code,
               0);
+    listed = shell("ls -A").out;
   }
   void expectRefused(const std::string &command, const std::string &file, int code = 2) {
     SCOPED_TRACE(command);
@@ -161,7 +163,7 @@ struct Outputs : DriverFiles {
     EXPECT_EQ(shell("ls -A").out, listed);
   }
   const std::string driver = "'" QKV_DRIVER "' ";
-  std::string listed = shell("ls -A").out;
+  std::string listed;
 };
 
 TEST_F(Outputs, AreNoneOfTheInputs) {
@@ -178,11 +180,13 @@ TEST_F(Outputs, AreNoneOfTheInputs) {
                   "ck/config.json");
     expectRefused(driver + how + " f.qkv --weights w --input - --output in < in", "in");
     // The output of one is the input of the other.
-    expectRefused(driver + how + " f.qkv --weights w --batch 2 --input in --output out --input in2"
-                                 " --output in",
+    expectRefused(driver + how +
+                      " f.qkv --weights w --batch 2 --input in --output out --input in2"
+                      " --output in",
                   "in");
-    expectSays(shell(driver + how + " f.qkv --weights w --batch 2 --input in --output out"
-                                    " --input in2 --output here/out"),
+    expectSays(shell(driver + how +
+                     " f.qkv --weights w --batch 2 --input in --output out"
+                     " --input in2 --output here/out"),
                2, {"are one file"});
   }
   std::string build = driver + "build f.qkv ";
@@ -238,7 +242,7 @@ TEST_F(Outputs, OfABatchThatCouldBeComputed) {
 }
 
 TEST_F(Outputs, InputsAreFiles) {
-  ASSERT_EQ(shell("cp in ck/in.safetensors").code, 0);
+  ASSERT_EQ(shell("cp in ck/in.safetensors; cp in ck/model.safetensors").code, 0);
   expectSays(qkv("run f.qkv --weights w --input ck --output out"), 1, {"ck: it is a folder"});
   expectSays(qkv("interpret f.qkv --weights w --input ck --element 'y[0]'"), 1,
              {"ck: it is a folder"});
@@ -259,6 +263,48 @@ TEST_F(Outputs, WhatLinkingNeedsIsLookedForFirst) {
   write("broken.qkv", "model (");
   expectSays(shell("QKV_RUNTIME_DIR=$PWD/none " + driver + "build broken.qkv"), 1,
              {"libqkv_rt.a is not there"});
+}
+
+// What limits a process is no reason to abort: one thread is enough, and no memory is a message.
+struct Limits : DriverFiles {
+  Limits() {
+    std::string terms;
+    for (int i = 0; i < 900; ++i)
+      terms += (i ? " + " : "") + std::string("x[d] * ") + std::to_string(i);
+    write("f.qkv", "size D = 2\nindex d < D\nmodel f(x[d]) -> y[d] { y[d] = " + terms + " }\n");
+    tensor("in", "x", {1, 2});
+  }
+  const std::string io = " f.qkv --input in --output out";
+};
+
+TEST_F(Limits, OneThreadIsEnough) {
+  // Another user: root may always have another thread. (65534 is nobody; it may read the driver.)
+  std::string limited = "chmod 777 . && prlimit --nproc=1 setpriv --reuid 65534 --clear-groups ";
+  if (shell(limited + "'" QKV_DRIVER "' --version").code != 0)
+    GTEST_SKIP() << "no other user here";
+  for (const char *how : {"run", "interpret"}) {
+    Ran ran = shell(limited + "'" QKV_DRIVER "' " + how + io);
+    EXPECT_EQ(ran.code, 0) << how << ran.err;
+    EXPECT_EQ(result("out"), 404550);
+    EXPECT_EQ(shell("rm -f out").code, 0);
+  }
+}
+
+TEST_F(Limits, LittleMemory) {
+  for (const char *how : {"run", "interpret"}) {
+    int done = 0;
+    for (int megabytes : {1000, 600, 450, 400}) {
+      Ran ran = shell("ulimit -v " + std::to_string(megabytes * 1000) + " && '" QKV_DRIVER "' " +
+                      how + io);
+      // (Below what its libraries need the loader says so, with 127.)
+      bool said = ran.code == 1 && ran.err.find("memory") != std::string::npos;
+      EXPECT_TRUE(ran.code == 0 || ran.code == 127 || said)
+          << how << " with " << megabytes << " MB: " << ran.code << ran.err;
+      done += ran.code == 0;
+      EXPECT_TRUE(ran.code == 0 || megabytes < 600) << how << " with " << megabytes << ran.err;
+    }
+    EXPECT_GE(done, 2);
+  }
 }
 
 } // namespace

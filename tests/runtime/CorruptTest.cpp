@@ -5,6 +5,7 @@
 #include <cstring>
 #include <gtest/gtest.h>
 #include <random>
+#include <unistd.h>
 
 using namespace qkv::rt;
 
@@ -112,6 +113,18 @@ void mutate(std::string &bytes, std::mt19937 &random, size_t head) {
     }
     }
   }
+}
+
+TEST(Corrupt, ALongHeaderIsToldTheLimit) {
+  TestFolder folder;
+  std::string file = folder / "t";
+  writeFile(file, std::string("\x01\xE1\xF5\x05\0\0\0\0", 8)); // 100000001
+  ASSERT_EQ(truncate(file.c_str(), 100'000'100), 0);
+  qkv_error error = emptyError();
+  EXPECT_FALSE(Safetensors::open(file, &error));
+  EXPECT_STREQ(error.text, (file + " is not a valid safetensors file: its header has 100000001 "
+                                   "bytes, at most 100000000 are allowed")
+                               .c_str());
 }
 
 TEST(Corrupt, MutatedSafetensors) {

@@ -2,6 +2,7 @@
 // messages and exit codes. Holds: 0 done, 1 failed, 2 misuse; files whole or not at all.
 #include "Support.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -75,7 +76,50 @@ TEST_F(Program, ABatch) {
   EXPECT_EQ(f.code, 1);
   EXPECT_EQ(f.err, "toy.qkv:7:12: error: input " + (folder / "bad") +
                        ": index of table along p is -7, outside 0 <= index < 5 [A1]\n");
-  EXPECT_FALSE(exists(folder / "c") || exists(folder / "d")) << "all or none";
+  EXPECT_EQ(result(folder / "c"), (std::vector<float>{120, 8, 36})) << "those that succeed";
+  EXPECT_FALSE(exists(folder / "d"));
+  f = run({"--weights", weights, "--batch", "3", "--input", folder / "in", "--input",
+           folder / "gone", "--input", folder / "in2"});
+  EXPECT_EQ(f.code, 1);
+  EXPECT_EQ(f.out, "y float[3]\n[120, 8, 36]\n\ny float[1]\n[64]\n");
+  EXPECT_NE(f.err.find("input " + (folder / "gone") + ": cannot open"), std::string::npos) << f.err;
+}
+
+/// Runs the program until it waits for its second input, a pipe; then `change`s a file.
+Finished changeWhileInUse(std::vector<std::string> arguments, const std::string &pipe,
+                          const std::string &second, const std::function<void()> &change) {
+  mkfifo(pipe.c_str(), 0600);
+  pid_t feeder = fork();
+  if (feeder == 0) {
+    int to = open(pipe.c_str(), O_WRONLY); // returns when the program opens it to read
+    change();
+    writeAll(to, second.data(), second.size());
+    _exit(0);
+  }
+  Finished finished = runCommand(arguments);
+  waitpid(feeder, nullptr, 0);
+  return finished;
+}
+
+TEST_F(Program, FilesThatAreCutShortWhileInUse) {
+  std::string second = readFile(folder / "in2");
+  std::vector<std::string> command = {
+      toy("function"), "--threads",   "4",       "--weights",    weights, "--batch", "2",
+      "--input",       folder / "in", "--input", folder / "pipe"};
+  Finished f = changeWhileInUse(command, folder / "pipe", second,
+                                [&] { truncate((folder / "in").c_str(), 0); });
+  EXPECT_EQ(f.code, 1) << "not a signal";
+  EXPECT_EQ(f.err,
+            "toy-function: error: " + (folder / "in") + " was cut short while it was in use\n");
+  SetUp();
+  f = changeWhileInUse(command, folder / "pipe", second, [&] { truncate(weights.c_str(), 0); });
+  EXPECT_EQ(f.code, 1);
+  EXPECT_NE(f.err.find("written to or cut short while they were in use"), std::string::npos)
+      << f.err;
+  EXPECT_EQ(f.out, "\n\n");
+  SetUp();
+  f = changeWhileInUse(command, folder / "pipe", second, [] {});
+  EXPECT_EQ(f.code, 0) << f.err;
 }
 
 TEST_F(Program, FailuresAre1) {

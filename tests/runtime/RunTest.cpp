@@ -4,8 +4,11 @@
 
 #include "runtime/tensors/Cpu.h"
 
+#include <csignal>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <thread>
+#include <unistd.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -50,6 +53,62 @@ TEST(Run, TheFirstFailedCheckWhateverTheThreads) {
                                      "0 <= index < 258 [A1]");
     ASSERT_EQ(error.length, 6);
   }
+}
+
+TEST(Run, WeightsThatChangeWhileTheyAreInUse) {
+  TestFolder folder;
+  std::string file = folder / "w";
+  qkv_error error = emptyError();
+  float values[] = {1, 2, 3, 4}, seen = 0;
+  TestModel test;
+  test.params = {{"w", {4}}};
+  test.entry = [&](qkv_context *, const int64_t *, void *const *, void *const *params,
+                   void *const *) { seen = static_cast<float *>(params[0])[0]; };
+  const qkv_model &model = test.model();
+  auto run = [&](const qkv_weights *weights) {
+    return qkv_run(&model, weights, nullptr, nullptr, nullptr, 0, &error);
+  };
+  for (bool packed : {false, true}) {
+    ASSERT_TRUE(writeSafetensors(file, {{"w", Dtype::F32, {4}, values}}, &error));
+    qkv_weights *weights = qkv_weights_open(&model, file.c_str(), nullptr, &error);
+    ASSERT_TRUE(weights) << error.text;
+    if (packed) {
+      ASSERT_TRUE(packWeights(model, *weights, file, &error));
+      qkv_weights_close(weights);
+      weights = qkv_weights_open(&model, file.c_str(), nullptr, &error);
+      ASSERT_TRUE(weights) << error.text;
+    }
+    EXPECT_EQ(run(weights), 0) << error.text;
+    // A new file in its place is another file.
+    ASSERT_TRUE(writeSafetensors(file, {{"w", Dtype::F32, {4}, values}}, &error));
+    EXPECT_EQ(run(weights), 0) << error.text;
+    qkv_weights_close(weights);
+    weights = qkv_weights_open(&model, file.c_str(), nullptr, &error);
+    ASSERT_TRUE(weights) << error.text;
+    usleep(20000); // times of files are counted in ticks
+    std::string bytes = readFile(file);
+    int open = ::open(file.c_str(), O_WRONLY);
+    pwrite(open, bytes.data(), bytes.size(), 0);
+    close(open);
+    EXPECT_EQ(run(weights), -1);
+    EXPECT_EQ(errorText(error, "p"), file + ": error: the weights were written to or cut short "
+                                            "while they were in use: open them again");
+    EXPECT_EQ(truncate(file.c_str(), 0), 0);
+    EXPECT_EQ(run(weights), -1);
+    qkv_weights_close(weights);
+  }
+  // All of it converted: the file may go.
+  uint16_t half[] = {0x3C00, 0, 0, 0}; // 1
+  ASSERT_TRUE(writeSafetensors(file, {{"w", Dtype::F16, {4}, half}}, &error));
+  qkv_weights *weights = qkv_weights_open(&model, file.c_str(), nullptr, &error);
+  EXPECT_EQ(truncate(file.c_str(), 0), 0);
+  EXPECT_EQ(run(weights), 0) << error.text;
+  EXPECT_EQ(seen, 1);
+  qkv_weights_close(weights);
+  // A library leaves the signals of its program alone.
+  struct sigaction action = {};
+  sigaction(SIGBUS, nullptr, &action);
+  EXPECT_EQ(action.sa_handler, SIG_DFL);
 }
 
 TEST(Run, AZeroDivisor) {

@@ -328,6 +328,31 @@ TEST(R6, AStepsOwnTensorThatIsRead) {
   EXPECT_EQ(evaluate(with("a"), inputs), (std::vector<double>{2 + 8, 11 + 80}));
 }
 
+/// What is wrong with a model of `axes` axes and a sum over `others`; empty if nothing is.
+std::string withLetters(int axes, int others, bool sums) {
+  std::string letters, outer, all;
+  for (int i = 0; i < axes + others; ++i) {
+    std::string letter = "a" + std::to_string(i);
+    letters += (i ? ", " : "index ") + letter + " < 1";
+    (i < axes ? outer : all) += (i && i != axes ? "," : "") + letter;
+  }
+  std::string y = axes ? "y[" + outer + "]" : "y", value = "1.0";
+  if (sums)
+    value = "sum[" + all + "](1.0)";
+  std::string wrong;
+  evaluate(letters + "\nmodel m() -> " + y + " { " + y + " = " + value + " }", {}, &wrong);
+  return wrong;
+}
+TEST(E5, LettersThatAreBoundAtOnce) {
+  EXPECT_EQ(withLetters(32, 0, false), "");
+  EXPECT_NE(withLetters(33, 0, false).find("y has 33 axes, at most 32 are possible [E5]"),
+            std::string::npos);
+  EXPECT_NE(withLetters(65, 0, false).find("y has 65 axes"), std::string::npos);
+  EXPECT_EQ(withLetters(16, 16, true), "");
+  EXPECT_NE(withLetters(16, 17, true).find("this equation has 33 letters"), std::string::npos);
+  EXPECT_NE(withLetters(0, 65, true).find("this equation has 65 letters"), std::string::npos);
+}
+
 TEST(F5, StepsHandOnAndCollect) {
   EXPECT_EQ(
       run("model m(x[t]) -> (y[t], s[k,t]) {\n  index k < 4\n  s[0,t] = x[t]\n  repeat l < 3 {\n"
@@ -348,6 +373,36 @@ TEST(C2, ConfigurationReadsPathsListsAndBooleans) {
   EXPECT_EQ(evaluate(model, Inputs().floats("x", {1}, {0}), nullptr,
                      R"({"a": {"n": 3, "flag": true}, "l": [1, 2], "none": null})"),
             V{1523});
+}
+/// What a model read, as "key=value (default)".
+std::string settingsOf(const std::string &text, const std::string &config) {
+  Sources sources;
+  Diagnostics diagnostics;
+  CheckOptions options;
+  options.config = config;
+  auto program = check(*sources.add("model.qkv", text), sources, options, diagnostics);
+  std::string out;
+  if (program)
+    for (const Setting &s : program->settings)
+      out += s.key + "=" + s.value.value_or("absent") + " (" + s.fallback.value_or("none") + ") ";
+  return out;
+}
+TEST(C2, WhatWasReadBelongsToTheProgram) {
+  std::string model =
+      "size H = config(\"heads\", 2), K = config(\"kv\", H), D = config(\"width\", H * 2)\n"
+      "const a = config(\"a\", -0.5), unused = config(\"unused\", 1), b = config(\"b\", true)\n"
+      "index h < H\nmodel m(x[h]) -> y[h] {\n"
+      "  y[h] = (if b then a else 0) * x[h] + K * D + config(\"heads\", 2)\n}";
+  EXPECT_EQ(settingsOf(model, ""),
+            "heads=absent (2) kv=absent (2) width=absent (4) a=absent (-0.5) "
+            "unused=absent (1) b=absent (true) ");
+  EXPECT_EQ(settingsOf(model, R"({"heads": 4, "width": 8.0, "a": 1e3, "b": false})"),
+            "heads=4 (2) kv=absent (4) width=8.0 (none) a=1000.0 (-0.5) unused=absent (1) "
+            "b=false (true) ");
+  EXPECT_EQ(settingsOf("index i < 2\nmodel m(x[i]) -> y[i] {\n  y = x\n  repeat l < 2 {\n"
+                       "    y = y * config(\"s.{l}\")\n  }\n}",
+                       R"({"s": [3, 4]})"),
+            "s.0=3 (none) s.1=4 (none) ");
 }
 TEST(C4, WhatIsGuardedIsNotRead) {
   EXPECT_EQ(

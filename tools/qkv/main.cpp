@@ -10,6 +10,7 @@
 
 #include <CLI/CLI.hpp>
 #include <llvm/Config/llvm-config.h>
+#include <llvm/Support/ErrorHandling.h>
 
 #include <algorithm>
 #include <climits>
@@ -18,6 +19,7 @@
 #include <iostream>
 #include <malloc.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 using namespace qkv::driver;
@@ -32,6 +34,9 @@ static int printRuntime() {
 /// nothing.
 static void useLargePages() {
 #ifdef __GLIBC__
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+    return; // what is not touched counts there, too
   constexpr size_t ahead = 128 << 20, largePage = 2 << 20;
   mallopt(M_TOP_PAD, ahead);
   mallopt(M_TRIM_THRESHOLD, INT_MAX);
@@ -72,8 +77,35 @@ static std::string notExpected(const CLI::App &app, const CLI::App &chosen, int 
   return message + (near.empty() ? "" : "; did you mean " + near + "?");
 }
 
+/// Where no handler can be reached (LLVM has no exceptions): a message, not an abort.
+[[noreturn]] static void endWith(const char *what, const char *why) {
+  fail("qkv", std::string(what) + why);
+  _exit(1);
+}
+
+static void sayWhyItEnds() {
+  std::set_terminate([] {
+    try {
+      if (std::exception_ptr thrown = std::current_exception())
+        std::rethrow_exception(thrown);
+    } catch (const std::bad_alloc &) {
+      endWith("not enough memory", "");
+    } catch (const std::exception &error) {
+      endWith("a defect of qkv, please report it: ", error.what());
+    } catch (...) {
+    }
+    endWith("a defect of qkv, please report it", "");
+  });
+  llvm::install_bad_alloc_error_handler(
+      [](void *, const char *, bool) { endWith("not enough memory", ""); });
+  llvm::install_fatal_error_handler([](void *, const char *reason, bool) {
+    endWith("a defect of qkv, please report it: ", reason);
+  });
+}
+
 int main(int argc, char **argv) {
   useLargePages();
+  sayWhyItEnds();
   qkv::rt::catchCutFiles("qkv");
   CLI::App app{"qkv: a model file becomes a native program", "qkv"};
   app.set_version_flag("--version", "qkv " QKV_VERSION " (LLVM " LLVM_VERSION_STRING ")");
