@@ -49,14 +49,9 @@ std::set<int> linesOf(mlir::Location location, llvm::StringRef file) {
   return lines;
 }
 
-std::string modelFile(mlir::ModuleOp module) {
-  auto json = module->getAttrOfType<mlir::StringAttr>(descriptionAttribute);
-  Description description;
-  std::string error;
-  return json && Description::fromJson(json.str(), description, error) ? description.file : "";
-}
-
 bool looksLikeLlvmIr(llvm::StringRef text) {
+  while (text.starts_with("; qkv ")) // what qkv says of it
+    text = text.split('\n').second;
   for (llvm::StringRef head : {"target ", "source_filename", "; ModuleID", "define "})
     if (text.ltrim().starts_with(head))
       return true;
@@ -223,15 +218,17 @@ std::string Compilation::text(const TextPart &part) const {
 }
 
 bool Compilation::explain(const ExplainOptions &options, Explanation &out, std::string &error) {
-  std::map<std::string, int> lines;
-  if (!data_->native)
-    lines = equationLines(*data_->module);
+  std::map<std::string, Place> places;
+  if (!data_->native) {
+    places = equationPlaces(*data_->module);
+    out.file = modelFile(*data_->module);
+  }
   if (!advance(Stage::Fused, error))
     return false;
-  out.kernels = kernelsOf(*data_->module, options, lines);
+  out.kernels = kernelsOf(*data_->module, options, places);
   if (!advance(Stage::Kernels, error))
     return false;
-  out.buffers = buffersOf(*data_->module, options, out.peakBytes);
+  out.buffers = buffersOf(*data_->module, options, out.peak);
   return true;
 }
 

@@ -144,7 +144,8 @@ private:
     }
     if (!out) {
       if (!why.empty())
-        notes_.why.try_emplace(tensor_, "not fused: " + why);
+        notes_.sums.try_emplace(Notes::sumKey(*e, program_.tensors[tensor_].instance),
+                                "not fused: " + why);
       return nullptr;
     }
     for (auto &d : sum->divisors)
@@ -184,7 +185,8 @@ private:
     sum.key = softmax->letters[0];
     sum.sumKey = softmax->args[2]->letter;
     if (auto keys = program_.letters[sum.key].extent.constant(); keys && *keys < fewKeys)
-      return refuse("there are few keys");
+      return refuse("there are few keys: " + std::to_string(*keys) + " of " +
+                    program_.letters[sum.key].name);
     std::vector<int> others;
     for (int l : letters)
       if (l != sum.sumKey)
@@ -348,7 +350,7 @@ private:
     softmaxes_.inlined.clear();
     reason_ = "a product of two softmaxes";
     if (!softmaxes_.distribute(e->args[0], terms))
-      return refused();
+      return refused(nullptr);
     terms = apart(program_, terms, e->letters);
     std::vector<int> weights = softmaxes_.inlined;
     bool bare = terms.size() == 1 && terms[0].divisors.empty() && !terms[0].negative;
@@ -372,7 +374,7 @@ private:
               ? attend({e->letters, t.softmax, factors, e->args[1], e->span}, root && bare)
               : reduce(Reduction::Sum, e->letters, product(factors, e->span), e->args[1], e->span);
       if (!value)
-        return refused();
+        return refused(t.softmax);
       for (auto &d : divisors)
         value = apply(Op::Div, {value, d}, e->span);
       out = withTerm(out, value, t.negative, e->span);
@@ -380,10 +382,22 @@ private:
     return out;
   }
 
-  ExprPtr refused() {
-    refused_[tensor_] = reason_;
-    for (int t : softmaxes_.inlined)
-      refused_[t] = reason_;
+  /// A sum stays as it is because of one softmax in it (null: of all).
+  ExprPtr refused(const ExprPtr &softmax) {
+    std::vector<int> tensors = softmaxes_.inlined;
+    tensors.push_back(tensor_);
+    auto isIn = [&](int t) {
+      const std::vector<Piece> &pieces = program_.tensors[t].pieces;
+      return std::any_of(pieces.begin(), pieces.end(), [&](const Piece &p) {
+        return any(p.value, [&](const Expr &n) {
+          return isSoftmax(n) && n.span.begin == softmax->span.begin &&
+                 n.span.end == softmax->span.end;
+        });
+      });
+    };
+    bool known = softmax && std::any_of(tensors.begin(), tensors.end(), isIn);
+    for (int t : tensors)
+      refused_[t] = !known || isIn(t) ? reason_ : "another term of its sum is not: " + reason_;
     return nullptr;
   }
 
@@ -391,7 +405,12 @@ private:
   void noteFused(int t, const ExprPtr &sum) {
     std::string &names = notes_.equations[t];
     auto add = [&](const Tensor &of) {
-      std::string one = of.label + ":" + std::to_string(of.span.line());
+      std::string one = of.name + ":" + std::to_string(of.span.line());
+      // (A comma ends the name of an equation; in a file's name it says nothing.)
+      if (of.span.source && program_.span.source && of.span.source != program_.span.source) {
+        one += ":" + of.span.source->path();
+        std::replace(one.begin(), one.end(), ',', '_');
+      }
       if (("," + names + ",").find("," + one + ",") == std::string::npos)
         names += (names.empty() ? "" : ",") + one;
     };

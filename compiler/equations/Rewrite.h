@@ -41,8 +41,17 @@ struct Check {
 
 /// What a reader of the compiled form wants to know of an equation, by tensor.
 struct Notes {
-  std::map<int, std::string> equations; ///< all that it computes, "score:8,alpha:9"
-  std::map<int, std::string> why;       ///< why it is computed as it is
+  /// All that it computes: "score:8,alpha:9", with the file where that is not the model's own:
+  /// "attention.score:207:nn.qkv".
+  std::map<int, std::string> equations;
+  std::map<int, std::string> why; ///< why it is computed as it is
+  /// Why a sum is not fused, by where it stands in the text and the call that it was made by
+  /// (Tensor::instance): it becomes a tensor of its own later.
+  std::map<std::pair<std::pair<uint32_t, uint32_t>, int>, std::string> sums;
+
+  static std::pair<std::pair<uint32_t, uint32_t>, int> sumKey(const Expr &sum, int instance) {
+    return {{sum.span.begin, sum.span.end}, instance};
+  }
 };
 
 /// How a parameter lies in memory where that is not row-major: axis `axis` is cut into panels of

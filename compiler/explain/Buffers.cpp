@@ -11,6 +11,7 @@
 #include "llvm/ADT/DenseSet.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 namespace qkv {
@@ -22,16 +23,19 @@ namespace {
 /// Follows a run: what is allocated, what is freed, how much lives at most.
 class Run {
 public:
-  explicit Run(std::vector<BufferReport> &buffers) : buffers_(buffers) {}
-  double peak() const { return peak_; }
+  Run(std::vector<BufferReport> &buffers, const std::string &file)
+      : buffers_(buffers), file_(file) {}
+  PeakReport peak() const { return peak_; }
 
   void block(Block &block, Frame &frame) {
     for (Operation &op : block) {
       if (isa<memref::AllocOp>(op)) {
-        double bytes = frame.bytes(op.getResult(0)).value_or(0);
+        std::optional<double> known = frame.bytes(op.getResult(0));
+        peak_.known &= known.has_value();
+        double bytes = known.value_or(0);
         live_[op.getResult(0)] = bytes;
         now_ += bytes;
-        peak_ = std::max(peak_, now_);
+        peak_.bytes = std::max(peak_.bytes, now_);
         note(op, frame);
       } else if (isa<memref::AllocaOp, memref::ViewOp>(op)) {
         note(op, frame);
@@ -64,12 +68,15 @@ private:
     if (isArena(op.getResult(0)))
       return;
     BufferReport &buffer = buffers_.emplace_back();
-    buffer.name = nameOf(op.getLoc());
-    if (buffer.name.empty())
-      buffer.name = placeOf(op.getLoc());
-    buffer.bytes = frame.bytes(op.getResult(0)).value_or(0);
     auto why = op.getAttrOfType<StringAttr>(whyAttribute);
+    buffer.name = nameOrLineOf(op.getLoc());
+    // Of one equation there may be several; where nothing says what each is for, they are numbered.
+    if (int number = ++named_[buffer.name]; number > 1 && !why)
+      buffer.name += " (" + std::to_string(number) + ")";
+    buffer.bytes = frame.bytes(op.getResult(0));
     buffer.why = why ? why.str() : readers(op.getResult(0));
+    if (isa<memref::AllocaOp>(op))
+      buffer.why += ", on the stack of each thread";
   }
 
   /// Memory that buffers are laid out in, here or in a function that it is handed to.
@@ -81,32 +88,40 @@ private:
            });
   }
 
-  /// Who touches it, as lines of the model.
-  static std::string readers(Value buffer) {
-    std::set<int> lines;
+  /// Who touches it: lines of the model, then of other files.
+  std::string readers(Value buffer) const {
+    std::map<std::string, std::set<int>> lines;
     for (Operation *user : buffer.getUsers())
       if (!isa<memref::DeallocOp>(user))
-        if (int line = lineOf(user->getLoc()))
-          lines.insert(line);
-    std::string text;
-    for (int line : lines)
-      text += (text.empty() ? "" : ", ") + std::to_string(line);
-    if (text.empty())
-      return "handed from one kernel to another";
-    return "handed from kernel to kernel: line" + std::string(lines.size() > 1 ? "s " : " ") + text;
+        if (Place place = placeOf(user->getLoc()); place.line)
+          lines[place.file == file_ ? "" : place.file].insert(place.line);
+    std::string text = "handed from kernel to kernel";
+    const char *before = ": ";
+    for (auto &[file, all] : lines) {
+      text += before + (file.empty() ? "" : file + " ") + (all.size() > 1 ? "lines" : "line");
+      for (int line : all)
+        text += (line == *all.begin() ? " " : ", ") + std::to_string(line);
+      before = "; ";
+    }
+    return text;
   }
 
   std::vector<BufferReport> &buffers_;
   llvm::DenseMap<Value, double> live_;
   llvm::DenseSet<Operation *> noted_;
-  double now_ = 0, peak_ = 0;
+  std::map<std::string, int> named_; // how many have a name
+  const std::string &file_;          ///< the model's
+  double now_ = 0;
+  PeakReport peak_;
 };
 
 } // namespace
 
-std::vector<BufferReport> buffersOf(ModuleOp module, const ExplainOptions &options, double &peak) {
+std::vector<BufferReport> buffersOf(ModuleOp module, const ExplainOptions &options,
+                                    PeakReport &peak) {
   std::vector<BufferReport> buffers;
-  Run run(buffers);
+  std::string file = modelFile(module);
+  Run run(buffers, file);
   if (std::optional<Frame> frame = entryFrame(module, options))
     for (Block &block : frame->function().getBody())
       run.block(block, *frame);

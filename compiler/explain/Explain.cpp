@@ -38,36 +38,41 @@ std::string textInside(Operation *op, const char *attribute) {
   return found;
 }
 
+/// "score", "score:6" or "score:6:nn.qkv" (Equations that one of several files defines).
+KernelReport::Equation listedEquation(llvm::StringRef item) {
+  auto [name, place] = item.trim().split(':');
+  auto [line, file] = place.split(':');
+  KernelReport::Equation equation{name.str(), {file.str(), 0}};
+  line.getAsInteger(10, equation.place.line);
+  return equation;
+}
+
 /// The equations of an operation and of what is inside it, each once. An operation that was made of
 /// several lists them ("score:6,alpha:7"); else they are the names that it and the locations of its
-/// scalar code carry, whose lines are asked for later.
+/// scalar code carry, whose places are asked for later.
 std::vector<KernelReport::Equation> equationsOf(Operation *op) {
   std::vector<KernelReport::Equation> equations;
-  auto add = [&](llvm::StringRef name, int line) {
-    auto known = [&](const KernelReport::Equation &e) { return e.name == name; };
-    if (!name.empty() && llvm::none_of(equations, known))
-      equations.push_back({name.str(), line});
+  auto add = [&](const KernelReport::Equation &one) {
+    auto known = [&](const KernelReport::Equation &e) { return e.name == one.name; };
+    if (!one.name.empty() && llvm::none_of(equations, known))
+      equations.push_back(one);
   };
   op->walk<WalkOrder::PreOrder>([&](Operation *inner) {
     std::string all = text(inner, equationsAttribute);
     if (all.empty()) {
-      add(text(inner, equationAttribute), 0);
+      add({text(inner, equationAttribute), {}});
       if (inner != op)
-        add(nameOf(inner->getLoc()), 0);
+        add({nameOf(inner->getLoc()), {}});
       return WalkResult::advance();
     }
     llvm::SmallVector<llvm::StringRef> list;
     llvm::StringRef(all).split(list, ',', -1, /*KeepEmpty=*/false);
-    for (llvm::StringRef item : list) {
-      auto [name, line] = item.trim().rsplit(':');
-      int number = 0;
-      bool numbered = !line.getAsInteger(10, number);
-      add(numbered ? name : item.trim(), number);
-    }
+    for (llvm::StringRef item : list)
+      add(listedEquation(item));
     return WalkResult::skip();
   });
   if (equations.empty())
-    add(nameOf(op->getLoc()), 0);
+    add({nameOf(op->getLoc()), {}});
   return equations;
 }
 
@@ -128,30 +133,30 @@ std::optional<Frame> entryFrame(ModuleOp module, const ExplainOptions &options) 
   return Frame(entry, options.sizes, shapesOf(description, options.sizes));
 }
 
-std::map<std::string, int> equationLines(ModuleOp module) {
-  std::map<std::string, int> lines;
+std::map<std::string, Place> equationPlaces(ModuleOp module) {
+  std::map<std::string, Place> places;
   module.walk([&](Operation *op) {
-    for (auto [name, line] : namesOf(op->getLoc()))
-      lines.try_emplace(name, line);
+    for (auto &[name, place] : namesOf(op->getLoc()))
+      places.try_emplace(name, place);
   });
-  return lines;
+  return places;
 }
 
 namespace {
 
 /// Equations that a kernel does not name yet; where no name is, the place stands for it.
-void addEquations(KernelReport &kernel, Operation *op, const std::map<std::string, int> &lines) {
+void addEquations(KernelReport &kernel, Operation *op, const std::map<std::string, Place> &places) {
   std::vector<KernelReport::Equation> equations = equationsOf(op);
   if (equations.empty())
-    equations.push_back({kernel.name, 0});
+    equations.push_back({kernel.name, {}});
   for (KernelReport::Equation &equation : equations) {
     auto known = [&](const KernelReport::Equation &e) { return e.name == equation.name; };
     if (std::any_of(kernel.equations.begin(), kernel.equations.end(), known))
       continue;
-    if (auto line = lines.find(equation.name); equation.line == 0 && line != lines.end())
-      equation.line = line->second;
-    if (equation.line == 0)
-      equation.line = lineOf(op->getLoc());
+    if (auto place = places.find(equation.name); equation.place.line == 0 && place != places.end())
+      equation.place = place->second;
+    if (equation.place.line == 0)
+      equation.place = placeOf(op->getLoc());
     kernel.equations.push_back(equation);
   }
 }
@@ -179,19 +184,17 @@ void explainByKind(KernelReport &kernel) {
 } // namespace
 
 std::vector<KernelReport> kernelsOf(ModuleOp module, const ExplainOptions &options,
-                                    const std::map<std::string, int> &lines) {
+                                    const std::map<std::string, Place> &places) {
   std::vector<KernelReport> kernels;
   std::optional<Frame> entry = entryFrame(module, options);
   if (!entry)
     return kernels;
-  std::map<std::string, size_t> places;
+  std::map<std::string, size_t> numbers;
   std::map<Operation *, double> runsOf;
   std::vector<double> heaviest; // of the operations of a kernel: its kind is that one's
   auto visit = [&](Operation *op, Frame &frame, double times) {
-    std::string name = nameOf(op->getLoc());
-    if (name.empty())
-      name = placeOf(op->getLoc());
-    auto [at, isNew] = places.try_emplace(name, kernels.size());
+    std::string name = nameOrLineOf(op->getLoc());
+    auto [at, isNew] = numbers.try_emplace(name, kernels.size());
     if (isNew) {
       kernels.emplace_back().name = name;
       heaviest.push_back(-1);
@@ -209,7 +212,7 @@ std::vector<KernelReport> kernelsOf(ModuleOp module, const ExplainOptions &optio
     double &runs = runsOf[op];
     runs += times;
     kernel.times = std::max(kernel.times, runs);
-    addEquations(kernel, op, lines);
+    addEquations(kernel, op, places);
     if (double weight = cost.flops + cost.bytes; weight > heaviest[at->second]) {
       heaviest[at->second] = weight;
       kernel.kind = kindOf(op);

@@ -5,6 +5,8 @@
 // (a repeat's step) once, with the counts of all its calls; counts are of one run of the entry.
 #pragma once
 
+#include "compiler/explain/Places.h"
+
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -22,10 +24,10 @@ class Frame;
 struct KernelReport {
   struct Equation {
     std::string name;
-    int line = 0; ///< in the model file; 0: unknown
+    Place place; ///< line 0: unknown
   };
   std::string name; ///< what its operations are called, at every stage
-  std::string kind; ///< native/Costs.h
+  std::string kind; ///< explain/Costs.h
   std::vector<Equation> equations;
   /// A form that was not taken, and what it would cost.
   struct Alternative {
@@ -40,14 +42,21 @@ struct KernelReport {
 
 struct BufferReport {
   std::string name, why;
+  std::optional<double> bytes; ///< nothing: only a run can tell
+};
+
+/// Buffers that live at once; inputs, results, parameters and what threads have on their stacks are
+/// not among them.
+struct PeakReport {
   double bytes = 0;
+  bool known = true; ///< false: there are buffers besides whose size only a run can tell
 };
 
 struct Explanation {
+  std::string file; ///< the model's
   std::vector<KernelReport> kernels;
   std::vector<BufferReport> buffers;
-  double peakBytes =
-      0; ///< of buffers that live at once; inputs, results, parameters are not among them
+  PeakReport peak;
 };
 
 /// Which run is meant.
@@ -56,17 +65,17 @@ struct ExplainOptions {
   bool last = false;          ///< the entry that computes the last position's logits alone
 };
 
-/// The first line of each equation that a module's locations name. Fusion may lose some of them:
+/// Where each equation that a module's locations name stands first. Fusion may lose some of them:
 /// look at the stage before it.
-std::map<std::string, int> equationLines(mlir::ModuleOp module);
+std::map<std::string, Place> equationPlaces(mlir::ModuleOp module);
 
 /// The kernels of a module at the `fused` stage.
 std::vector<KernelReport> kernelsOf(mlir::ModuleOp module, const ExplainOptions &options,
-                                    const std::map<std::string, int> &lines);
+                                    const std::map<std::string, Place> &places);
 
 /// The buffers of a module at the `kernels` stage; `peak` is what lives at once at most.
 std::vector<BufferReport> buffersOf(mlir::ModuleOp module, const ExplainOptions &options,
-                                    double &peak);
+                                    PeakReport &peak);
 
 /// The frame of the entry that is meant; nothing where there is none.
 std::optional<Frame> entryFrame(mlir::ModuleOp module, const ExplainOptions &options);

@@ -11,6 +11,7 @@
 #include "llvm/ADT/TypeSwitch.h"
 
 #include <cmath>
+#include <functional>
 
 namespace qkv {
 
@@ -169,11 +170,16 @@ Number Frame::evaluate(Operation *op) {
   // One side of `and` and `or` may be enough.
   if (isa<arith::AndIOp>(op) && ((left && *left == 0) || (right && *right == 0)))
     return 0.0;
-  if (isa<arith::OrIOp>(op) && ((left && *left == 1) || (right && *right == 1)))
+  if (isa<arith::OrIOp>(op) && op->getResult(0).getType().isInteger(1) &&
+      ((left && *left == 1) || (right && *right == 1)))
     return 1.0;
   if (!left || !right)
     return std::nullopt;
   double a = *left, b = *right;
+  // Bits of numbers and truth values alike: sizes are rounded up by masks.
+  auto bits = [&](auto combine) -> Number {
+    return static_cast<double>(combine(static_cast<int64_t>(a), static_cast<int64_t>(b)));
+  };
   return llvm::TypeSwitch<Operation *, Number>(op)
       .Case<arith::AddIOp>([&](auto) { return a + b; })
       .Case<arith::SubIOp>([&](auto) { return a - b; })
@@ -183,9 +189,9 @@ Number Frame::evaluate(Operation *op) {
       .Case<arith::CmpIOp>([&](arith::CmpIOp compared) -> Number {
         return compare(compared.getPredicate(), a, b) ? 1.0 : 0.0;
       })
-      .Case<arith::AndIOp>([&](auto) -> Number { return a != 0 && b != 0 ? 1.0 : 0.0; })
-      .Case<arith::OrIOp>([&](auto) -> Number { return a != 0 || b != 0 ? 1.0 : 0.0; })
-      .Case<arith::XOrIOp>([&](auto) -> Number { return (a != 0) != (b != 0) ? 1.0 : 0.0; })
+      .Case<arith::AndIOp>([&](auto) { return bits(std::bit_and<int64_t>()); })
+      .Case<arith::OrIOp>([&](auto) { return bits(std::bit_or<int64_t>()); })
+      .Case<arith::XOrIOp>([&](auto) { return bits(std::bit_xor<int64_t>()); })
       .Case<arith::DivSIOp, arith::DivUIOp>(
           [&](auto) -> Number { return b == 0 ? Number() : std::trunc(a / b); })
       .Case<arith::FloorDivSIOp>(

@@ -52,10 +52,7 @@ private:
       }
       if (!works(op))
         continue;
-      std::string name = nameOf(op.getLoc());
-      if (name.empty())
-        name = placeOf(op.getLoc());
-      mark(op, number(name), current);
+      mark(op, number(nameOrLineOf(op.getLoc())), current);
     }
   }
 

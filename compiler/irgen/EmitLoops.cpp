@@ -36,7 +36,8 @@ public:
     findLocal();
     for (auto &[tensor, axis] : loop_.axes)
       if (!f_.tensors.count(tensor) && !local_.count(tensor))
-        f_.tensors[tensor] = f_.zeros(tensor, loc);
+        f_.tensors[tensor] = f_.zeros(tensor, f_.state.location(f_.program.tensors[tensor].span,
+                                                                f_.program.tensors[tensor].name));
     for (auto &[tensor, axis] : loop_.axes) {
       plan(tensor, axis);
       if (!local_.count(tensor))

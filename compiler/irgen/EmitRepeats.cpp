@@ -71,7 +71,13 @@ void FunctionEmitter::callStep(const Item &item) {
       throw Defect("irgen: " + program.tensors[t].name + " is read before it is computed");
     operands.push_back(found->second);
   }
-  auto call = func::CallOp::create(builder, loc, state.bodies[step.text], operands);
+  // What the step hands on is called what it is.
+  std::string names;
+  for (int t : step.results)
+    names += (names.empty() ? "" : ", ") + program.tensors[t].name;
+  auto call =
+      func::CallOp::create(builder, names.empty() ? loc : state.location(region.span, names),
+                           state.bodies[step.text], operands);
   for (size_t i = 0; i < step.results.size(); ++i)
     tensors[step.results[i]] = call.getResult(i);
 }

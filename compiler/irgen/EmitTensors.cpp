@@ -101,6 +101,9 @@ Value FunctionEmitter::computePiece(int tensor, int piece, Value into) {
     };
     note(prepared.notes.equations, equationsAttribute);
     note(prepared.notes.why, whyAttribute);
+    if (auto found = prepared.notes.sums.find(Notes::sumKey(*p.value, t.instance));
+        found != prepared.notes.sums.end() && p.value->kind == Expr::Kind::Reduce)
+      op->setAttr(whyAttribute, builder.getStringAttr(found->second));
   }
   letters = outer;
   if (!into)

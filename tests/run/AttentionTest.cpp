@@ -39,7 +39,7 @@ const Part guards[] = {
 struct Shape {
   int heads, groups, d, e;
 };
-const Shape shapes[] = {{1, 1, 32, 64}, {3, 1, 7, 16}, {2, 2, 16, 100}, {1, 4, 64, 5}};
+const Shape shapes[] = {{1, 1, 32, 64}, {3, 1, 7, 16}, {2, 2, 16, 100}, {1, 4, 256, 5}};
 
 std::string modelText(const Part &score, const Part &guard, const Shape &s) {
   auto n = [](int v) { return std::to_string(v); };
@@ -160,17 +160,21 @@ TEST_P(PlainWeights, agreeAtTheEdgesOfTiles) {
 INSTANTIATE_TEST_SUITE_P(Guards, PlainWeights, testing::ValuesIn(guards),
                          [](auto &info) { return std::string(info.param.name); });
 
-// The first rows of a longer sequence are those of a shorter one, bit for bit.
-TEST(AttentionBits, ofARowDoNotDependOnHowManyThereAre) {
-  auto checked =
-      checkText("size T = dynamic(max: 300)\nindex i < T, j < T, d < 20, e < 33, u < 16\n"
-                "model m(q[i,d], k[j,d], v[j,e]) -> (c[i,e], l[i]) {\n"
-                "  param r[u,e] = \"r\"\n"
-                "  s[i,j] = sum[d](q[i,d] * k[j,d])\n"
-                "  c[i,e] = sum[j](softmax[j](s[i,j] where j <= i) * "
-                "(v[j,e] + r[max(min(i - j, 15), 0),e]))\n"
-                "  l[i] = logsumexp[j](s[i,j] where j <= i)\n}\n",
-                "bits.qkv");
+// The first rows of a longer sequence are those of a shorter one, bit for bit. A long sum of a
+// score is made of parts, whatever tile it is in.
+class AttentionBits : public testing::TestWithParam<int> {};
+
+TEST_P(AttentionBits, ofARowDoNotDependOnHowManyThereAre) {
+  auto checked = checkText("size T = dynamic(max: 300)\nindex i < T, j < T, d < " +
+                               std::to_string(GetParam()) +
+                               ", e < 33, u < 16\n"
+                               "model m(q[i,d], k[j,d], v[j,e]) -> (c[i,e], l[i]) {\n"
+                               "  param r[u,e] = \"r\"\n"
+                               "  s[i,j] = sum[d](q[i,d] * k[j,d])\n"
+                               "  c[i,e] = sum[j](softmax[j](s[i,j] where j <= i) * "
+                               "(v[j,e] + r[max(min(i - j, 15), 0),e]))\n"
+                               "  l[i] = logsumexp[j](s[i,j] where j <= i)\n}\n",
+                           "bits.qkv");
   ASSERT_TRUE(checked->program) << checked->diagnostics;
   const Program &program = *checked->program;
   auto model = compiled(program);
@@ -197,6 +201,9 @@ TEST(AttentionBits, ofARowDoNotDependOnHowManyThereAre) {
     }
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Widths, AttentionBits, testing::Values(20, 128, 192, 256),
+                         [](auto &info) { return "d" + std::to_string(info.param); });
 
 } // namespace
 } // namespace qkv::test

@@ -203,7 +203,7 @@ TEST_F(Driver, anyStageCompilesOn) {
     SCOPED_TRACE(stage);
     unlink(output.c_str());
     std::string file = std::string(stage) == "llvm --ll" ? "dump.ll" : "dump.mlir";
-    Ran dumped = qkv(std::string("ir attention.qkv -o ") + file + " --stage " + stage);
+    Ran dumped = qkv(std::string("ir attention.qkv --full -o ") + file + " --stage " + stage);
     ASSERT_EQ(dumped.code, 0) << dumped.err;
     Ran ran = qkv("run " + file + wio);
     ASSERT_EQ(ran.code, 0) << ran.err;
@@ -217,7 +217,7 @@ TEST_F(Driver, anyStageCompilesOn) {
     expectRight(output);
   }
   // A dump goes on to later stages only.
-  ASSERT_EQ(qkv("ir --stage kernels attention.qkv -o k.mlir").code, 0);
+  ASSERT_EQ(qkv("ir --full --stage kernels attention.qkv -o k.mlir").code, 0);
   EXPECT_EQ(qkv("ir --stage llvm k.mlir").code, 0);
   expectSays(qkv("ir --stage graph k.mlir"), 1, "stage kernels");
   writeFile(folder / "junk.mlir", "this is no module");
@@ -225,6 +225,52 @@ TEST_F(Driver, anyStageCompilesOn) {
   writeFile(folder / "empty.mlir", "module {}");
   expectSays(qkv("run empty.mlir" + wio), 1, "qkv.stage");
   expectSays(qkv("run --from llvm empty.mlir" + wio), 1, "qkv.description");
+}
+
+// For people: the first line says so; no locations, short types, equations over what they became,
+// the description at the end. What is read back must have been printed with --full.
+TEST_F(Driver, shortFormsAreForPeople) {
+  for (const char *stage : {"graph", "fused", "kernels", "llvm", "llvm --ll"}) {
+    SCOPED_TRACE(stage);
+    std::string mark = std::string(stage) == "llvm --ll" ? ";" : "//";
+    Ran brief = qkv(std::string("ir attention.qkv --stage ") + stage);
+    Ran full = qkv(std::string("ir attention.qkv --full --stage ") + stage);
+    ASSERT_EQ(brief.code, 0) << brief.err;
+    ASSERT_EQ(full.code, 0) << full.err;
+    std::string first = brief.out.substr(0, brief.out.find('\n'));
+    EXPECT_EQ(first.rfind(mark + " qkv ir: stage ", 0), 0u) << first;
+    EXPECT_NE(first.find("the short form: for people; --full prints what compiles on"),
+              std::string::npos);
+    EXPECT_NE(full.out.substr(0, full.out.find('\n')).find("in full: compiles on from here"),
+              std::string::npos);
+    EXPECT_LT(brief.out.size(), full.out.size());
+    for (const char *noise : {" loc(", "#loc", "!dbg", "qkv.description", "memref<", "vector<"})
+      EXPECT_EQ(brief.out.find(noise), std::string::npos) << noise;
+    EXPECT_NE(brief.out.find(mark + " line 5: score[i,j] = sum[d](q[i,d] * k[j,d]) / "
+                                    "sqrt(extent(d))\n"),
+              std::string::npos)
+        << brief.out;
+    size_t description = brief.out.find(mark + " ---- what a caller must know of the model\n");
+    ASSERT_NE(description, std::string::npos);
+    EXPECT_GT(description, brief.out.rfind("\n}"));
+    EXPECT_NE(brief.out.find("\"generator_input\": -1", description), std::string::npos);
+    for (const char *command : {"run", "build --no-weights", "explain", "ir --stage llvm"}) {
+      std::string file = mark == ";" ? "short.ll" : "short.mlir";
+      writeFile(folder / file, brief.out);
+      std::string rest = std::string(command) == "run" ? wio : "";
+      expectSays(qkv(std::string(command) + " " + file + rest), 1, "qkv ir --full");
+      expectSays(qkv(std::string(command) + " - " + rest, brief.out), 1, "qkv ir --full");
+    }
+  }
+  Ran part = qkv("ir attention.qkv --stage graph --line 5");
+  writeFile(folder / "part.mlir", part.out);
+  expectSays(qkv("run part.mlir" + wio), 1, "qkv ir --full");
+  // Of the library: its own lines.
+  writeFile(folder / "n.qkv", "use nn\nsize T = dynamic(max: 9)\nindex t < T, c < 4\n"
+                              "model n(x[t,c]) -> y[t,c] {\n  y = rms_norm(x) from \"\"\n}\n");
+  Ran library = qkv("ir n.qkv --stage graph");
+  EXPECT_NE(library.out.find("nn.qkv:"), std::string::npos) << library.out;
+  EXPECT_NE(library.out.find("rsqrt(ms[i] + eps)"), std::string::npos) << library.out;
 }
 
 TEST_F(Driver, astParsesBack) {

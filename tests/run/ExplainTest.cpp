@@ -58,6 +58,7 @@ TEST_F(Explain, jsonHasItsForm) {
       ASSERT_TRUE(one[key].is_string()) << one.dump();
       EXPECT_FALSE(one[key].get<std::string>().empty()) << one.dump();
     }
+    EXPECT_EQ(one["times"], 1) << one.dump();
     EXPECT_TRUE(one["flops"].is_number_integer());
     EXPECT_TRUE(one["bytes"].is_number_integer());
     ASSERT_FALSE(one["equations"].empty()) << one.dump();
@@ -65,6 +66,7 @@ TEST_F(Explain, jsonHasItsForm) {
       EXPECT_TRUE(equation["name"].is_string());
       int line = equation["line"];
       EXPECT_TRUE(line >= 5 && line <= 8) << equation.dump();
+      EXPECT_EQ(equation["file"], "walk.qkv");
     }
   }
   double most = 0;
@@ -74,6 +76,67 @@ TEST_F(Explain, jsonHasItsForm) {
     most = std::max(most, one["bytes"].get<double>());
   }
   EXPECT_GE(all["peak_bytes"].get<double>(), most);
+  EXPECT_EQ(all["peak_is_known"], true);
+}
+
+// Lines of the library are not taken for the model's; each buffer of a recurrence has its own name;
+// what a repeat computes says how often.
+TEST_F(Explain, placesNamesAndCounts) {
+  writeFile(folder / "many.qkv", R"(use nn
+size T = dynamic(max: 64)
+index t < T, c < 8
+model many(x[t,c]) -> y[t,c] {
+  y = lstm(x, O: 8) from "cell."
+  repeat l < 5 { y = y + linear(rms_norm(y) from "norm.{l}.", O: 8) from "out.{l}." }
+}
+)");
+  Ran ran = qkv("explain many.qkv --json");
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  json all = json::parse(ran.out);
+  int library = 0, repeated = 0;
+  for (const json &one : all["kernels"]) {
+    repeated += one["times"] == 5;
+    for (const json &equation : one["equations"]) {
+      bool own = equation["file"] == "many.qkv";
+      EXPECT_EQ(own, equation["line"] <= 7) << equation.dump();
+      library += !own;
+    }
+  }
+  EXPECT_GT(library, 3);
+  EXPECT_GT(repeated, 1);
+  std::set<std::string> names;
+  for (const json &one : all["buffers"])
+    EXPECT_TRUE(names.insert(one["name"]).second) << one["name"] << " twice in\n" << all.dump(1);
+  EXPECT_TRUE(names.count("cell.lstm_from.h") && names.count("cell.lstm_from.c"))
+      << all["buffers"].dump(1);
+  ran = qkv("explain many.qkv --peak 100 --bandwidth 10");
+  EXPECT_NE(ran.out.find("nn.qkv:"), std::string::npos) << ran.out;
+  EXPECT_EQ(ran.out.find("  line "), std::string::npos) << ran.out;
+}
+
+// Of a sum that is not fused the reason stands at the sum, with the letter that it is about.
+TEST_F(Explain, reasonsStandWhereTheyBelong) {
+  writeFile(folder / "two.qkv", R"(size T = dynamic(max: 64)
+index t < T, j < 4096, h < 8, d < 8, e < 16
+model two(q[t,d], k[j,d], u[h,d], v[j,h,e]) -> (y[t,e], z[t]) {
+  w[t,j] = softmax[j](sum[d](q[t,d] * k[j,d]))
+  r[t,h] = softmax[h](sum[d](q[t,d] * u[h,d]))
+  y[t,e] = sum[j,h]((w[t,j] - r[t,h]) * v[j,h,e])
+  z[t] = 1 + sum[h](exp(sum[d](q[t,d] * u[h,d])) * h)
+}
+)");
+  Ran ran = qkv("explain two.qkv --json");
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  std::map<std::string, std::string> why;
+  json all = json::parse(ran.out);
+  for (const json &one : all["kernels"])
+    why[one["name"]] = one["why"];
+  EXPECT_EQ(why["r"], "not fused: there are few keys: 8 of h") << all.dump(1);
+  EXPECT_EQ(why["w"], "not fused: another term of its sum is not: there are few keys: 8 of h");
+  for (auto &[name, text] : why)
+    if (name == "z") {
+      EXPECT_EQ(text.find("not fused"), std::string::npos) << text;
+    }
 }
 
 TEST_F(Explain, countsGrowWithTheSizes) {
@@ -216,7 +279,7 @@ model result(q[i,d], k[j,d], v[j,e]) -> (c[i,e], w[i,j]) {
            {"squared", "not fused: the weights are reduced over their keys themselves"},
            {"edges", "not fused: each row has values of its own; by blocks of 64 rows"},
            {"steps", "not fused: the softmax is inside a recurrence"},
-           {"few", "not fused: there are few keys"},
+           {"few", "not fused: there are few keys: 8 of m"},
            {"result", "not fused: the weights are a result"}}) {
     Ran ran = qkv(std::string("explain rest.qkv --json --size T=64 --model ") + model);
     ASSERT_EQ(ran.code, 0) << ran.err;
@@ -240,7 +303,7 @@ TEST_F(Explain, misuse) {
 }
 
 TEST_F(Explain, dumpsAreExplainedFromTheirStage) {
-  ASSERT_EQ(qkv("ir walk.qkv --stage fused -o walk.mlir").code, 0);
+  ASSERT_EQ(qkv("ir walk.qkv --full --stage fused -o walk.mlir").code, 0);
   Ran ran = qkv("explain walk.mlir --json --size T=7");
   ASSERT_EQ(ran.code, 0) << ran.err;
   EXPECT_EQ(json::parse(ran.out)["kernels"].size(), explained("--size T=7")["kernels"].size());

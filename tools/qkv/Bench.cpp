@@ -117,14 +117,24 @@ struct Result {
   }
 };
 
-std::string linesText(const KernelReport &kernel) {
-  std::vector<int> lines;
-  for (const auto &equation : kernel.equations)
-    if (equation.line && std::find(lines.begin(), lines.end(), equation.line) == lines.end())
-      lines.push_back(equation.line);
-  std::string text;
-  for (int line : lines)
-    text += (text.empty() ? "" : ",") + std::to_string(line);
+/// "6,7,nn.qkv:88": lines of the model, then of other files.
+std::string linesText(const KernelReport &kernel, const std::string &file) {
+  std::vector<Place> places;
+  for (const auto &equation : kernel.equations) {
+    Place place = equation.place;
+    if (place.file == file)
+      place.file.clear();
+    if (place.line && std::find(places.begin(), places.end(), place) == places.end())
+      places.push_back(place);
+  }
+  std::stable_partition(places.begin(), places.end(),
+                        [](const Place &place) { return place.file.empty(); });
+  std::string text, last;
+  for (const Place &place : places) {
+    text += text.empty() ? "" : ",";
+    text += (place.file == last ? "" : place.file + ":") + std::to_string(place.line);
+    last = place.file;
+  }
   return text;
 }
 
@@ -154,7 +164,7 @@ std::string resultText(const Result &result, int threads) {
   for (const Measured &one : result.kernels) {
     const KernelReport &kernel = *one.kernel;
     snprintf(line, sizeof line, "%-*s %-12s %-10s ", name, kernel.name.c_str(), kernel.kind.c_str(),
-             linesText(kernel).c_str());
+             linesText(kernel, result.explanation.file).c_str());
     text += line +
             (one.seconds > 0 ? ratesText(one.seconds, kernel.flops, kernel.bytes,
                                          result.roofline.seconds(kernel.flops, kernel.bytes))
@@ -187,7 +197,7 @@ std::string resultJson(const Result &result, int threads) {
   out["bandwidth_gbytes"] = result.roofline.bandwidth / 1e9;
   out["kernels"] = nlohmann::json::array();
   for (const Measured &one : result.kernels) {
-    nlohmann::json kernel = kernelJson(*one.kernel);
+    nlohmann::json kernel = kernelJson(*one.kernel, result.explanation.file);
     kernel.update(ratesJson(one.seconds, one.kernel->flops, one.kernel->bytes,
                             result.roofline.seconds(one.kernel->flops, one.kernel->bytes)));
     out["kernels"].push_back(kernel);

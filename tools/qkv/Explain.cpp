@@ -28,20 +28,25 @@ struct Options : ModelOptions {
 std::string explanationJson(const Explanation &explanation) {
   nlohmann::json out{{"kernels", nlohmann::json::array()}, {"buffers", nlohmann::json::array()}};
   for (const KernelReport &kernel : explanation.kernels)
-    out["kernels"].push_back(kernelJson(kernel));
+    out["kernels"].push_back(kernelJson(kernel, explanation.file));
+  auto whole = [](std::optional<double> bytes) {
+    return bytes ? nlohmann::json(std::llround(*bytes)) : nlohmann::json(nullptr);
+  };
   for (const BufferReport &buffer : explanation.buffers)
     out["buffers"].push_back(
-        {{"name", buffer.name}, {"bytes", std::llround(buffer.bytes)}, {"why", buffer.why}});
-  out["peak_bytes"] = std::llround(explanation.peakBytes);
+        {{"name", buffer.name}, {"bytes", whole(buffer.bytes)}, {"why", buffer.why}});
+  out["peak_bytes"] = std::llround(explanation.peak.bytes);
+  out["peak_is_known"] = explanation.peak.known;
   return out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
-std::string kernelText(const KernelReport &kernel, const Roofline &roofline) {
+std::string kernelText(const KernelReport &kernel, const std::string &file,
+                       const Roofline &roofline) {
   char line[200];
   std::string text = kernel.name + ": " + kernel.kind;
   if (kernel.times > 1)
     text += ", " + std::to_string(std::llround(kernel.times)) + " times";
-  text += "\n    equations  " + equationsText(kernel) + "\n    form       " + kernel.form +
+  text += "\n    equations  " + equationsText(kernel, file) + "\n    form       " + kernel.form +
           "\n    why        " + kernel.why + "\n";
   auto counts = [&](double flops, double bytes) {
     snprintf(line, sizeof line, "%s, %s: at least %s, by %s\n", flopsText(flops).c_str(),
@@ -70,10 +75,13 @@ std::string explanationText(const Description &description, const std::vector<in
           " (at " + flopsText(roofline.flops) + "/s and " + bytesText(roofline.bandwidth) +
           "/s, one core)\n\nkernels, in the order in which they run\n";
   for (const KernelReport &kernel : explanation.kernels)
-    text += "  " + kernelText(kernel, roofline);
-  text += "\nbuffers: " + bytesText(explanation.peakBytes) + " at once at most\n";
+    text += "  " + kernelText(kernel, explanation.file, roofline);
+  text += "\nbuffers: " + bytesText(explanation.peak.bytes) + " at once at most" +
+          (explanation.peak.known ? "" : ", and those whose size only a run can tell") + "\n";
   for (const BufferReport &buffer : explanation.buffers)
-    text += "  " + buffer.name + ": " + bytesText(buffer.bytes) + ", " + buffer.why + "\n";
+    text += "  " + buffer.name + ": " +
+            (buffer.bytes ? bytesText(*buffer.bytes) : "a size that only a run can tell") + ", " +
+            buffer.why + "\n";
   return text;
 }
 

@@ -1,9 +1,10 @@
-// qkv ir: a model at any stage, as text that compiles on from there.
+// qkv ir: a model at any stage, as text: for people, or (--full) for compiling on from there.
 #include "dsl/ProgramText.h"
 #include "tools/qkv/Assembly.h"
 #include "tools/qkv/Commands.h"
 #include "tools/qkv/ModelFile.h"
 #include "tools/qkv/Report.h"
+#include "tools/qkv/ShortForm.h"
 
 #include "compiler/equations/Rewritings.h"
 #include "compiler/native/CodeGen.h"
@@ -20,7 +21,7 @@ namespace {
 struct Options : ModelOptions {
   std::string stage = "graph", until, output = "-";
   TextPart part;
-  bool ll = false;
+  bool ll = false, full = false;
 };
 
 /// The model's source, formatted, and what the checker made of it.
@@ -36,7 +37,8 @@ int runAst(const Options &options) {
     return writeOut(options.command, options.output, programText(*file->program, part));
   Diagnostics diagnostics;
   std::optional<std::string> source = format(*file->source, diagnostics);
-  std::string text = (source ? *source : file->source->text()) + "\n" + programText(*file->program);
+  std::string text = headingText({"ast", file->program->name, options.file}, "#") +
+                     (source ? *source : file->source->text()) + "\n" + programText(*file->program);
   return writeOut(options.command, options.output, text);
 }
 
@@ -46,6 +48,8 @@ int runEquations(const Options &options) {
   std::unique_ptr<ModelFile> file = openModel(options, /*dumps=*/false, code);
   if (!file)
     return code;
+  if ((code = checkOutputs(options, *file, {{"-o", options.output}})))
+    return code;
   equations::RewriteOptions rewriting;
   rewriting.until = options.until;
   equations::Prepared prepared = equations::rewrite(*file->program, rewriting);
@@ -53,6 +57,8 @@ int runEquations(const Options &options) {
   std::string text = programText(prepared.program, part);
   if (text.empty())
     return fail(options.command, "nothing at stage equations is what was asked for");
+  if (options.part.whole())
+    text.insert(0, headingText({"equations", file->program->name, options.file}, "#"));
   return writeOut(options.command, options.output, text);
 }
 
@@ -97,6 +103,29 @@ std::string assembly(NativeModule &native, const Options &options, std::string &
   return generateCode(*native.module, *machine, CodeFile::Assembly, error);
 }
 
+/// LLVM IR or assembly; empty with `error`, or where nothing belongs to the part.
+std::string nativeText(Compilation &compilation, const Options &options, std::string &error) {
+  std::unique_ptr<NativeModule> native = compilation.native(error);
+  if (!native)
+    return "";
+  Description description = native->description;
+  if (options.stage == "asm")
+    return annotateAssembly(assembly(*native, options, error), description.file,
+                            {options.part.function, options.part.line});
+  std::string text = qkv::text(*native);
+  if (!options.part.whole())
+    return partOfLlvmIr(text, options.part, error);
+  return options.full ? text : shortLlvmIr(text, description);
+}
+
+/// MLIR, likewise.
+std::string mlirText(const Compilation &compilation, const Options &options,
+                     const Description &description) {
+  if (options.full)
+    return compilation.text(options.part);
+  return shortMlir(compilation.text(), description, {options.part.function, options.part.line});
+}
+
 int run(const Options &options) {
   if (!options.until.empty() && options.stage != "equations")
     return misuse(options.command, "--until goes with --stage equations");
@@ -111,35 +140,29 @@ int run(const Options &options) {
     return code;
   if ((code = checkOutputs(options, *file, {{"-o", options.output}})))
     return code;
-  bool toAssembly = options.stage == "asm";
   if (options.ll && options.stage != "llvm")
     return misuse(options.command, "--ll goes with --stage llvm");
+  bool toAssembly = options.stage == "asm";
   std::string error, text;
   Stage stage = toAssembly ? Stage::Llvm : *stageByName(options.stage);
-  if (!compilation->advance(stage, error))
+  Description description;
+  if (!compilation->advance(stage, error) || !compilation->description(description, error))
     return fail(options.command, options.file + ": " + error);
-  if (toAssembly || options.ll || (stage == Stage::Llvm && compilation->isLlvmIr())) {
-    std::unique_ptr<NativeModule> native = compilation->native(error);
-    std::string modelFile = native ? native->description.file : "";
-    if (native && toAssembly)
-      text = annotateAssembly(assembly(*native, options, error), modelFile,
-                              {options.part.function, options.part.line});
-    else if (native && !options.part.whole())
-      text = partOfLlvmIr(qkv::text(*native), options.part, error);
-    else if (native)
-      text = qkv::text(*native);
-    if (!error.empty())
-      return fail(options.command, options.file + ": " + error);
-  } else {
-    text = compilation->text(options.part);
-  }
+  bool native = toAssembly || options.ll || (stage == Stage::Llvm && compilation->isLlvmIr());
+  text = native ? nativeText(*compilation, options, error)
+                : mlirText(*compilation, options, description);
+  if (!error.empty())
+    return fail(options.command, options.file + ": " + error);
   if (text.empty())
     return fail(options.command, options.part.line
                                      ? "nothing at stage " + options.stage + " comes from line " +
                                            std::to_string(options.part.line)
                                      : "there is no function " + options.part.function +
                                            " at stage " + options.stage);
-  return writeOut(options.command, options.output, text);
+  StageHeading heading{options.stage, description.name, description.file, !options.part.whole(),
+                       options.full};
+  const char *mark = toAssembly ? "#" : native ? ";" : "//";
+  return writeOut(options.command, options.output, headingText(heading, mark) + text);
 }
 
 } // namespace
@@ -176,16 +199,22 @@ void addIr(CLI::App &app, int &code) {
                    "weights whose config.json gives the sizes read by config(...)")
       ->type_name("PATH");
   command->add_flag("--with-batch", options->batch, "also the code for several sequences at once");
+  command->add_flag(
+      "--full", options.full,
+      "all of it, with every location: what compiles on; else a short form for people");
   command->add_flag("--ll", options->ll, "with --stage llvm: LLVM IR, not MLIR's form of it");
   command->add_option("-o,--output", options->output, "where to write (default: standard output)")
       ->type_name("FILE");
   command->footer(
-      "Any stage's text (but asm) compiles on from there: qkv ir, run, build take it.\n\n"
+      "With --full any stage's text (but asm) compiles on from there: qkv ir, run, build take it.\n"
+      "Without, it is for people: no locations, short types, each equation as a comment over what\n"
+      "became of it, what a caller must know of the model at the end. The first line says "
+      "which.\n\n"
       "examples:\n"
       "  qkv ir --stage equations --until fuse-attention attention.qkv\n"
       "  qkv ir --stage graph attention.qkv\n"
       "  qkv ir --stage kernels --line 9 attention.qkv\n"
-      "  qkv ir --stage fused m.qkv -o m.mlir && qkv build m.mlir -o m\n"
+      "  qkv ir --stage fused --full m.qkv -o m.mlir && qkv build m.mlir -o m\n"
       "  qkv ir --stage asm --cpu haswell m.qkv");
   command->callback([options, &code] { code = run(*options); });
 }

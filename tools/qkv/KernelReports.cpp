@@ -45,17 +45,21 @@ Roofline measuredRoofline(int lanes, int threads) {
   return roofline;
 }
 
-nlohmann::json kernelJson(const KernelReport &kernel) {
+nlohmann::json kernelJson(const KernelReport &kernel, const std::string &file) {
   nlohmann::json out{{"name", kernel.name},
                      {"kind", kernel.kind},
                      {"equations", nlohmann::json::array()},
                      {"form", kernel.form},
                      {"why", kernel.why},
+                     {"times", std::llround(kernel.times)},
                      // Counts are whole; doubles hold more of them than integers do.
                      {"flops", std::llround(kernel.flops)},
                      {"bytes", std::llround(kernel.bytes)}};
   for (const KernelReport::Equation &equation : kernel.equations)
-    out["equations"].push_back({{"name", equation.name}, {"line", equation.line}});
+    out["equations"].push_back(
+        {{"name", equation.name},
+         {"line", equation.place.line},
+         {"file", equation.place.file.empty() ? file : equation.place.file}});
   out["alternatives"] = nlohmann::json::array();
   for (const KernelReport::Alternative &other : kernel.alternatives)
     out["alternatives"].push_back({{"form", other.form},
@@ -77,12 +81,14 @@ std::string secondsText(double seconds) {
   return scaled(seconds, {{1e-9, "ns"}, {1e-6, "us"}, {1e-3, "ms"}, {1, "s"}});
 }
 
-std::string equationsText(const KernelReport &kernel) {
+std::string equationsText(const KernelReport &kernel, const std::string &file) {
   std::string text;
   for (const KernelReport::Equation &equation : kernel.equations) {
     text += (text.empty() ? "" : ", ") + equation.name;
-    if (equation.line)
-      text += " (line " + std::to_string(equation.line) + ")";
+    if (const Place &place = equation.place; place.line) {
+      bool own = place.file.empty() || place.file == file;
+      text += (own ? " (line " : " (" + place.file + ":") + std::to_string(place.line) + ")";
+    }
   }
   return text;
 }

@@ -21,15 +21,15 @@ struct Roofline {
 /// Measures this machine: some tenths of a second. `lanes`: of the code that is meant.
 Roofline measuredRoofline(int lanes, int threads);
 
-/// The fields of a kernel that do not depend on a machine.
-nlohmann::json kernelJson(const KernelReport &kernel);
+/// The fields of a kernel that do not depend on a machine; `file` is the model's.
+nlohmann::json kernelJson(const KernelReport &kernel, const std::string &file);
 
 /// Three digits and a unit: "1.24 GFLOP", "3.1 MB", "12.4 ms".
 std::string flopsText(double flops);
 std::string bytesText(double bytes);
 std::string secondsText(double seconds);
 
-/// "attention.score (line 6), attention.c (line 8)"
-std::string equationsText(const KernelReport &kernel);
+/// "c (line 6), attention.score (nn.qkv:8)"; `file` is the model's.
+std::string equationsText(const KernelReport &kernel, const std::string &file);
 
 } // namespace qkv::driver

@@ -1,6 +1,7 @@
 // Reading and checking a model file; telling a dump from a model.
 #include "tools/qkv/ModelFile.h"
 #include "tools/qkv/Report.h"
+#include "tools/qkv/ShortForm.h"
 
 #include "runtime/File.h"
 #include "runtime/checkpoint/Configuration.h"
@@ -20,9 +21,10 @@ bool endsWith(const std::string &text, const std::string &tail) {
 bool isDump(const ModelOptions &options, const std::string &text) {
   if (!options.from.empty() || endsWith(options.file, ".mlir") || endsWith(options.file, ".ll"))
     return true;
-  return options.file == "-" && text.find("qkv.description") != std::string::npos &&
-         (text.find("qkv.stage") != std::string::npos ||
-          text.find("\ndefine ") != std::string::npos);
+  return options.file == "-" &&
+         (isShortForm(text) || (text.find("qkv.description") != std::string::npos &&
+                                (text.find("qkv.stage") != std::string::npos ||
+                                 text.find("\ndefine ") != std::string::npos)));
 }
 
 } // namespace
@@ -117,6 +119,11 @@ std::unique_ptr<ModelFile> openModel(const ModelOptions &options, bool dumps, in
     return nullptr;
   }
   if (dump) {
+    if (isShortForm(file->source->text())) {
+      fail(options.command, options.file + ": this is a stage's short form or a part of a stage, "
+                                           "for people; what qkv ir --full prints compiles on");
+      return nullptr;
+    }
     file->dump = file->source->text();
     code = 0;
     return file;

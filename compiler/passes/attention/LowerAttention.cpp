@@ -147,18 +147,11 @@ void AttentionEmitter::tile(Value block) {
       };
       each(begin, endSlot, at, count);
     };
-    // Few rows left over go one by one, unless the keys are few: then a row waits for its own
-    // sums, and a group takes hardly longer.
+    // Few rows left over go one by one.
     std::optional<int64_t> known = getConstantIntValue(op_.getRows());
-    std::optional<int64_t> knownKeys = getConstantIntValue(op_.getKeys());
-    int64_t fewest = !knownKeys || *knownKeys <= sliceKeys ? 2 : groupRows_ / 2;
     Value full = zero;
-    if (!known || *known >= fewest) {
-      Value few = arith::CmpIOp::create(b_, loc_, arith::CmpIPredicate::ule, op_.getKeys(),
-                                        index(sliceKeys));
-      Value more = arith::SelectOp::create(b_, loc_, few, index(groupRows_ - 2),
-                                           index(groupRows_ - groupRows_ / 2));
-      full = arith::DivUIOp::create(b_, loc_, arith::AddIOp::create(b_, loc_, rows.count, more),
+    if (!known || *known >= groupRows_ / 2) {
+      full = arith::DivUIOp::create(b_, loc_, plus(rows.count, groupRows_ - groupRows_ / 2),
                                     index(groupRows_));
       full = arith::MulIOp::create(b_, loc_, full, index(groupRows_));
       groups(zero, full, groupRows_);

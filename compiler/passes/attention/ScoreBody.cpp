@@ -210,13 +210,80 @@ static TypedAttr identityOf(Builder &b, StringRef kind) {
   return b.getF32FloatAttr(value);
 }
 
+/// Into how many partial sums of equal length a long sum is divided; 1: none. What is multiplied by
+/// what must not depend on how many rows or keys are at hand, so it is for all of them.
+static int64_t partsOf(ReduceOp op) {
+  constexpr int64_t shortest = 64, most = 4;
+  if (op.getKind() != "sum" || op.getExtents().size() != 1)
+    return 1;
+  std::optional<int64_t> extent = getConstantIntValue(op.getExtents().front());
+  for (int64_t parts = most; extent && parts > 1; --parts)
+    if (*extent % parts == 0 && *extent / parts >= shortest)
+      return parts;
+  return 1;
+}
+
 void ScoreBody::reduce(ReduceOp op, MutableArrayRef<Point> points) {
   OpBuilder &b = lanes_.builder();
   Value identity = lanes_.constant(op.getLoc(), identityOf(b, op.getKind()));
   SmallVector<Value> accumulators(points.size(), lanes_.vector(op.getLoc(), Lanes(identity)));
-  accumulators = reduceFrom(op, 0, points, accumulators);
+  if (int64_t parts = partsOf(op); parts > 1)
+    accumulators = reduceInParts(op, parts, points, accumulators);
+  else
+    accumulators = reduceFrom(op, 0, points, accumulators);
   for (auto [point, value] : llvm::zip(points, accumulators))
     point.values[op.getResult()] = lanes_.lanes() == 1 ? Lanes(value) : Lanes::varying(value);
+}
+
+// sum = ((part 0 + part 1) + part 2) + ..., each part in order from 0 on. Of few points the parts
+// run beside each other: a multiply-add waits for the one before it, and one chain alone leaves
+// most of the processor idle. Of many they run one after the other: the same bits.
+SmallVector<Value> ScoreBody::reduceInParts(ReduceOp op, int64_t parts,
+                                            MutableArrayRef<Point> points, ArrayRef<Value> zeros) {
+  OpBuilder &b = lanes_.builder();
+  Location loc = op.getLoc();
+  auto index = [&](int64_t value) { return lanes_.constant(loc, b.getIndexType(), value); };
+  int64_t length = *getConstantIntValue(op.getExtents().front()) / parts;
+  Value letter = op.getBody().getArgument(0);
+  auto add = [&](ValueRange to, ValueRange more) {
+    SmallVector<Value> sums;
+    for (auto [a, c] : llvm::zip(to, more))
+      sums.push_back(arith::AddFOp::create(b, loc, a, c));
+    return sums;
+  };
+  // Places [begin, begin + length) of each of `beside` parts that begin `length` apart.
+  auto run = [&](Value begin, int64_t beside) {
+    SmallVector<Value> carried;
+    for (int64_t part = 0; part < beside; ++part)
+      carried.append(zeros.begin(), zeros.end());
+    Value end = b.createOrFold<arith::AddIOp>(loc, begin, index(length));
+    auto loop = scf::ForOp::create(b, loc, begin, end, index(1), carried);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    SmallVector<Point> inside;
+    for (int64_t part = 0; part < beside; ++part)
+      for (const Point &point : points) {
+        inside.push_back(point);
+        inside.back().values[letter] =
+            Lanes(b.createOrFold<arith::AddIOp>(loc, loop.getInductionVar(), index(part * length)));
+      }
+    SmallVector<Value> before(loop.getRegionIterArgs().begin(), loop.getRegionIterArgs().end());
+    scf::YieldOp::create(b, loc, reduceFrom(op, 1, inside, before));
+    return SmallVector<Value>(loop.getResults());
+  };
+  if (points.size() * parts <= static_cast<size_t>(target_.registers / 2)) {
+    SmallVector<Value> all = run(index(0), parts);
+    SmallVector<Value> sums(all.begin(), all.begin() + points.size());
+    for (int64_t part = 1; part < parts; ++part)
+      sums = add(sums, ArrayRef<Value>(all).slice(part * points.size(), points.size()));
+    return sums;
+  }
+  auto loop = scf::ForOp::create(b, loc, index(0), index(parts * length), index(length), zeros);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  SmallVector<Value> part = run(loop.getInductionVar(), 1);
+  scf::YieldOp::create(b, loc, add(loop.getRegionIterArgs(), part));
+  return SmallVector<Value>(loop.getResults());
 }
 
 SmallVector<Value> ScoreBody::reduceFrom(ReduceOp op, unsigned depth, MutableArrayRef<Point> points,

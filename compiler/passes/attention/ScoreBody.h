@@ -43,6 +43,9 @@ private:
   llvm::SmallVector<mlir::Value> reduceFrom(ReduceOp op, unsigned depth,
                                             llvm::MutableArrayRef<Point> points,
                                             llvm::ArrayRef<mlir::Value> accumulators);
+  llvm::SmallVector<mlir::Value> reduceInParts(ReduceOp op, int64_t parts,
+                                               llvm::MutableArrayRef<Point> points,
+                                               llvm::ArrayRef<mlir::Value> zeros);
   mlir::Value reciprocal(mlir::Value divisor);
   bool isInside(mlir::Operation *op);
 

@@ -341,6 +341,8 @@ void Planner::rewrite() {
     if (auto alloc = dyn_cast<memref::AllocOp>(tenant.op)) {
       Value view = memref::ViewOp::create(here, alloc.getLoc(), alloc.getType(), arena,
                                           offsets[number], alloc.getDynamicSizes());
+      if (Attribute why = alloc->getAttr(whyAttribute))
+        view.getDefiningOp()->setAttr(whyAttribute, why);
       tenant.end->erase();
       alloc.replaceAllUsesWith(view);
       alloc.erase();

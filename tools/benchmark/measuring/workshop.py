@@ -80,7 +80,7 @@ class Workshop:
 
     def description(self, model, sizes):
         """What qkv says of a model: inputs, results, parameters, dynamic sizes."""
-        text = self._run([QKV, "ir", "--stage", "graph", "--weights", self.configuration(sizes),
+        text = self._run([QKV, "ir", "--full", "--stage", "graph", "--weights", self.configuration(sizes),
                           self.model_file(model)], "qkv ir")
         found = re.search(r'qkv\.description = "((?:[^"\\]|\\.)*)"', text)
         if not found:
