@@ -27,7 +27,7 @@ mlir::LogicalResult QkvDialect::verifyOperationAttribute(mlir::Operation *op,
       return op->emitOpError("expects an integer for ") << name;
     return mlir::success();
   }
-  bool unit = name == entryAttribute || name == rareAttribute;
+  bool unit = name == entryAttribute || name == rareAttribute || name == sharedAttribute;
   bool ofModule = name == descriptionAttribute || name == stageAttribute;
   if (!unit && !ofModule && name != repeatAttribute && name != equationAttribute &&
       name != equationsAttribute && name != whyAttribute)

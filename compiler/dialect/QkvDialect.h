@@ -26,6 +26,8 @@ constexpr const char *equationsAttribute = "qkv.equations";
 constexpr const char *whyAttribute = "qkv.why";
 /// The letter of a linalg.generic that is over the sequences of a batch.
 constexpr const char *batchAttribute = "qkv.batch";
+/// What a linalg.generic computes depends on no input: it is the same for all sequences.
+constexpr const char *sharedAttribute = "qkv.shared";
 /// The module: which stage it is, where its text was printed.
 constexpr const char *stageAttribute = "qkv.stage";
 constexpr const char *grainAttribute = "qkv.grain";

@@ -32,8 +32,7 @@ static void forEachRoot(const Prepared &prepared, int tensor,
   }
 }
 
-/// By tensor: whether an input is among what it needs.
-static std::vector<bool> needingInputs(const Prepared &prepared) {
+std::vector<bool> dependingOnInputs(const Prepared &prepared) {
   const Program &program = prepared.program;
   std::vector<std::vector<int>> readers(program.tensors.size());
   for (size_t t = 0; t < program.tensors.size(); ++t)
@@ -61,7 +60,7 @@ namespace {
 class Batch {
 public:
   explicit Batch(Prepared &prepared)
-      : prepared_(prepared), program_(prepared.program), batched_(needingInputs(prepared)) {}
+      : prepared_(prepared), program_(prepared.program), batched_(dependingOnInputs(prepared)) {}
 
   void run(std::vector<ScheduleNode> &nodes) {
     program_.batch = program_.atoms.add(

@@ -99,6 +99,9 @@ void narrowTables(Prepared &prepared);
 /// all results get it, and `nodes` stay the program's order. Their number stands before the
 /// dynamic sizes.
 void addBatch(Prepared &prepared, std::vector<ScheduleNode> &nodes);
+/// The same file. By tensor: whether an input is among what it is computed from.
+std::vector<bool> dependingOnInputs(const Prepared &prepared);
+
 /// PackWeights.cpp. Chooses the layouts of the parameters that are contracted, for all `entries`
 /// together: a parameter has one copy. Panels have `width` positions (0: no panels) or, of a
 /// shorter axis, the next multiple of `lanes`. Parameters that are contracted or gathered are held

@@ -67,6 +67,8 @@ public:
     auto generic = linalg::GenericOp::create(b_, loc_, TypeRange{init.getType()}, operands_,
                                              ValueRange{init}, maps, iterators);
     generic->setAttr(equationAttribute, b_.getStringAttr(label));
+    if (!ofInput_)
+      generic->setAttr(sharedAttribute, b_.getUnitAttr());
     for (unsigned d = 0; d < parallel && f_.program.batch >= 0; ++d)
       if (dimensions_[d].extent == Size::atom(f_.program.batch))
         generic->setAttr(batchAttribute, b_.getI64IntegerAttr(d));
@@ -93,6 +95,7 @@ public:
     Value result;
     if (!reduces) {
       result = type.isF64() ? inside.emit(e) : inside.data(e);
+      roundHere(result);
     } else {
       Value value = type.isF64() ? inside.emit(e->args[0]) : inside.data(e->args[0]);
       Value soFar = body->getArguments().back();
@@ -109,6 +112,15 @@ private:
   void addDimension(const Dimension &d) {
     number_[d.letter] = static_cast<int>(dimensions_.size());
     dimensions_.push_back(d);
+  }
+
+  /// A product that is an equation's element is rounded, whoever adds it to something: whether it
+  /// is computed in the loop that reads it must not change a bit.
+  static void roundHere(Value value) {
+    while (auto negative = value.getDefiningOp<arith::NegFOp>())
+      value = negative.getOperand();
+    if (auto product = value.getDefiningOp<arith::MulFOp>())
+      product.setFastmath(arith::FastMathFlags::none);
   }
 
   Value identity(const Expr &e, mlir::Type type) {
@@ -188,6 +200,7 @@ private:
     if (!e || !seen_.insert(e).second)
       return;
     if (e->kind == K::Read) {
+      ofInput_ = ofInput_ || f_.plan.ofInput[e->tensor];
       if (!moves(e)) {
         scalars_.push_back(outside_.emit(e));
         given_[e] = -static_cast<int>(scalars_.size());
@@ -349,6 +362,7 @@ private:
   std::set<int> used_; // letters whose number the body needs
   SmallVector<Value> operands_;
   SmallVector<AffineMap> maps_;
+  bool ofInput_ = false; // it reads what depends on an input
   std::vector<Value> scalars_;
   std::map<ExprPtr, int> given_; // operand, or -1 - scalar
 };

@@ -215,10 +215,11 @@ Value ScalarEmitter::power(const ExprPtr &e) {
   if (n == 1)
     return x;
   if (n == 2 || n == 3 || n == 4) {
-    Value square = arith::MulFOp::create(b, loc, x, x);
+    auto fast = e->constant ? arith::FastMathFlags::none : arith::FastMathFlags::contract;
+    Value square = arith::MulFOp::create(b, loc, x, x, n == 2 ? fast : arith::FastMathFlags::none);
     if (n == 2)
       return square;
-    return arith::MulFOp::create(b, loc, square, n == 3 ? x : square);
+    return arith::MulFOp::create(b, loc, square, n == 3 ? x : square, fast);
   }
   return math::PowFOp::create(b, loc, x, operand(exponent, e->constant));
 }

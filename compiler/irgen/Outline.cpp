@@ -148,7 +148,7 @@ private:
 
 Plan plan(const Prepared &prepared, std::vector<ScheduleNode> nodes) {
   const Program &program = prepared.program;
-  Plan out{prepared, std::move(nodes), {}, {}, {}};
+  Plan out{prepared, std::move(nodes), {}, {}, {}, {}};
   std::vector<int> all;
   for (size_t n = 0; n < out.nodes.size(); ++n)
     all.push_back(static_cast<int>(n));
@@ -162,6 +162,7 @@ Plan plan(const Prepared &prepared, std::vector<ScheduleNode> nodes) {
   out.isResult.resize(program.tensors.size());
   for (const Result &r : program.results)
     out.isResult[r.tensor] = true;
+  out.ofInput = equations::dependingOnInputs(prepared);
   return out;
 }
 
@@ -226,7 +227,8 @@ private:
 
   void signature(int t) {
     const Tensor &tensor = program_.tensors[t];
-    out_.text += std::string(typeName(tensor.type)) + (tensor.constant ? "!" : "") + "[";
+    out_.text += std::string(typeName(tensor.type)) + (tensor.constant ? "!" : "") +
+                 (plan_.ofInput[t] ? "" : "~") + "[";
     for (const Axis &a : tensor.axes)
       out_.text += a.extent.text(program_.atoms) + ":" + std::to_string(a.before) + ":" +
                    std::to_string(a.after) + ",";

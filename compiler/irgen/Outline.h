@@ -23,6 +23,7 @@ struct Plan {
   std::vector<Item> items;
   std::vector<std::vector<int>> readers; ///< of each tensor: those live that read it
   std::vector<bool> isResult;            ///< by tensor
+  std::vector<bool> ofInput;             ///< by tensor: whether it depends on an input
 };
 
 /// Groups the nodes by the steps they belong to, keeping every read behind its computation. A

@@ -10,7 +10,22 @@ void Generator::define(TensorInfo tensor, std::string form, std::vector<NodePtr>
 }
 
 void Generator::addEquation() {
-  switch (below(18)) {
+  switch (below(25)) {
+  case 10:
+  case 11:
+    return shiftedPieces();
+  case 12:
+    return outsidePieces();
+  case 13:
+    return recurrenceFromFirst();
+  case 14:
+    return strided();
+  case 15:
+    return highRank();
+  case 16:
+    return severalLetters();
+  case 17:
+    return nearlySame();
   case 0:
     return constantPieces();
   case 1:
@@ -48,7 +63,7 @@ void Generator::plainEquation() {
 
 /// p[0,...] = ..., p[i,...] = ...
 void Generator::constantPieces() {
-  std::vector<int> sizes{below(static_cast<int>(p_.sizes_.size()))};
+  std::vector<int> sizes{below(2)};
   if (chance(60))
     sizes.push_back(below(static_cast<int>(p_.sizes_.size())));
   std::string brackets, name = newName("p");

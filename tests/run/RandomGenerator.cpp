@@ -22,7 +22,10 @@ void Generator::run() {
   makeInputs();
   int count = 2 + below(4);
   for (int i = 0; i < count; ++i)
-    addEquation();
+    if (chance(50))
+      idiom();
+    else
+      addEquation();
   // The last one, and sometimes others.
   int last = static_cast<int>(p_.equations_.size()) - 1;
   for (int i = 0; i <= last; ++i)
@@ -44,6 +47,7 @@ void Generator::makeSizes() {
     size.letters.assign(letters[i], letters[i] + 3);
     p_.sizes_.push_back(size);
   }
+  makeDerivedSizes();
 }
 
 void Generator::makeInputs() {
@@ -54,14 +58,14 @@ void Generator::makeInputs() {
   };
   add(Kind::Float, {1, 0});
   // Every dynamic size is the extent of some input.
-  if (p_.sizes_.size() > 2)
+  if (p_.sizes_.size() > 2 && p_.sizes_[2].from.empty())
     add(Kind::Float, chance(50) ? std::vector<int>{2} : std::vector<int>{2, 0});
   if (chance(50))
     add(Kind::Int, {1});
   if (chance(40))
     add(Kind::Int, {1}, /*token=*/true);
   if (chance(30))
-    add(Kind::Bool, {below(static_cast<int>(p_.sizes_.size()))});
+    add(Kind::Bool, {below(2)});
   if (chance(25))
     add(Kind::Float, {});
   int params = below(3);
@@ -114,7 +118,7 @@ Generator::Scope Generator::scopeOf(const std::vector<int> &sizes, std::string &
 
 std::vector<int> Generator::someSizes(int most) {
   std::vector<int> sizes;
-  int count = below(most + 1);
+  int count = chance(8) ? 3 + below(3) : below(most + 1);
   for (int i = 0; i < count; ++i)
     sizes.push_back(below(static_cast<int>(p_.sizes_.size())));
   return sizes;
@@ -129,6 +133,16 @@ std::string Generator::index(int size, const Scope &scope, std::string &needs) {
   auto guard = [&](const std::string &condition) {
     needs += (needs.empty() ? "" : " and ") + condition;
   };
+  for (const Bound &bound : scope) {
+    if (bound.size == size && bound.shift && chance(60))
+      return bound.name + (bound.shift < 0 ? " - " : " + ") + std::to_string(std::abs(bound.shift));
+    const SizeInfo &own = p_.sizes_[bound.size];
+    if (own.base == size && chance(60)) {
+      std::string at =
+          own.stride == 1 ? bound.name : std::to_string(own.stride) + " * " + bound.name;
+      return own.by ? at + " + " + std::to_string(own.by) : at;
+    }
+  }
   if (!same.empty() && chance(60))
     return any(same);
   switch (below(8)) {
@@ -174,7 +188,8 @@ std::string Generator::index(int size, const Scope &scope, std::string &needs) {
       if (tensor.exact && tensor.sizes.size() == 1)
         for (const Bound &bound : scope)
           if (bound.size == tensor.sizes[0]) {
-            std::string letter = info.letters[0];
+            if (!info.from.empty())
+              break; // it may be empty: no clamp helps
             std::string element = tensor.name + "[" + bound.name + "]";
             return tensor.token && chance(60)
                        ? element
@@ -186,6 +201,11 @@ std::string Generator::index(int size, const Scope &scope, std::string &needs) {
   }
   if (!same.empty())
     return any(same);
+  if (!info.from.empty()) {
+    std::string at = scope.empty() ? "0" : any(scope).name;
+    guard(at + " < " + info.name);
+    return at;
+  }
   return info.dynamic || chance(50) ? "0" : std::to_string(below(static_cast<int>(info.value)));
 }
 
@@ -211,8 +231,9 @@ NodePtr Generator::leaf(Kind kind, const Scope &scope) {
   if (kind == Kind::Int)
     return scope.empty() || chance(50) ? node(kind, std::to_string(below(9)))
                                        : node(kind, any(scope).name);
-  static const char *const numbers[] = {"0.5", "1.25", "-0.75", "2.0", "0.1", "-1.5"};
-  return node(kind, numbers[below(6)]);
+  static const char *const numbers[] = {"0.5",  "1.25", "-0.75", "2.0",   "0.1",
+                                        "-1.5", "0.0",  "1.0",   "1e-20", "-40.0"};
+  return node(kind, numbers[below(10)]);
 }
 
 NodePtr Generator::guard(const Scope &scope) { return boolValue(scope, 1); }
@@ -225,11 +246,11 @@ NodePtr Generator::reduction(Kind kind, const Scope &scope, int depth) {
   Scope inner = scope;
   inner.push_back({letter, size});
   std::string letters = letter;
-  if (chance(20)) {
+  for (int more = 0; more < 2 && chance(25); ++more) {
     int second = below(static_cast<int>(p_.sizes_.size()));
-    if (std::string more = freeLetter(second, inner); !more.empty()) {
-      inner.push_back({more, second});
-      letters += "," + more;
+    if (std::string name = freeLetter(second, inner); !name.empty()) {
+      inner.push_back({name, second});
+      letters += "," + name;
     }
   }
   bool guarded = chance(40);
@@ -270,6 +291,8 @@ NodePtr Generator::reduction(Kind kind, const Scope &scope, int depth) {
     return node(kind, "max(-20.0, $0)", {made("logsumexp", floatValue(inner, depth - 1))});
   case 5: {
     NodePtr score = floatValue(inner, depth - 1), weight = floatValue(inner, 0);
+    if (chance(20)) // -inf takes no part
+      score = node(Kind::Float, "(if $0 then $1 else -inf)", {boolValue(inner, 1), score});
     std::vector<NodePtr> children{score, weight};
     if (guarded)
       children.push_back(guard(inner));
@@ -292,7 +315,16 @@ NodePtr Generator::floatValue(const Scope &scope, int depth) {
   auto two = [&](const char *form) {
     return node(Kind::Float, form, {floatValue(scope, depth - 1), floatValue(scope, depth - 1)});
   };
-  switch (below(26)) {
+  switch (below(29)) {
+  case 26: // huge, and what has a limit there
+    return node(Kind::Float, chance(50) ? "tanh(1e12 * $0)" : "sigmoid(300.0 * $0)",
+                {leaf(Kind::Float, scope)});
+  case 27: // equal values
+    return node(Kind::Float, "(0.25 + 0.0 * tanh($0))", {floatValue(scope, depth - 1)});
+  case 28: { // the same element twice
+    NodePtr once = floatValue(scope, depth - 1);
+    return node(Kind::Float, chance(50) ? "tanh($0) * $1" : "($0 + 0.5 * $1)", {once, once});
+  }
   case 0:
     return two("($0 + $1)");
   case 1:

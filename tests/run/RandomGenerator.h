@@ -19,6 +19,7 @@ private:
   struct Bound {
     std::string name;
     int size;
+    int shift = 0; ///< name + shift is inside, too: a piece of its own has the other end
   };
   using Scope = std::vector<Bound>;
 
@@ -32,6 +33,7 @@ private:
 
   // The model's frame.
   void makeSizes();
+  void makeDerivedSizes();
   void makeInputs();
   void addEquation();
 
@@ -47,6 +49,19 @@ private:
   void blockInRepeat();
   void wholeTensor();
   void attention();
+
+  // Shapes of pieces and places (RandomShapes.cpp).
+  void shiftedPieces();
+  void outsidePieces();
+  void recurrenceFromFirst();
+  void strided();
+  void highRank();
+  void severalLetters();
+  void nearlySame();
+
+  // What models are made of (RandomIdioms.cpp).
+  void idiom();
+  std::string idiomTensor();
 
   // Expressions.
   NodePtr value(Kind kind, const Scope &scope, int depth);

@@ -74,8 +74,9 @@ std::string Program::text(const std::string &name) const {
   std::string out = "# seed " + std::to_string(seed_) + "\n", index;
   for (const SizeInfo &size : sizes_) {
     out += "size " + size.name + " = " +
-           (size.dynamic ? "dynamic(max: " + std::to_string(size.value) + ")"
-                         : std::to_string(size.value)) +
+           (!size.from.empty() ? size.from
+            : size.dynamic     ? "dynamic(max: " + std::to_string(size.value) + ")"
+                               : std::to_string(size.value)) +
            "\n";
     for (const std::string &letter : size.letters)
       index += (index.empty() ? "index " : ", ") + letter + " < " + size.name;
@@ -117,7 +118,7 @@ std::vector<Program> Program::smaller() const {
   // A size less.
   for (size_t i = 0; i < sizes_.size(); ++i)
     for (int64_t value : {int64_t(1), int64_t(2), sizes_[i].value - 1})
-      if (value > 0 && value < sizes_[i].value) {
+      if (sizes_[i].from.empty() && value > 0 && value < sizes_[i].value) {
         out.push_back(*this);
         out.back().sizes_[i].value = value;
       }

@@ -20,6 +20,9 @@ struct SizeInfo {
   int64_t value = 0; ///< dynamic: its max
   bool dynamic = false;
   std::vector<std::string> letters;
+  std::string from;       ///< computed: the expression
+  int base = -1;          ///< computed: the size that it comes from; -1: it stands by itself
+  int stride = 1, by = 0; ///< its letter u reads stride * u + by of the base, provably
 };
 
 /// A piece of an expression: `form` with $0, $1, ... for the children.

@@ -56,20 +56,74 @@ int costOf(Operation &op) {
   return functionCost;
 }
 
-int costOf(linalg::GenericOp op) {
+/// What an operation takes and reads, as one sequence alone has it: what is the same at all
+/// positions of a sequence is a number then, made in front of the operation. So the same
+/// operations are fused for one sequence as for several.
+struct Work {
   int cost = 0;
-  op.getBody()->walk([&](Operation *inner) { cost += costOf(*inner); });
-  return cost;
+  int reads = 0;              ///< of elements that change with the position
+  int operands = 0;           ///< that change with the position
+  bool numbers = false;       ///< whether it reads numbers as well
+  SmallVector<Value> tensors; ///< whose elements it reads
+};
+
+/// Whether a value from in front of an operation was read from a tensor, as far as it tells.
+bool isNumberRead(Value value) {
+  return !value.getType().isIndex() && !isa<ShapedType>(value.getType()) &&
+         !matchPattern(value, m_Constant());
 }
 
-/// The tensors whose elements the operation reads.
-SmallVector<Value> tensorsRead(linalg::GenericOp op) {
-  SmallVector<Value> out;
-  for (OpOperand *operand : op.getDpsInputOperands())
-    if (isa<RankedTensorType>(operand->get().getType()))
-      out.push_back(operand->get());
-  op.getBody()->walk([&](tensor::ExtractOp read) { out.push_back(read.getTensor()); });
-  return out;
+Work workOf(linalg::GenericOp op) {
+  Work work;
+  auto batch = op->getAttrOfType<IntegerAttr>(batchAttribute);
+  auto isPosition = [&](unsigned letter) { return !batch || letter != batch.getValue(); };
+  llvm::SmallDenseSet<Value> moving;
+  for (OpOperand &operand : op->getOpOperands()) {
+    bool moves =
+        op.isDpsInit(&operand) ||
+        llvm::any_of(llvm::seq<unsigned>(0, op.getNumLoops()), [&](unsigned letter) {
+          return isPosition(letter) && op.getMatchingIndexingMap(&operand).isFunctionOfDim(letter);
+        });
+    BlockArgument argument = op.getMatchingBlockArgument(&operand);
+    if (moves) {
+      moving.insert(argument);
+      ++work.operands;
+    }
+    if (op.isDpsInit(&operand) || argument.use_empty())
+      continue;
+    work.reads += moves;
+    work.numbers |= !moves;
+    if (isa<RankedTensorType>(operand.get().getType()))
+      work.tensors.push_back(operand.get());
+  }
+  op.getBody()->walk([&](Operation *inner) {
+    bool moves = false;
+    if (auto index = dyn_cast<linalg::IndexOp>(inner))
+      moves = isPosition(index.getDim());
+    for (Value operand : inner->getOperands()) {
+      moves |= moving.contains(operand);
+      work.numbers |= operand.getParentBlock() != inner->getBlock() && isNumberRead(operand);
+    }
+    if (moves) {
+      moving.insert(inner->result_begin(), inner->result_end());
+      work.cost += costOf(*inner);
+    }
+    if (auto read = dyn_cast<tensor::ExtractOp>(inner)) {
+      work.reads += moves;
+      work.numbers |= !moves;
+      work.tensors.push_back(read.getTensor());
+    }
+  });
+  return work;
+}
+
+/// Whether what is computed is the same for all sequences of a batch.
+bool isShared(Operation *op) { return op->hasAttr(sharedAttribute); }
+
+/// Whether it hands on elements as they are.
+bool isCopy(linalg::GenericOp op) {
+  return llvm::hasSingleElement(*op.getBody()) &&
+         isa<BlockArgument>(op.getBody()->getTerminator()->getOperand(0));
 }
 
 /// The tensor that a value is a view of.
@@ -107,8 +161,8 @@ void appendEquations(Operation *op, llvm::SmallSetVector<StringRef, 8> &names) {
 /// A producer and what its readers must satisfy.
 class Producer {
 public:
-  explicit Producer(linalg::GenericOp op) : op_(op), cost_(costOf(op)), reads_(tensorsRead(op)) {
-    for (Value read : reads_)
+  explicit Producer(linalg::GenericOp op) : op_(op), work_(workOf(op)) {
+    for (Value read : work_.tensors)
       roots_.insert(rootOf(read));
   }
 
@@ -117,14 +171,13 @@ public:
   /// Whether it may be computed where `use` reads it.
   bool mayMoveTo(OpOperand &use) const;
   /// (Two tensors read for each reader would cost as much as one stored, then read.)
-  bool cheapEnoughTwice() const { return cost_ <= cheapTwice && reads_.size() <= 1; }
+  bool cheapEnoughTwice() const { return work_.cost <= cheapTwice && work_.reads <= 1; }
 
 private:
   bool writtenUntil(Operation *reader) const;
 
   linalg::GenericOp op_;
-  int cost_;
-  SmallVector<Value> reads_;
+  Work work_;
   llvm::SmallDenseSet<Value> roots_;
 };
 
@@ -157,26 +210,31 @@ bool Producer::mayMoveTo(OpOperand &use) const {
   if (!reader || reader->getBlock() != op->getBlock() || reader.isDpsInit(&use) ||
       !linalg::areElementwiseOpsFusable(&use) || writtenUntil(reader))
     return false;
-  if (reader->getNumOperands() + op->getNumOperands() > mostOperands ||
-      cost_ + costOf(reader) > mostCost)
+  Work readers = workOf(reader);
+  if (readers.operands + work_.operands > mostOperands || work_.cost + readers.cost > mostCost)
     return false;
   AffineMap place = reader.getMatchingIndexingMap(&use);
   if (!place.isProjectedPermutation())
     return false;
-  // One element of the producer for each point of the reader: nothing is done twice.
-  bool once = place.isPermutation();
-  if (!once && (reader.getNumReductionLoops() || cost_ > cheapAsLoad || reads_.size() > 1))
+  // One element of the producer for each point of the reader, whatever the number of sequences:
+  // nothing is done twice.
+  bool once = place.isPermutation() && isShared(op) == isShared(reader);
+  if (!once && (reader.getNumReductionLoops() || work_.cost > cheapAsLoad || work_.reads > 1))
     return false;
   // What else a reduction reads may belong to several sequences while this belongs to none: then it
   // would not move, and the reduction would be laid out, and so add up, in another way.
-  if (reader.getNumReductionLoops() && reader.getNumDpsInputs() != 1)
+  if (reader.getNumReductionLoops() && (readers.reads != 1 || readers.numbers))
+    return false;
+  // (A result that is the same for all sequences is copied for each of them, where one sequence
+  // alone has it in the result.)
+  if (isShared(op) != isShared(reader) && isCopy(reader))
     return false;
   // Read in another order than it was computed, one tensor costs what the result would; more
   // would cost more.
   SmallVector<unsigned> letters;
   for (AffineExpr letter : place.getResults())
     letters.push_back(cast<AffineDimExpr>(letter).getPosition());
-  return llvm::is_sorted(letters) || reads_.size() <= 1;
+  return llvm::is_sorted(letters) || work_.reads <= 1;
 }
 
 struct FuseElementwise : impl::FuseElementwiseBase<FuseElementwise> {
@@ -232,6 +290,8 @@ private:
       made->setAttr(equationAttribute, last);
     if (Attribute batch = reader->getAttr(batchAttribute)) // (its letters are the reader's)
       made->setAttr(batchAttribute, batch);
+    if (isShared(reader))
+      made->setAttr(sharedAttribute, rewriter.getUnitAttr());
     if (names.size() > 1)
       made->setAttr(equationsAttribute, rewriter.getStringAttr(llvm::join(names, ", ")));
     SmallVector<Value> results;

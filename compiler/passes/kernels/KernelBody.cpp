@@ -69,6 +69,9 @@ std::optional<int64_t> stepOf(AffineExpr expression, int letter, int64_t lanes) 
 
 KernelBody::KernelBody(linalg::GenericOp op, int64_t lanes) : op_(op), lanes_(lanes) {
   unsigned count = op.getNumLoops();
+  if (auto batch = op->getAttrOfType<IntegerAttr>(batchAttribute);
+      batch && op.getNumReductionLoops())
+    apart_ = Letters(1) << batch.getInt();
   for (OpOperand &operand : op->getOpOperands()) {
     AffineMap map = op.getMatchingIndexingMap(&operand);
     Letters letters = 0;
@@ -115,7 +118,7 @@ void KernelBody::analyse(Block &block, Letters control) {
     needs_[&op] = inside;
     for (Value result : op.getResults())
       letters_[result] = inside;
-    vectorizes_ &= inside == 0 || hasVectorForm(op);
+    vectorizes_ &= (inside & ~apart_) == 0 || hasVectorForm(op);
   }
 }
 

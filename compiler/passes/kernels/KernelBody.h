@@ -39,6 +39,10 @@ public:
   /// Whether each operation has a form on vectors whatever depends on the lanes.
   bool vectorizes() const { return vectorizes_; }
 
+  /// The letter over the sequences of a batch, in a reduction: sums are added up as for one
+  /// sequence, never with other sequences in the other lanes. As a set; empty where there is none.
+  Letters apart() const { return apart_; }
+
   /// The letters that a value of the body depends on.
   Letters letters(mlir::Value value) const;
 
@@ -82,6 +86,7 @@ private:
 
   mlir::linalg::GenericOp op_;
   int64_t lanes_;
+  Letters apart_ = 0; ///< letters that lanes never run along
   llvm::DenseMap<mlir::Value, Letters> letters_;
   llvm::DenseMap<mlir::Operation *, Letters> needs_; ///< of operations without results too
   llvm::SmallVector<Access> reads_;

@@ -50,6 +50,13 @@ struct Planner {
     return out;
   }
 
+  /// Whether a read gives one number for each sequence. (Of one sequence alone such a number is
+  /// read in front of the kernel: it must not count among several, or their sums would be added up
+  /// in another order.)
+  bool isNumber(const KernelBody::Access &read) const {
+    return (read.letters & ~body.apart()) == 0;
+  }
+
   /// Reading or writing once a vector along `letter`.
   double cost(const KernelBody::Access &access, int letter) const {
     if (!(access.letters >> letter & 1))
@@ -65,7 +72,7 @@ struct Planner {
   std::optional<double> cost(int letter) const {
     double out = 0;
     for (const KernelBody::Access &read : body.reads())
-      out += cost(read, letter);
+      out += isNumber(read) ? 0 : cost(read, letter);
     double lanes = target.lanes;
     for (int number = 0; number < kernel().getNumDpsInits(); ++number) {
       if (parallel(letter)) {
@@ -102,18 +109,13 @@ struct Planner {
   void chooseVector(KernelPlan &plan) const {
     if (!body.vectorizes() || target.lanes <= 1)
       return;
-    double scalar = 0;
-    for (size_t i = 0; i < body.reads().size() + kernel().getNumDpsInits(); ++i)
-      scalar += loadCost;
+    double scalar = kernel().getNumDpsInits() * loadCost;
+    for (const KernelBody::Access &read : body.reads())
+      scalar += isNumber(read) ? 0 : loadCost;
     double best = scalar;
-    // Sums are added up as for one sequence: never with other sequences in the other lanes.
-    auto batch = op->getAttrOfType<IntegerAttr>(batchAttribute);
-    int apart = batch && llvm::is_contained(iterators, utils::IteratorType::reduction)
-                    ? static_cast<int>(batch.getInt())
-                    : -1;
     // The last letters are the contiguous ones in most kernels: they win ties.
     for (int letter = extents.size() - 1; letter >= 0; --letter) {
-      if (extents[letter] == 1 || letter == apart)
+      if (extents[letter] == 1 || (body.apart() >> letter & 1))
         continue;
       std::optional<double> here = cost(letter);
       if (here && *here < best * 0.999) {

@@ -73,9 +73,13 @@ Value expand(Operation *op, ScalarMath &math) {
   return {};
 }
 
-/// out + a * b in a reduction that may be contracted, where nothing else wants the product.
+/// out + a * b in a reduction, both of which may be contracted, where nothing else wants the
+/// product. (One that was another equation's element is rounded, as if it had been stored.)
 bool isSumOfProducts(arith::AddFOp sum, Value &a, Value &b, Value &out) {
-  if (!bitEnumContainsAny(sum.getFastmath(), arith::FastMathFlags::contract))
+  auto contracts = [](arith::FastMathFlags flags) {
+    return bitEnumContainsAny(flags, arith::FastMathFlags::contract);
+  };
+  if (!contracts(sum.getFastmath()))
     return false;
   auto kernel = dyn_cast<linalg::GenericOp>(sum->getParentOp());
   if (!kernel)
@@ -85,7 +89,8 @@ bool isSumOfProducts(arith::AddFOp sum, Value &a, Value &b, Value &out) {
     auto argument = dyn_cast<BlockArgument>(out);
     auto product = sum->getOperand(1 - side).getDefiningOp<arith::MulFOp>();
     if (!argument || argument.getOwner() != kernel.getBody() ||
-        argument.getArgNumber() < kernel.getNumDpsInputs() || !product || !product->hasOneUse())
+        argument.getArgNumber() < kernel.getNumDpsInputs() || !product || !product->hasOneUse() ||
+        !contracts(product.getFastmath()))
       continue;
     a = product.getLhs();
     b = product.getRhs();
