@@ -4,6 +4,8 @@
 // follows. Holds: sums stay small, so that layers of these do not overflow.
 #include "tests/run/RandomGenerator.h"
 
+#include <iterator>
+
 namespace qkv::random {
 
 namespace {

@@ -2,6 +2,8 @@
 // it is written, beside pieces of their own, at strides, at a rate.
 #include "tests/run/RandomGenerator.h"
 
+#include <algorithm>
+
 namespace qkv::random {
 
 namespace {
@@ -170,7 +172,7 @@ void Generator::strided() {
 /// Four or five axes, and sums over some of them.
 void Generator::highRank() {
   std::vector<int> sizes;
-  int rank = 4 + below(2);
+  int rank = std::min(4 + below(2), 2 * static_cast<int>(p_.sizes_.size()));
   while (static_cast<int>(sizes.size()) < rank) {
     int size = below(static_cast<int>(p_.sizes_.size()));
     if (std::count(sizes.begin(), sizes.end(), size) < 2)
