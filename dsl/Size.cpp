@@ -8,7 +8,7 @@
 namespace qkv {
 
 int SizeAtoms::add(SizeAtom atom) {
-  if (atom.kind == SizeAtom::Kind::FloorDiv || atom.kind == SizeAtom::Kind::Mod)
+  if (atom.lhs)
     for (int i = 0; i < count(); ++i) {
       const SizeAtom &a = atoms_[i];
       if (a.kind == atom.kind && *a.lhs == *atom.lhs && *a.rhs == *atom.rhs)
@@ -99,7 +99,9 @@ int64_t Size::evaluate(const SizeAtoms &atoms, const std::vector<int64_t> &value
       } else {
         int64_t l = atom.lhs->evaluate(atoms, values), r = atom.rhs->evaluate(atoms, values);
         int64_t q = floorDivide(l, r);
-        v = atom.kind == SizeAtom::Kind::FloorDiv ? q : wrapAdd(l, -wrapMul(q, r));
+        v = atom.kind == SizeAtom::Kind::FloorDiv ? q
+            : atom.kind == SizeAtom::Kind::Mod    ? wrapAdd(l, -wrapMul(q, r))
+                                                  : std::max(l, r);
       }
       product = wrapMul(product, v);
     }
@@ -116,9 +118,44 @@ double Size::magnitude(const SizeAtoms &atoms) const {
       const SizeAtom &atom = atoms[a];
       product *= !atom.lhs                          ? static_cast<double>(atom.max)
                  : atom.kind == SizeAtom::Kind::Mod ? atom.rhs->magnitude(atoms)
-                                                    : atom.lhs->magnitude(atoms);
+                 : atom.kind == SizeAtom::Kind::FloorDiv
+                     ? atom.lhs->magnitude(atoms)
+                     : std::max(atom.lhs->magnitude(atoms), atom.rhs->magnitude(atoms));
     }
     total += product;
+  }
+  return total;
+}
+
+// Sums of the least that each term can be. `T - T // 2` is bounded term by term, so below what it
+// can be: the bound holds, another may be tighter.
+double Size::least(const SizeAtoms &atoms) const {
+  auto leastOf = [&](const SizeAtom &atom) -> double {
+    if (!atom.lhs)
+      return 1; // A4
+    double l = atom.lhs->least(atoms), r = atom.rhs->least(atoms);
+    if (atom.kind == SizeAtom::Kind::Max)
+      return std::max(l, r);
+    // Quotients and remainders by a positive divisor.
+    bool counts = r >= 1 && (atom.kind == SizeAtom::Kind::Mod || l >= 0);
+    return counts ? 0 : -atom.lhs->magnitude(atoms) - atom.rhs->magnitude(atoms);
+  };
+  double total = 0;
+  for (auto &[monomial, coefficient] : terms_) {
+    double low = 1;
+    bool positive = true; // every factor is at least 0
+    for (int a : monomial) {
+      double atom = leastOf(atoms[a]);
+      positive = positive && atom >= 0;
+      low *= atom;
+    }
+    if (coefficient > 0 && positive)
+      total += static_cast<double>(coefficient) * low;
+    else {
+      Size term;
+      term.terms_[monomial] = coefficient;
+      total -= term.magnitude(atoms);
+    }
   }
   return total;
 }
@@ -163,6 +200,10 @@ std::string Size::text(const SizeAtoms &atoms) const {
         std::string t = s.text(atoms);
         return s.terms().size() > 1 ? "(" + t + ")" : t;
       };
+      if (atom.kind == SizeAtom::Kind::Max) {
+        term += "max(" + atom.lhs->text(atoms) + ", " + atom.rhs->text(atoms) + ")";
+        continue;
+      }
       term += "(" + operand(*atom.lhs) + (atom.kind == SizeAtom::Kind::FloorDiv ? " // " : " % ") +
               operand(*atom.rhs) + ")";
     }
@@ -207,6 +248,13 @@ Size floorMod(const Size &a, const Size &b, SizeAtoms &atoms) {
   }
   return Size::atom(atoms.add(
       {SizeAtom::Kind::Mod, "", 0, std::make_shared<Size>(a), std::make_shared<Size>(b)}));
+}
+
+Size maximum(const Size &a, const Size &b, SizeAtoms &atoms) {
+  if (auto difference = (a - b).constant())
+    return *difference >= 0 ? a : b;
+  return Size::atom(atoms.add(
+      {SizeAtom::Kind::Max, "", 0, std::make_shared<Size>(a), std::make_shared<Size>(b)}));
 }
 
 } // namespace qkv

@@ -1,7 +1,7 @@
 // Sizes: polynomials with integer coefficients in the dynamic and stream sizes (E4).
 //
-// A size that is known is a polynomial of degree 0. `a // b` and `a % b` of sizes that are
-// not known are atoms of their own, equal if their operands are.
+// A size that is known is a polynomial of degree 0. `a // b`, `a % b` and the greater of a and b,
+// for sizes that are not known, are atoms of their own, equal if their operands are.
 #pragma once
 
 #include <cstdint>
@@ -17,12 +17,12 @@ class Size;
 
 /// What a polynomial is over.
 struct SizeAtom {
-  enum class Kind { Dynamic, Stream, FloorDiv, Mod };
+  enum class Kind { Dynamic, Stream, FloorDiv, Mod, Max };
   Kind kind;
   std::string name;                ///< Dynamic, Stream
   int64_t max = 0;                 ///< Dynamic, Stream: between 1 and this (A4)
-  std::shared_ptr<const Size> lhs; ///< FloorDiv, Mod
-  std::shared_ptr<const Size> rhs; ///< FloorDiv, Mod
+  std::shared_ptr<const Size> lhs; ///< FloorDiv, Mod, Max
+  std::shared_ptr<const Size> rhs; ///< FloorDiv, Mod, Max
 };
 
 /// The atoms of one program, by number. Equal atoms have one number.
@@ -57,11 +57,13 @@ public:
   bool operator!=(const Size &o) const { return terms_ != o.terms_; }
   bool operator<(const Size &o) const { return terms_ < o.terms_; }
 
-  /// The value for given atoms (indexed by atom number; FloorDiv and Mod entries are ignored
+  /// The value for given atoms (indexed by atom number; those that are made of sizes are ignored
   /// and computed). A division by zero gives 0.
   int64_t evaluate(const SizeAtoms &atoms, const std::vector<int64_t> &values) const;
   /// No less than the absolute value for any sizes within their bounds (A4).
   double magnitude(const SizeAtoms &atoms) const;
+  /// No more than the value for any sizes within their bounds.
+  double least(const SizeAtoms &atoms) const;
   /// How many atoms are multiplied at most.
   size_t degree() const;
   /// As a person writes it: "2*T + 1".
@@ -75,5 +77,7 @@ private:
 /// Precondition: b is not the number 0.
 Size floorDiv(const Size &a, const Size &b, SizeAtoms &atoms);
 Size floorMod(const Size &a, const Size &b, SizeAtoms &atoms);
+/// The greater of both; a number where both are, else an atom.
+Size maximum(const Size &a, const Size &b, SizeAtoms &atoms);
 
 } // namespace qkv

@@ -27,7 +27,7 @@ struct Description {
     bool stream;
   };
   /// An extent as an expression tree over the dynamic sizes, in a form that evaluates without
-  /// the program: postfix text, e.g. "s0 1 + 2 /" (integers, sN, + - * / %; / and % floor).
+  /// the program: postfix text, e.g. "s0 1 + 2 /" (integers, sN, + - * / % max; / and % floor).
   struct Value {
     std::string name;
     int type; ///< QKV_FLOAT ...

@@ -23,6 +23,8 @@ int64_t apply(Extent::Step::Kind kind, int64_t a, int64_t b) {
     if (b == 0 || b == -1)
       return b == 0 ? 0 : static_cast<int64_t>(0 - ua);
     return a / b - (a % b != 0 && (a < 0) != (b < 0));
+  case Kind::Max:
+    return std::max(a, b);
   default:
     if (b == 0 || b == -1)
       return 0;
@@ -43,7 +45,9 @@ std::optional<Extent> Extent::parse(const std::string &text, size_t sizes) {
   int64_t depth = 0;
   for (std::string word; words >> word;) {
     Step step{Step::Kind::Number};
-    size_t operation = word.size() == 1 ? std::string("+-*/%").find(word[0]) : std::string::npos;
+    size_t operation = word == "max"      ? 5
+                       : word.size() == 1 ? std::string("+-*/%").find(word[0])
+                                          : std::string::npos;
     if (operation != std::string::npos) {
       step.kind = static_cast<Step::Kind>(static_cast<int>(Step::Kind::Add) + operation);
       if (depth < 2)
@@ -92,7 +96,7 @@ std::string extentText(const Size &size, const SizeAtoms &atoms,
     if (a.lhs) {
       word(extentText(*a.lhs, atoms, dynamicSizes));
       word(extentText(*a.rhs, atoms, dynamicSizes));
-      word(a.kind == SizeAtom::Kind::FloorDiv ? "/" : "%");
+      word(a.kind == SizeAtom::Kind::FloorDiv ? "/" : a.kind == SizeAtom::Kind::Mod ? "%" : "max");
       return;
     }
     auto at = std::find(dynamicSizes.begin(), dynamicSizes.end(), atom);

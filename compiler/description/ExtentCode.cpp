@@ -46,6 +46,8 @@ Value *emit(llvm::IRBuilder<> &builder, const Extent &extent, const std::vector<
       a = builder.CreateSub(a, b);
     else if (step.kind == Kind::Mul)
       a = builder.CreateMul(a, b);
+    else if (step.kind == Kind::Max)
+      a = builder.CreateSelect(builder.CreateICmpSGT(a, b), a, b);
     else
       a = divide(builder, step.kind, a, b);
   }

@@ -77,6 +77,10 @@ private:
   std::set<std::string> taken;
 };
 
+std::string withoutParentheses(const std::string &text) {
+  return text.front() == '(' ? text.substr(1, text.size() - 2) : text;
+}
+
 /// An extent as C writes it: the postfix text with the sizes' names.
 std::string extentInC(const std::string &text, const Description &d) {
   static const char *const operators[] = {" + ", " - ", "*", "/", "%"};
@@ -92,11 +96,14 @@ std::string extentInC(const std::string &text, const Description &d) {
       std::string right = stack.back();
       stack.pop_back();
       int at = static_cast<int>(step.kind) - static_cast<int>(Kind::Add);
-      stack.back() = "(" + stack.back() + operators[at] + right + ")";
+      if (step.kind == Kind::Max)
+        stack.back() =
+            "max(" + withoutParentheses(stack.back()) + ", " + withoutParentheses(right) + ")";
+      else
+        stack.back() = "(" + stack.back() + operators[at] + right + ")";
     }
   }
-  std::string out = stack.back();
-  return out.front() == '(' ? out.substr(1, out.size() - 2) : out;
+  return withoutParentheses(stack.back());
 }
 
 std::string shapeComment(const Description::Value &value, const Description &d) {

@@ -56,7 +56,7 @@ void FunctionEmitter::callStep(const Item &item) {
     SmallVector<Value> values;
     for (int t : step.results)
       values.push_back(inside.tensors.at(t));
-    func::ReturnOp::create(inside.builder, loc, values);
+    inside.finish(loc, values);
     state.bodies[step.text] = made; // (a step inside may have moved the entry)
   }
   SmallVector<Value> operands{context};

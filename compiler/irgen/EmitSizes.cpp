@@ -38,10 +38,14 @@ std::string ModuleState::functionName(const std::string &wanted) {
 void FunctionEmitter::begin(func::FuncOp function) {
   Block *block = function.addEntryBlock();
   builder.setInsertionPointToEnd(block);
-  // Sizes are computed in front of this zero, everything else behind it.
-  Value zero = arith::ConstantIndexOp::create(builder, function.getLoc(), 0);
-  constants_[0] = zero;
-  entry_.setInsertionPoint(zero.getDefiningOp());
+  // Sizes are computed in front of this operation, everything else behind it.
+  entryEnd_ = arith::ConstantIndexOp::create(builder, function.getLoc(), 0);
+  entry_.setInsertionPoint(entryEnd_);
+}
+
+void FunctionEmitter::finish(Location loc, ValueRange results) {
+  func::ReturnOp::create(builder, loc, results);
+  entryEnd_->erase();
 }
 
 Value FunctionEmitter::constant(int64_t number) {
@@ -60,6 +64,8 @@ Value FunctionEmitter::atom(int number) {
     throw Defect("irgen: a size that is no argument");
   Location loc = entry_.getUnknownLoc();
   Value l = value(*a.lhs), r = value(*a.rhs), zero = constant(0);
+  if (a.kind == SizeAtom::Kind::Max)
+    return entry_.createOrFold<arith::MaxSIOp>(loc, l, r);
   // A division by zero gives 0, as Size::evaluate has it.
   Value none;
   if (!bounds.atLeast(*a.rhs, 1)) {

@@ -61,6 +61,8 @@ public:
   /// Begins the function's body; then the members below are set by the caller.
   void begin(mlir::func::FuncOp function);
   void emit(const std::vector<Item> &items);
+  /// Ends the body: nothing is emitted into it behind.
+  void finish(mlir::Location loc, mlir::ValueRange results);
 
   // EmitSizes.cpp
   /// A size as an index, computed at the function's entry.
@@ -120,7 +122,8 @@ private:
   mlir::Value sizeTerm(const Size::Monomial &monomial);
   mlir::Value atom(int number);
 
-  mlir::OpBuilder entry_; // where sizes are computed
+  mlir::OpBuilder entry_;               // where sizes are computed
+  mlir::Operation *entryEnd_ = nullptr; // in front of it; nobody reads it
   std::map<Size, mlir::Value> sizeValues_;
   std::map<Size, mlir::OpFoldResult> extents_;
   std::map<int64_t, mlir::Value> constants_;

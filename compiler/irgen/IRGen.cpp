@@ -114,7 +114,7 @@ static void emitEntry(ModuleState &state, const Prepared &prepared, std::vector<
                                                       value, *argument++, /*restrict=*/true,
                                                       /*writable=*/true);
   }
-  func::ReturnOp::create(f.builder, function.getLoc());
+  f.finish(function.getLoc(), {});
 }
 
 static OwningOpRef<ModuleOp> make(MLIRContext &context, const Program &program,

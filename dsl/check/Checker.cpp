@@ -202,6 +202,7 @@ std::unique_ptr<Program> check(const Source &source, Sources &sources, const Che
   bool ok = elaborator.model(*file, *models[0], *program);
   if (!ok && !elaborator.keepSound())
     return nullptr;
+  sema::mergeEmptyRanges(*program, diagnostics);
   sema::trimLifted(*program);
   sema::dropDependents(*program, sema::inferTypes(*program, diagnostics));
   if (program->generatorInput >= 0 &&

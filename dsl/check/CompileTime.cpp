@@ -3,6 +3,7 @@
 // In: expressions of integers, sizes, constants and extents. Out: their values, or a
 // diagnostic.
 #include "dsl/check/Elaborator.h"
+#include "dsl/proof/Proof.h"
 
 #include <algorithm>
 #include <cmath>
@@ -152,13 +153,15 @@ std::optional<Size> Elaborator::letterExtent(const std::string &name, Scope *sco
   found = false;
   auto evaluate = [&](const ast::Declaration &d, Scope *where) -> std::optional<Size> {
     auto s = sizeOf(*d.value, where, file, "the range of a letter");
-    if (s)
-      if (auto n = s->constant(); n && (*n < 0 || *n > maxExtent)) {
-        error(d.value->span, "the range of " + d.name.text + " is " + std::to_string(*n) +
-                                 "; it must be at least 0 and at most 2^40");
-        return std::nullopt;
-      }
-    return s;
+    if (!s)
+      return s;
+    if (auto n = s->constant(); n && *n > maxExtent) {
+      error(d.value->span, "the range of " + d.name.text + " is " + std::to_string(*n) +
+                               "; it must be at most 2^40");
+      return std::nullopt;
+    }
+    // S4: a negative range is empty. From here on no extent is negative.
+    return atLeast(*program_, *s, 0) ? s : maximum(*s, Size(0), program_->atoms);
   };
   for (Scope *s = scope; s; s = s->parent) {
     auto known = s->letters.find(name);

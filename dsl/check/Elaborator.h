@@ -204,6 +204,9 @@ private:
     Span span;
   };
   std::optional<std::vector<TargetIndex>> targetIndices(const Item &item);
+  /// A position on the left as the axis counts it: T - 2 is the end of u < T - 2, also where that
+  /// is negative and the range is empty (S4).
+  Size positionOn(const Size &extent, const Size &position) const;
   std::optional<std::vector<View>> callStatement(const Item &item, Env &env);
   bool wholeShape(const ast::Expr &e, Env &env, std::vector<Size> &shape, bool &known);
   View wholeView(const ast::Expr &e, Env &env, bool &ok);
@@ -323,6 +326,8 @@ private:
 
 // What is done to the whole program when all equations are there.
 
+/// Joins pieces at a number with the general one where the axis may be empty (S4).
+void mergeEmptyRanges(Program &program, Diagnostics &diagnostics);
 /// Drops axes that a call's letters gave and nothing depends on.
 void trimLifted(Program &program);
 /// Infers types, makes conversions explicit, gives every binding a letter of its own (T1, T3).

@@ -2,6 +2,7 @@
 //
 // In: the statements of one name. Out: a tensor of the program with a piece for each.
 #include "dsl/check/Elaborator.h"
+#include "dsl/proof/Proof.h"
 
 #include <algorithm>
 
@@ -186,6 +187,16 @@ std::optional<std::vector<Elaborator::TargetIndex>> Elaborator::targetIndices(co
   return out;
 }
 
+Size Elaborator::positionOn(const Size &extent, const Size &position) const {
+  if (extent.terms().size() != 1 || extent.terms().begin()->first.size() != 1)
+    return position;
+  const SizeAtom &atom = program_->atoms[extent.terms().begin()->first[0]];
+  if (atom.kind != SizeAtom::Kind::Max)
+    return position;
+  auto past = (position - *atom.lhs).constant();
+  return past ? extent + Size(*past) : position;
+}
+
 // The letters of a statement's left side, made once for all its targets.
 static bool isCall(const ast::Expr &e) { return e.kind == ast::Expr::Kind::Call && !e.indexed; }
 
@@ -335,28 +346,21 @@ bool Elaborator::resolveIndexed(Variable &v) {
     for (auto &info : infos) {
       if (a >= info.indices.size() || info.indices[a].letter)
         continue;
-      const Size &p = info.indices[a].value;
+      const Size p = positionOn(*extents[a], info.indices[a].value);
       auto fromStart = p.constant(), fromEnd = (p - *extents[a]).constant();
       if (fromStart && *fromStart < 0)
         before[a] = std::max(before[a], -*fromStart);
       else if (fromEnd && *fromEnd >= 0)
         after[a] = std::max(after[a], *fromEnd + 1);
       else if (!(fromStart && *fromStart == 0) && !(fromEnd && *fromEnd < 0) &&
-               !(fromStart && extents[a]->constant()) && !symbolic_) {
-        // Inside only if the size is large enough: a size is at least 1.
-        bool inside = false;
-        if (fromStart) { // p < extent for the smallest sizes?
-          std::vector<int64_t> ones(program_->atoms.count(), 1);
-          inside = extents[a]->terms().size() <= 2 &&
-                   *fromStart < extents[a]->evaluate(program_->atoms, ones);
-        }
-        if (!inside) {
-          error(info.indices[a].span,
-                "whether position " + p.text(program_->atoms) + " is one of " + v.name +
-                    "'s depends on the size " + extents[a]->text(program_->atoms),
-                "E2");
-          return false;
-        }
+               !(fromStart && extents[a]->constant()) && !symbolic_ &&
+               !(atLeast(*program_, p, 0) && atLeast(*program_, *extents[a] - p, 1))) {
+        // (The first position, and what is counted from the end, may be missing: mergeEmptyRanges.)
+        error(info.indices[a].span,
+              "whether position " + p.text(program_->atoms) + " is one of " + v.name +
+                  "'s depends on the size " + extents[a]->text(program_->atoms),
+              "E2");
+        return false;
       }
     }
     if (before[a] > 4096 || after[a] > 4096) {
@@ -405,9 +409,11 @@ bool Elaborator::elaborateItem(Variable &v, size_t index) {
   piece.span = item.statement->span;
   for (int l : item.scope->body->lifted)
     piece.indices.push_back({l, {}});
-  for (auto &x : *indices)
+  for (size_t a = 0; a < indices->size(); ++a) {
+    const TargetIndex &x = (*indices)[a];
     piece.indices.push_back(x.letter ? PieceIndex{env.letters[x.name], {}}
-                                     : PieceIndex{-1, x.value});
+                                     : PieceIndex{-1, positionOn(v.view.extents[a], x.value)});
+  }
   ExprPtr guard;
   for (auto &g : item.scope->body->guards)
     guard = guard ? apply(Op::And, {guard, g}, g->span) : g;

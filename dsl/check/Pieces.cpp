@@ -43,8 +43,11 @@ bool Elaborator::checkPieces(Variable &v) {
     auto indices = targetIndices(item);
     if (!indices)
       return false;
-    for (auto &x : *indices)
-      p.at.push_back(x.letter ? std::nullopt : std::optional(x.value));
+    for (size_t a = 0; a < indices->size(); ++a) {
+      const TargetIndex &x = (*indices)[a];
+      p.at.push_back(x.letter ? std::nullopt
+                              : std::optional(positionOn(v.view.extents[a], x.value)));
+    }
     p.at.resize(rank);
     pieces.push_back(std::move(p));
   }

@@ -43,7 +43,20 @@ Linear Prover::monomial(const Size::Monomial &m) {
         f.all.push_back(Linear(atom.max) - x);
         return f;
       }
+      if (atom.kind == SizeAtom::Kind::Max) { // at least each, and one of them
+        Linear l = linear(*atom.lhs), r = linear(*atom.rhs);
+        f.all = {x - l, x - r};
+        f.any.push_back({{{l - x}, {}}, {{r - x}, {}}});
+        return f;
+      }
       auto divisor = atom.rhs->constant();
+      if (!divisor && atom.rhs->least(program_.atoms) >= 1) {
+        bool remainder = atom.kind == SizeAtom::Kind::Mod;
+        if (remainder ||
+            atom.lhs->least(program_.atoms) >= 0) // a quotient is at most what it is of
+          f.all = {x, remainder ? linear(*atom.rhs) - Linear(1) - x : linear(*atom.lhs) - x};
+        return f;
+      }
       if (!divisor || *divisor <= 0)
         return f;
       if (atom.kind == SizeAtom::Kind::FloorDiv) {

@@ -110,4 +110,13 @@ bool Prover::provable(const Linear &difference, const std::vector<Facts> &known)
   return result;
 }
 
+bool atLeast(const Program &program, const Size &size, int64_t least) {
+  if (auto known = size.constant())
+    return *known >= least;
+  if (size.least(program.atoms) >= static_cast<double>(least))
+    return true;
+  Prover prover(program);
+  return prover.provable(prover.linear(size) - Linear(least), {});
+}
+
 } // namespace qkv

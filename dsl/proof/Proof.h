@@ -104,6 +104,9 @@ auto Prover::remembered(Table &table, const Key &key, const ExprPtr &e, Find fin
   return found;
 }
 
+/// Whether a size is at least `least`, whatever the dynamic sizes are.
+bool atLeast(const Program &program, const Size &size, int64_t least);
+
 /// Replaces letters by expressions. Nodes without them stay shared.
 ExprPtr substitute(const ExprPtr &e, const std::unordered_map<int, ExprPtr> &letters);
 
