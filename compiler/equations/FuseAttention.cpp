@@ -103,6 +103,7 @@ private:
     if (wanted) {
       for (auto &[t, pieces] : before)
         program_.tensors[t].pieces = pieces;
+      plain_.forget();
       notes_ = notes;
     }
     return !wanted;
@@ -169,6 +170,8 @@ private:
         piece_ = static_cast<int>(p);
         scores_.standAt(tensor_, piece_);
         ExprPtr value = change(program_.tensors[t].pieces[p].value);
+        if (value != program_.tensors[t].pieces[p].value)
+          plain_.forget();
         program_.tensors[t].pieces[p].value = value;
       }
     }

@@ -19,6 +19,9 @@ namespace qkv::equations {
 
 using K = Expr::Kind;
 
+/// Factors that a product may come to have by definitions that are written out.
+static constexpr size_t mostFactors = 64;
+
 static bool isZero(const ExprPtr &e) {
   return (e->kind == K::Float && e->number == 0) || (e->kind == K::Int && e->integer == 0) ||
          (e->kind == K::Convert && isZero(e->args[0]));
@@ -73,21 +76,8 @@ PlainWeights::Makeup PlainWeights::makeup(const ExprPtr &e, int row, int key) {
     out.keyLetter = ofKey && e->kind == K::Letter;
     return out;
   }
-  if (e->kind == K::Read) {
-    if (ExprPtr definition = inside(e))
-      return makeup(definition, row, key);
-    // (At a place that depends on both, few elements stand for all pairs: it moves with the row.)
-    bool atRow = false, atKey = false, atBoth = false;
-    for (auto &a : e->args) {
-      const std::set<int> &of = free_.of(a);
-      atBoth = atBoth || (of.count(row) && of.count(key));
-      atRow = atRow || (of.count(row) && !of.count(key));
-      atKey = atKey || (of.count(key) && !of.count(row));
-    }
-    out.inMemory = (atRow && (atKey || atBoth)) || (atKey && atBoth);
-    out.ofRow = !out.inMemory;
-    return out;
-  }
+  if (e->kind == K::Read)
+    return makeupOfRead(e, row, key);
   for (auto &a : e->args) {
     if (!a)
       continue;
@@ -121,14 +111,58 @@ PlainWeights::Makeup PlainWeights::makeup(const ExprPtr &e, int row, int key) {
   return out;
 }
 
+/// The tensor of a read and what its indices are made of. All that is asked here of the tensor's
+/// definition at these indices follows from it, so a tensor is looked through once for equal ones:
+/// a layer that reads the one below several times would be looked through exponentially often.
+std::string PlainWeights::indicesOf(const ExprPtr &read, int row, int key) {
+  std::string out = std::to_string(read->tensor);
+  for (auto &a : read->args) {
+    const std::set<int> &of = free_.of(a);
+    Makeup index = makeup(a, row, key);
+    out += ":";
+    for (bool is : {of.count(row) > 0, of.count(key) > 0, index.ofRow, index.ofKey, index.keyData,
+                    index.keyLetter, index.inMemory, index.computed, a->constant})
+      out += is ? '1' : '0';
+    out += index.refusal;
+  }
+  return out;
+}
+
+/// A read that depends on a row and a key.
+PlainWeights::Makeup PlainWeights::makeupOfRead(const ExprPtr &e, int row, int key) {
+  std::string indices = indicesOf(e, row, key);
+  if (auto known = found_.find(indices); known != found_.end())
+    return known->second;
+  Makeup out;
+  if (ExprPtr definition = inside(e)) {
+    out = makeup(definition, row, key);
+  } else {
+    // (At a place that depends on both, few elements stand for all pairs: it moves with the row.)
+    bool atRow = false, atKey = false, atBoth = false;
+    for (auto &a : e->args) {
+      const std::set<int> &of = free_.of(a);
+      atBoth = atBoth || (of.count(row) && of.count(key));
+      atRow = atRow || (of.count(row) && !of.count(key));
+      atKey = atKey || (of.count(key) && !of.count(row));
+    }
+    out.inMemory = (atRow && (atKey || atBoth)) || (atKey && atBoth);
+    out.ofRow = !out.inMemory;
+  }
+  return found_[indices] = out;
+}
+
 /// Whether an expression is a sum of products of what is of the row and what is of the key.
 bool PlainWeights::isLinear(const ExprPtr &e, int row, int key) {
   if (isOneSided(e, row, key))
     return true;
   auto linear = [&](size_t a) { return isLinear(e->args[a], row, key); };
   if (e->kind == K::Read) {
+    std::string indices = indicesOf(e, row, key);
+    if (auto known = linear_.find(indices); known != linear_.end())
+      return known->second;
     ExprPtr definition = inside(e);
-    return definition && isLinear(definition, row, key);
+    bool is = definition && isLinear(definition, row, key);
+    return linear_[indices] = is;
   }
   if (e->kind == K::Reduce)
     return e->reduction == Reduction::Sum && !e->args[1] && linear(0);
@@ -183,6 +217,11 @@ void PlainWeights::flatten(const ExprPtr &e, const std::vector<int> &letters, Pr
     out.guard =
         both(out.guard, zeroFirst ? apply(Op::Not, {condition}, condition->span) : condition);
     flatten(e->args[zeroFirst ? 2 : 1], letters, out);
+    return;
+  }
+  // (A product of many factors is none that streams by.)
+  if (out.factors.size() >= mostFactors) {
+    out.factors.push_back(e);
     return;
   }
   if (ExprPtr definition = e->kind == K::Read ? inside(e) : nullptr) {

@@ -25,6 +25,12 @@ public:
   /// empty where there is nothing like weights of rows and keys.
   std::optional<PlainSum> of(const ExprPtr &sum, std::string &reason);
 
+  /// To be called where equations were rewritten: what was found through them holds no longer.
+  void forget() {
+    found_.clear();
+    linear_.clear();
+  }
+
 private:
   /// A product under a sum, through definitions.
   struct Product {
@@ -46,6 +52,8 @@ private:
   bool sumInside(const std::vector<int> &letters, int key, Product &product);
   int rowOf(const Product &product, int key, const std::vector<int> &letters);
   Makeup makeup(const ExprPtr &e, int row, int key);
+  Makeup makeupOfRead(const ExprPtr &e, int row, int key);
+  std::string indicesOf(const ExprPtr &read, int row, int key);
   bool isLinear(const ExprPtr &e, int row, int key);
   bool isOneSided(const ExprPtr &e, int row, int key);
   ExprPtr inside(const ExprPtr &read);
@@ -54,7 +62,9 @@ private:
   Program &program_;
   Softmaxes &softmaxes_;
   FreeLetters free_;
-  std::unordered_map<int, bool> data_; ///< by tensor
+  std::unordered_map<int, bool> data_;            ///< by tensor
+  std::unordered_map<std::string, Makeup> found_; ///< of reads, by what their indices are
+  std::unordered_map<std::string, bool> linear_;  ///< likewise
 };
 
 } // namespace qkv::equations

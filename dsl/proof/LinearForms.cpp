@@ -46,7 +46,10 @@ Linear Prover::monomial(const Size::Monomial &m) {
       if (atom.kind == SizeAtom::Kind::Max) { // at least each, and one of them
         Linear l = linear(*atom.lhs), r = linear(*atom.rhs);
         f.all = {x - l, x - r};
-        f.any.push_back({{{l - x}, {}}, {{r - x}, {}}});
+        Facts isLeft, isRight;
+        isLeft.all = {l - x};
+        isRight.all = {r - x};
+        f.any.push_back({isLeft, isRight});
         return f;
       }
       auto divisor = atom.rhs->constant();

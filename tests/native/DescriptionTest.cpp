@@ -44,7 +44,8 @@ TEST(Extent, saysWhatTheSizeSays) {
   Size T = Size::atom(t), S = Size::atom(s);
   for (const Size &size :
        {Size(0), Size(5), T, T * S - Size(3) * T + 7, -S, floorDiv(T + 1, Size(2), atoms) * S,
-        floorMod(T * T + 5, S, atoms) + floorDiv(floorMod(T, Size(7), atoms), Size(3), atoms)})
+        floorMod(T * T + 5, S, atoms) + floorDiv(floorMod(T, Size(7), atoms), Size(3), atoms),
+        maximum(S - T, Size(0), atoms) * T + maximum(T - Size(3), S, atoms)})
     for (int64_t a : {1, 6, 13})
       for (int64_t b : {1, 4}) {
         std::vector<int64_t> values(atoms.count());

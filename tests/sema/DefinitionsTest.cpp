@@ -209,6 +209,38 @@ TEST(S1, SoftmaxIsZeroWhereItsGuardLeavesOut) {
   V y = run("model m(x[t]) -> w[t] { w[t] = softmax[t](0 * x[t] where t != 1) }");
   EXPECT_EQ(y, (V{0.5, 0, 0.5}));
 }
+TEST(S4, ANegativeRangeIsEmpty) {
+  const char *text = "size T = dynamic(max: 9)\nindex t < T, u < T - 2\n"
+                     "model m(x[t]) -> (y[u], a, b, c, d, e, n) {\n  y[u] = x[u+2] - x[u]\n"
+                     "  a = sum[u](y[u])\n  b = max[u](y[u])\n  c = mean[u](y[u])\n"
+                     "  d = prod[u](y[u])\n  e = argmax[u](y[u])\n  n = extent(u)\n}";
+  double inf = INFINITY;
+  EXPECT_EQ(evaluate(text, Inputs().floats("x", {1}, {5})), (V{0, -inf, 0, 1, -1, 0}));
+  EXPECT_EQ(evaluate(text, Inputs().floats("x", {2}, {5, 6})), (V{0, -inf, 0, 1, -1, 0}));
+  EXPECT_EQ(evaluate(text, Inputs().floats("x", {3}, {5, 6, 9})), (V{4, 4, 4, 4, 4, 0, 1}));
+}
+TEST(S4, SoIsOneOfKnownSizes) {
+  EXPECT_EQ(run("index u < 3 - 5\nmodel m(x[t]) -> (a, n) { a = sum[u](x[0])\n  n = extent(u) }"),
+            (V{0, 0}));
+}
+TEST(S4, WhereARangeIsEmptyItHasNoPositionsOfItsOwn) {
+  const char *text = "size T = dynamic(max: 9)\nindex t < T, u < T - 2\n"
+                     "model m(x[t]) -> (y[u], h[u], z[t], k) {\n  y[0] = 7\n  y[u] = x[u]\n"
+                     "  h[T-2] = 1\n  h[u] = h[u+1] + x[u]\n  z[T-2] = 8\n  z[t] = x[t]\n"
+                     "  k = h[extent(u)]\n}";
+  EXPECT_EQ(evaluate(text, Inputs().floats("x", {1}, {5})), (V{5, 1}));
+  EXPECT_EQ(evaluate(text, Inputs().floats("x", {2}, {5, 6})), (V{8, 6, 1}));
+  EXPECT_EQ(evaluate(text, Inputs().floats("x", {4}, {5, 6, 9, 2})),
+            (V{7, 6, 12, 7, 5, 6, 8, 2, 1}));
+}
+TEST(S4, AQuotientOfSizesIsAtMostWhatItIsOf) {
+  const char *text = "size S = dynamic(max: 9), T = dynamic(max: 9)\n"
+                     "index s < S, t < T, w < T // S, p < T % S\n"
+                     "model m(x[t], z[s]) -> (y[w], r[p]) { y[w] = x[w]\n  r[p] = z[p] }";
+  EXPECT_EQ(evaluate(text, Inputs().floats("x", {5}, {1, 2, 3, 4, 5}).floats("z", {2}, {8, 9})),
+            (V{1, 2, 8}));
+  EXPECT_EQ(evaluate(text, Inputs().floats("x", {1}, {1}).floats("z", {2}, {8, 9})), (V{8}));
+}
 TEST(S2, TiesOfArgmaxGoToTheSmallest) {
   EXPECT_EQ(run("model m(x[t]) -> y { y = argmax[t](x[t]) }", {1, 7, 7}), V{1});
 }
