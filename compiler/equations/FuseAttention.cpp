@@ -241,12 +241,12 @@ private:
     if (alone)
       sum.sumKey = sum.key;
     std::vector<ExprPtr> factor;
-    if (guard)
-      factor.push_back(
-          choose(scores_.written(guard, of.row, sum.sumKey), number(1), number(0), guard->span));
     for (auto &f : of.pairs)
       factor.push_back(scores_.written(f, of.row, sum.sumKey));
     sum.factor = product(factor, span);
+    if (guard)
+      sum.factor = choose(scores_.written(guard, of.row, sum.sumKey),
+                          sum.factor ? toFloat(sum.factor) : number(1), number(0), guard->span);
 
     ExprPtr result = weightedSum(sum, span);
     std::vector<int> order;

@@ -244,6 +244,9 @@ double Machine::combine(const Node &n, double x, double y) {
 }
 
 double Machine::applyNumber(const Node &n, int64_t *frame) {
+  if (skipsProduct(n))
+    if (const Node *factor = leftOutFactor(n, frame))
+      return number(*factor, frame);
   double x = number(*n.a, frame);
   return n.b ? combine(n, x, number(*n.b, frame)) : function(n, x);
 }
@@ -301,6 +304,8 @@ int64_t Machine::applyInteger(const Node &n, int64_t *frame) {
   default:
     break;
   }
+  if (skipsProduct(n) && leftOutFactor(n, frame))
+    return 0;
   int64_t x = integer(*n.a, frame);
   if (n.op == Op::Neg)
     return wrapSub(0, x);

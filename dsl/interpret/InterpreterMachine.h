@@ -7,12 +7,13 @@
 //   - a node's value depends on the letters in `free` alone, so it may be remembered by them;
 //   - an element's letters live in a frame of their own, so that an equation can be entered
 //     again while it is being computed (a recurrence);
-//   - nothing is read that the element by element meaning would not read (A3), and an f32
+//   - nothing is read that the element by element meaning would not read (A3, A6), and an f32
 //     result is made by the same operations in the same order whatever path computes it.
 #pragma once
 
 #include "dsl/interpret/Interpreter.h"
 #include "dsl/interpret/InterpreterRound.h"
+#include "dsl/proof/LeftOut.h"
 
 #include <bit>
 #include <chrono>
@@ -40,7 +41,9 @@ struct KeyHash {
 struct Row {
   bool empty = true;
   double max = 0, sum = 0;
-  std::vector<double> powers; ///< exp(score - max) of each position; may be dropped to save space
+  /// exp(score - max) of each position, less than 0 where it is left out; may be dropped to save
+  /// space.
+  std::vector<double> powers;
 };
 
 /// Values that were computed, by the letters `slots`.
@@ -52,6 +55,7 @@ struct Memory {
   uint64_t bits = 0;
   std::unordered_map<Key, uint64_t, KeyHash> all;
   std::unordered_map<Key, Row, KeyHash> rows;
+  std::unordered_map<Key, bool, KeyHash> leftOut;
 };
 
 enum class Code : uint8_t {
@@ -82,6 +86,7 @@ struct Node {
   Reduction reduction = Reduction::Sum;
   bool integral = false; ///< an int or bool: evaluate with `integer`, else with `number`
   bool single = false;   ///< the result is rounded to f32
+  bool mayBeOut = false; ///< may be 0 by a guard (A6)
   int slot = -1;
   int depth = 1;        ///< nodes above the deepest leaf
   uint64_t letters = 0; ///< bit slot % 64 for each of `free`: a quick "does not depend on"
@@ -147,6 +152,7 @@ struct TensorState {
   static constexpr uint64_t kEmpty = 0x7ff85eed0badf00dULL;
   uint64_t *cells = nullptr; ///< or null: sparse
   SparseCells sparse;
+  std::unordered_map<int64_t, bool> leftOut; ///< elements of which it was asked (A6)
   std::deque<PieceState> pieces;
   int slots = 0; ///< the most that a piece needs
 
@@ -209,6 +215,7 @@ private:
   void give(TensorState &t, const Values &values);
   void fallBack(TensorState &t);
   uint64_t compute(TensorState &t, int64_t offset);
+  PieceState *pieceAt(TensorState &t, int64_t offset, int64_t *position);
   void descend(TensorState &t, int64_t offset);
   uint64_t element(TensorState &t, int64_t offset) {
     if (t.cells) {
@@ -238,16 +245,35 @@ private:
   [[noreturn]] void outside(const Node &read, size_t axis, int64_t value);
   [[noreturn]] void zeroDivisor(const Node &n);
 
+  // InterpreterLeftOut
+  bool leftOut(const Node &n, int64_t *frame);
+  bool rowLeavesOut(const Node &n, int64_t *frame);
+  bool elementLeftOut(TensorState &t, int64_t offset);
+  bool reductionLeftOut(const Node &n, int64_t *frame);
+  /// The factor of a product that is left out, or null.
+  const Node *leftOutFactor(const Node &product, int64_t *frame) {
+    if (product.a->mayBeOut && leftOut(*product.a, frame))
+      return product.a;
+    return product.b->mayBeOut && leftOut(*product.b, frame) ? product.b : nullptr;
+  }
+
   // InterpreterReduce
   double reduceNumber(const Node &n, int64_t *frame);
   int64_t reduceInteger(const Node &n, int64_t *frame);
   double share(const Node &n, int64_t *frame);
+  int64_t positionOf(const Node &share, Key &position, int64_t *frame);
   const Row &rowOf(const Node &row, int64_t *frame);
   template <class Fn> void forEachRun(const Node &n, int64_t *frame, Fn fn);
+  bool skipsProduct(const Node &n) const {
+    return n.code == Code::Apply && n.op == Op::Mul && (n.a->mayBeOut || n.b->mayBeOut);
+  }
+  void runProduct(const Node &n, int64_t *frame, int slot, int64_t first, int64_t count,
+                  double *out);
   void combineRun(const Node &n, int64_t count, double *out, const double *right);
   void run(const Node &n, int64_t *frame, int slot, int64_t first, int64_t count, double *out);
   bool runRead(const Node &n, int64_t *frame, int slot, int64_t first, int64_t count, double *out);
 
+  LeftOut leftOut_;
   std::map<int, Values> inputs_;
   std::function<const Values *(int)> params_;
   const char *stackLimit_ = nullptr;

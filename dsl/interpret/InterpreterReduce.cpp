@@ -147,6 +147,30 @@ void Machine::combineRun(const Node &n, int64_t count, double *out, const double
       out[k] = nearestSingle(out[k]);
 }
 
+// A product along a stretch; where a factor is left out, the other is not evaluated (A6).
+void Machine::runProduct(const Node &n, int64_t *frame, int slot, int64_t first, int64_t count,
+                         double *out) {
+  const Node *factors[kChunk];
+  for (int64_t k = 0; k < count; ++k) {
+    frame[slot] = first + k;
+    factors[k] = leftOutFactor(n, frame);
+  }
+  double right[kChunk];
+  for (int64_t k = 0; k < count;) {
+    int64_t end = k + 1;
+    while (end < count && factors[end] == factors[k])
+      ++end;
+    if (factors[k]) {
+      run(*factors[k], frame, slot, first + k, end - k, out + k);
+    } else {
+      run(*n.a, frame, slot, first + k, end - k, out + k);
+      run(*n.b, frame, slot, first + k, end - k, right);
+      combineRun(n, end - k, out + k, right);
+    }
+    k = end;
+  }
+}
+
 // The float values of a node for a stretch of one letter.
 void Machine::run(const Node &n, int64_t *frame, int slot, int64_t first, int64_t count,
                   double *out) {
@@ -164,6 +188,8 @@ void Machine::run(const Node &n, int64_t *frame, int slot, int64_t first, int64_
         out[k] = nearestSingle(out[k]);
       return;
     }
+    if (skipsProduct(n) && n.depth < 256)
+      return runProduct(n, frame, slot, first, count, out);
     // (A deep chain would put a buffer on the stack for each of its operations.)
     if (n.code == Code::Apply && n.depth < 256) {
       run(*n.a, frame, slot, first, count, out);
@@ -354,7 +380,7 @@ const Row &Machine::rowOf(const Node &n, int64_t *frame) {
   auto add = [&](double x, double y) { return n.single ? rounding.add(x, y) : x + y; };
   for (double &p : row.powers) {
     if (p == -kInfinity) {
-      p = 0;
+      p = -1;
       continue;
     }
     p = narrow(std::exp(add(p, -row.max)));
@@ -369,9 +395,9 @@ const Row &Machine::rowOf(const Node &n, int64_t *frame) {
   return m.rows.emplace(std::move(key), std::move(row)).first->second;
 }
 
-double Machine::share(const Node &n, int64_t *frame) {
-  const Node &row = *n.a;
-  Key position(n.loops.size());
+/// Where in its row a share stands: `position` by letter, and the number in the joint range.
+int64_t Machine::positionOf(const Node &n, Key &position, int64_t *frame) {
+  position.resize(n.loops.size());
   int64_t flat = 0;
   for (size_t i = 0; i < position.size(); ++i) {
     position[i] = index(*n.args[i + 1], frame);
@@ -384,12 +410,21 @@ double Machine::share(const Node &n, int64_t *frame) {
                      "A1"}};
     flat = flat * extent + position[i];
   }
+  return flat;
+}
+
+double Machine::share(const Node &n, int64_t *frame) {
+  const Node &row = *n.a;
+  Key position;
+  int64_t flat = positionOf(n, position, frame);
   const Row &r = rowOf(row, frame);
   if (r.empty)
     return 0;
   double power = 0;
   if (!r.powers.empty()) {
     power = r.powers[flat];
+    if (power < 0)
+      return 0;
   } else {
     Saved saved(row, frame);
     for (size_t i = 0; i < position.size(); ++i)
@@ -403,6 +438,36 @@ double Machine::share(const Node &n, int64_t *frame) {
     power = n.single ? rounding.narrow(std::exp(difference)) : std::exp(difference);
   }
   return n.single ? rounding.narrow(power / r.sum) : power / r.sum;
+}
+
+/// Whether the guard of a softmax, or a score of -inf, leaves its element out.
+bool Machine::rowLeavesOut(const Node &n, int64_t *frame) {
+  const Node &row = *n.a;
+  Key position;
+  int64_t flat = positionOf(n, position, frame);
+  const Row &r = rowOf(row, frame);
+  if (r.empty || !r.powers.empty())
+    return r.empty || r.powers[flat] < 0;
+  Saved saved(row, frame);
+  for (size_t i = 0; i < position.size(); ++i)
+    frame[n.loops[i].slot] = position[i];
+  return (row.b && !integer(*row.b, frame)) || number(*row.a, frame) == -kInfinity;
+}
+
+/// Whether all elements of a sum, or one of a product, are left out.
+bool Machine::reductionLeftOut(const Node &n, int64_t *frame) {
+  Saved saved(n, frame);
+  int slot = n.loops.back().slot;
+  bool all = true, one = false;
+  forEachRun(n, frame, [&](int64_t, int64_t first, int64_t count) {
+    for (int64_t k = 0; k < count; ++k) {
+      frame[slot] = first + k;
+      bool out = leftOut(*n.a, frame);
+      all = all && out;
+      one = one || out;
+    }
+  });
+  return n.reduction == Reduction::Prod ? one : all;
 }
 
 } // namespace qkv::interpret

@@ -31,7 +31,7 @@ public:
     out_.value = operand(piece_.value, tensor_.tensor->type == Type::Float,
                          machine_.rounding.single() && !tensor_.tensor->constant);
     if (piece_.guard)
-      out_.guard = resolve(*piece_.guard).node;
+      out_.guard = resolve(piece_.guard).node;
     out_.slots = static_cast<int>(slots_.size());
   }
 
@@ -109,18 +109,20 @@ private:
   // An operand: an int becomes a float where one is wanted (T1), a constant an f32 where it
   // meets data (T3).
   Node *operand(const ExprPtr &e, bool wantFloat, bool meetsData) {
-    Node *n = resolve(*e).node;
+    Node *n = resolve(e).node;
     if (wantFloat && n->integral) {
       Node *convert = make(Code::Convert, *e);
       convert->integral = false;
       convert->single = machine_.rounding.single() && !e->constant;
       setArgs(convert, {n});
+      convert->mayBeOut = n->mayBeOut;
       n = fold(convert);
     }
     if (meetsData && e->constant && !n->integral) {
       Node *narrow = make(Code::Narrow, *e);
       narrow->integral = false;
       setArgs(narrow, {n});
+      narrow->mayBeOut = n->mayBeOut;
       n = fold(narrow);
     }
     return n;
@@ -143,10 +145,15 @@ private:
     return n;
   }
 
-  Resolved resolve(const Expr &e) {
+  Resolved resolve(const ExprPtr &expr) {
+    const Expr &e = *expr;
     if (auto found = done_.find(&e); found != done_.end())
       return found->second;
     Resolved r = build(e);
+    bool mayBeOut = machine_.leftOut_.may(expr);
+    r.node->mayBeOut = mayBeOut;
+    if (r.node->code == Code::Narrow)
+      r.node->a->mayBeOut = mayBeOut;
     bool reduction = e.kind == Expr::Kind::Reduce && e.reduction != Reduction::Softmax;
     bool shared = uses_[&e] > 1 && r.cost > kCheap;
     bool invariant = reduction && static_cast<int>(r.node->free.size()) < scope_;
@@ -157,6 +164,7 @@ private:
       Node *remember = make(Code::Remember, e);
       remember->integral = r.node->integral;
       remember->memory = &memory;
+      remember->mayBeOut = mayBeOut;
       setArgs(remember, {r.node});
       r = {remember, 3};
     }
@@ -206,7 +214,7 @@ private:
     case Kind::If: {
       Node *n = make(Code::If, e);
       bool wantFloat = e.type == Type::Float;
-      Node *condition = resolve(*e.args[0]).node;
+      Node *condition = resolve(e.args[0]).node;
       Node *yes = operand(e.args[1], wantFloat, single);
       Node *no = operand(e.args[2], wantFloat, single);
       setArgs(n, {condition, yes, no});
@@ -217,7 +225,7 @@ private:
     case Kind::Weighted:
       return resolve(*out_.written.emplace_back(writtenOut(e)));
     case Kind::Convert: {
-      Resolved arg = resolve(*e.args[0]);
+      Resolved arg = resolve(e.args[0]);
       if (e.type != Type::Float || !arg.node->integral)
         return arg;
       Node *n = make(Code::Convert, e);
@@ -233,7 +241,7 @@ private:
     int64_t sum = 1;
     for (const ExprPtr &arg : e.args)
       if (arg)
-        sum += resolve(*arg).cost;
+        sum += resolve(arg).cost;
     return std::min(sum, kExpensive);
   }
 
@@ -249,7 +257,7 @@ private:
     n->tensor = &t;
     std::vector<Node *> args;
     for (const ExprPtr &arg : e.args)
-      args.push_back(resolve(*arg).node);
+      args.push_back(resolve(arg).node);
     setArgs(n, std::move(args));
     int64_t c = cost(e);
     // A constant tensor is kept in double: at an index that is data, its element is data.
@@ -298,7 +306,7 @@ private:
     n->single = single;
     std::vector<Node *> positions;
     for (size_t i = 2; i < e.args.size(); ++i)
-      positions.push_back(resolve(*e.args[i]).node);
+      positions.push_back(resolve(e.args[i]).node);
     if (softmax && positions.size() != e.letters.size())
       broken(e, "a softmax without its position");
     for (int letter : e.letters)
@@ -307,7 +315,7 @@ private:
     bool bodyFloat = e.type == Type::Float;
     bool meetsData = machine_.rounding.single() && !e.constant;
     Node *body = operand(e.args[0], bodyFloat, meetsData);
-    Node *guard = e.args.size() > 1 && e.args[1] ? resolve(*e.args[1]).node : nullptr;
+    Node *guard = e.args.size() > 1 && e.args[1] ? resolve(e.args[1]).node : nullptr;
     scope_ -= static_cast<int>(e.letters.size());
     setArgs(n, {body, guard});
     for (const LoopLetter &l : n->loops)

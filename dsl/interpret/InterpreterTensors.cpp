@@ -54,7 +54,7 @@ void SparseCells::insert(int64_t position, uint64_t cell) {
 
 Machine::Machine(const Program &program, std::map<int, Values> inputs,
                  std::function<const Values *(int)> params, InterpretOptions options)
-    : program(program), rounding(options.precision), options(std::move(options)),
+    : program(program), rounding(options.precision), options(std::move(options)), leftOut_(program),
       inputs_(std::move(inputs)), params_(std::move(params)) {
   std::map<int, std::vector<int64_t>> shapes;
   for (auto &[tensor, values] : inputs_)
@@ -200,18 +200,11 @@ void Machine::descend(TensorState &t, int64_t offset) {
   }
 }
 
-// The first piece in order that has the position gives the value (P1, P3).
-uint64_t Machine::compute(TensorState &t, int64_t offset) {
-  if (!t.ready) {
-    prepare(t);
-    if (!t.cells)
-      return element(t, offset); // (asked for as if it were an array)
-  }
-  descend(t, offset);
+// The first piece in order that has the position at an offset (P1, P3), or null. `position` has
+// room for the position, and the frame of its letters behind it.
+PieceState *Machine::pieceAt(TensorState &t, int64_t offset, int64_t *position) {
   size_t rank = t.axes.size();
-  size_t room = rank + static_cast<size_t>(t.slots);
-  auto *position = static_cast<int64_t *>(alloca((room + 1) * sizeof(int64_t)));
-  std::fill(position, position + room, 0);
+  std::fill(position, position + rank + static_cast<size_t>(t.slots), 0);
   int64_t *frame = position + rank;
   for (size_t i = 0; i < rank; ++i) {
     const TensorState::AxisState &a = t.axes[i];
@@ -228,12 +221,28 @@ uint64_t Machine::compute(TensorState &t, int64_t offset) {
         frame[index.slot] = position[i];
       }
     }
-    if (!matches)
-      continue;
+    if (matches)
+      return &piece;
+  }
+  return nullptr;
+}
+
+uint64_t Machine::compute(TensorState &t, int64_t offset) {
+  if (!t.ready) {
+    prepare(t);
+    if (!t.cells)
+      return element(t, offset); // (asked for as if it were an array)
+  }
+  descend(t, offset);
+  size_t rank = t.axes.size();
+  size_t room = rank + static_cast<size_t>(t.slots);
+  auto *position = static_cast<int64_t *>(alloca((room + 1) * sizeof(int64_t)));
+  int64_t *frame = position + rank;
+  if (PieceState *piece = pieceAt(t, offset, position)) {
     uint64_t bits = 0;
-    if (!piece.guard || integer(*piece.guard, frame))
+    if (!piece->guard || integer(*piece->guard, frame))
       bits =
-          t.integral ? bitsOf(integer(*piece.value, frame)) : bitsOf(number(*piece.value, frame));
+          t.integral ? bitsOf(integer(*piece->value, frame)) : bitsOf(number(*piece->value, frame));
     uint64_t cell = bits ^ TensorState::kEmpty;
     if (t.cells)
       t.cells[offset] = cell;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "dsl/Program.h"
+#include "dsl/proof/LeftOut.h"
 #include "dsl/proof/Linear.h"
 
 #include <functional>
@@ -26,7 +27,7 @@ struct Facts {
 
 class Prover {
 public:
-  explicit Prover(const Program &program) : program_(program) {}
+  explicit Prover(const Program &program) : program_(program), leftOut_(program) {}
 
   /// An index as a linear form in letters, sizes and opaque values. `value` is set if there
   /// is a value, min, max or a product of sizes in it.
@@ -37,6 +38,9 @@ public:
   Facts facts(const ExprPtr &condition, bool truth);
   /// What is known of the letters of a piece beside their ranges: P3 and its guard.
   Facts facts(const Tensor &tensor, const Piece &piece);
+
+  /// Which factors may be 0 by a guard (A6).
+  LeftOut &leftOut() { return leftOut_; }
 
   /// Whether difference >= 0 follows.
   bool provable(const Linear &difference, const std::vector<Facts> &known);
@@ -62,6 +66,7 @@ private:
   ExprPtr lookThrough(const ExprPtr &read);
 
   const Program &program_;
+  LeftOut leftOut_;
   std::unordered_map<std::string, int> variables_;
   std::vector<std::function<Facts()>> makers_;
   std::vector<std::unique_ptr<Facts>> definitions_;

@@ -1,4 +1,4 @@
-// Walks over the reads of a tensor with the guards that hold at each (A3), and letters replaced
+// Walks over the reads of a tensor with the guards that hold at each (A3, A6), and letters replaced
 // in expressions. In: expressions, shared or not. Out: visits, each node once for each set of
 // guards around it.
 #include "dsl/proof/Proof.h"
@@ -51,6 +51,7 @@ void forEachRead(
     int context = 0;
     std::map<std::tuple<int, const Expr *, bool>, int> contexts;
     std::set<std::pair<const Expr *, int>> visited;
+    std::map<ExprPtr, ExprPtr> parts;    // the conditions under which factors take part (A6)
     constexpr size_t maxContexts = 1000; // beyond, guards are not used
     auto enter = [&](const ExprPtr &condition, bool truth) {
       bool more = contexts.size() < maxContexts;
@@ -109,6 +110,24 @@ void forEachRead(
             if (e->args[i])
               walk(e->args[i]);
           return;
+        }
+        if (e->kind == K::Apply && e->op == Op::Mul) {
+          // A factor that may be 0 by a guard comes first; of two such the left one.
+          const ExprPtr &left = e->args[0], &right = e->args[1];
+          bool ofLeft = prover.leftOut().may(left);
+          if (ofLeft || prover.leftOut().may(right)) {
+            const ExprPtr &first = ofLeft ? left : right;
+            walk(first);
+            auto [known, fresh] = parts.try_emplace(first, nullptr);
+            if (fresh)
+              known->second = prover.leftOut().takesPart(first);
+            const ExprPtr part = known->second;
+            int outer = part ? enter(part, true) : context;
+            walk(ofLeft ? right : left);
+            if (part)
+              leave(outer);
+            return;
+          }
         }
         if (e->kind == K::Apply && (e->op == Op::FloorDiv || e->op == Op::Mod) && visitDivision)
           visitDivision(*e, known);

@@ -12,10 +12,12 @@
 #include "mlir/IR/Matchers.h"
 #include "llvm/ADT/MapVector.h"
 
+#include <limits>
+
 namespace qkv {
 
-/// Less than any score: the maximum of nothing. (Finite: the difference of two is 0, not NaN.)
-inline constexpr float leastScore = -3.40282347e38f;
+/// The score of what takes no part, and the maximum of nothing: no float that is a score.
+inline constexpr float noScore = -std::numeric_limits<float>::infinity();
 
 /// Writes loops and vectors in place of one operation. It is made, emits once, and is done.
 class AttentionEmitter {
@@ -82,6 +84,9 @@ private:
   void rounds(size_t depth, int letter, mlir::Value blocks);
   void region(int letter, mlir::Value first, mlir::Value count, mlir::Value blocks);
   void tile(mlir::Value block);
+  void scratchOfTile();
+  void stretches(const Rows &rows);
+  mlir::Value maximum(mlir::Value a, mlir::Value b);
   int64_t blocksOfStretch();
   void keys(const Group &group, mlir::Value block);
   Group groupOf(const Rows &rows, mlir::Value slot, int64_t count);
@@ -106,9 +111,11 @@ private:
   void storePlaces(llvm::MutableArrayRef<Point> points, mlir::Value vector, int64_t count);
   void weigh(unsigned number, const Group &group, const Block &block, const Part &part,
              llvm::ArrayRef<mlir::Value> scale, mlir::Value started);
+  mlir::Value unlessLeftOut(mlir::Value factor, mlir::Value other);
   mlir::Value sumOf(mlir::Value slot);
   void storeTotal(mlir::Value total, mlir::Value row);
   void eachOutput(mlir::Value row, llvm::function_ref<mlir::Value(mlir::Value)> change);
+  mlir::Value allFinite();
   void finish(const Rows &rows);
   void finishPlain(const Rows &rows);
   /// Whether weights are summed up: to be divided by, or for the total.
@@ -131,6 +138,10 @@ private:
   mlir::Value scores_;
   llvm::SmallVector<mlir::Value> factors_, weights_;
   llvm::SmallMapVector<mlir::Value, mlir::Value, 1> places_;
+  // Of a tile: 0 by lane, or NaN where an output is not finite; and whether it is computed with
+  // care (A6): then a value that is not finite counts as 0 where its weight is 0, and a weight
+  // where its value is.
+  mlir::Value finite_, careful_;
 };
 
 } // namespace qkv

@@ -36,6 +36,12 @@ SmallVector<Value> AttentionEmitter::choose(Value condition, TypeRange types,
   return SmallVector<Value>(which.getResults());
 }
 
+/// a > b ? a : b, which is one instruction; b where one of them is NaN.
+Value AttentionEmitter::maximum(Value a, Value b) {
+  Value above = arith::CmpFOp::create(b_, loc_, arith::CmpFPredicate::OGT, a, b);
+  return arith::SelectOp::create(b_, loc_, above, a, b);
+}
+
 void AttentionEmitter::when(Value condition, llvm::function_ref<void()> emit) {
   auto some = scf::IfOp::create(b_, loc_, condition, /*withElseRegion=*/false);
   OpBuilder::InsertionGuard guard(b_);
@@ -168,8 +174,8 @@ Value AttentionEmitter::laneOf(Value vector, int64_t v) {
   return plus(arith::MulIOp::create(b_, loc_, vector, index(lanes_.lanes())), v * lanes_.lanes());
 }
 
-/// S into the scratch for vectors [begin, end), `count` at a time; what takes no part is the
-/// least score, or weighs 0. (Plain weights are final: places are stored beside them.)
+/// S into the scratch for vectors [begin, end), `count` at a time; what takes no part is -inf, or
+/// weighs 0. (Plain weights are final: places are stored beside them.)
 void AttentionEmitter::scores(const Group &group, const Block &block, Value begin, Value end,
                               int64_t count, bool whole) {
   ScoreOp score = op_.score();
@@ -191,7 +197,7 @@ void AttentionEmitter::scores(const Group &group, const Block &block, Value begi
           }
         }
         body_.evaluate(score.getScore(), points);
-        Value nothing = splat(op_.getPlain() ? 0.0f : leastScore);
+        Value nothing = splat(op_.getPlain() ? 0.0f : noScore);
         for (auto [at, point] : llvm::enumerate(points)) {
           Value s = vectorAt(point, score.getScore());
           if (!whole)
@@ -247,17 +253,17 @@ SmallVector<Value> AttentionEmitter::weights(const Group &group, const Block &bl
   Value zero = index(0);
   size_t count = group.row.size();
   int64_t vectors = together();
-  SmallVector<Value> maxima(count, splat(leastScore));
+  // (NaN is left out of the maxima: the power of such a score is NaN whatever is subtracted.)
+  SmallVector<Value> maxima(count, splat(noScore));
   maxima = fold(
       part.first, part.end, maxima,
       [&](Value vector, ValueRange before) {
         SmallVector<Value> after(before);
         for (size_t r = 0; r < count; ++r)
           for (int64_t v = 0; v < vectors; ++v)
-            after[r] = arith::MaxNumFOp::create(
-                b_, loc_, after[r],
-                vector::LoadOp::create(b_, loc_, vectorType(), scores_,
-                                       ValueRange{index(r), laneOf(vector, v)}));
+            after[r] = maximum(vector::LoadOp::create(b_, loc_, vectorType(), scores_,
+                                                      ValueRange{index(r), laneOf(vector, v)}),
+                               after[r]);
         return after;
       },
       vectors);
@@ -270,20 +276,25 @@ SmallVector<Value> AttentionEmitter::weights(const Group &group, const Block &bl
         vector::ReductionOp::create(b_, loc_, vector::CombiningKind::MAXNUMF, lanesMax,
                                     arith::FastMathFlags::nnan | arith::FastMathFlags::nsz);
     if (count == 1)
-      most = arith::MaxNumFOp::create(b_, loc_, rowMax, old);
+      most = maximum(rowMax, old);
     else
       most = vector::InsertOp::create(
-          b_, loc_,
-          arith::MaxNumFOp::create(b_, loc_, rowMax, vector::ExtractOp::create(b_, loc_, old, r)),
-          most, r);
+          b_, loc_, maximum(rowMax, vector::ExtractOp::create(b_, loc_, old, r)), most, r);
   }
+  // What is subtracted: of a row of which nothing took part yet, 0, so that its powers are 0.
+  auto subtracted = [&](Value most, Value none, Value zero) -> Value {
+    Value empty = arith::CmpFOp::create(b_, loc_, arith::CmpFPredicate::OEQ, most, none);
+    return arith::SelectOp::create(b_, loc_, empty, zero, most);
+  };
   SmallVector<Value> rowMax, scale;
   if (count == 1) {
     memref::StoreOp::create(b_, loc_, most, maxima_, group.slot);
+    most = subtracted(most, number(noScore), number(0));
     rowMax.push_back(splat(most));
     scale.push_back(exponential(splat(arith::SubFOp::create(b_, loc_, old, most))));
   } else {
     vector::StoreOp::create(b_, loc_, most, maxima_, group.slot);
+    most = subtracted(most, splat(noScore), splat(0.0f));
     Value change = exponential(arith::SubFOp::create(b_, loc_, old, most));
     for (size_t r = 0; r < count; ++r) {
       rowMax.push_back(splat(vector::ExtractOp::create(b_, loc_, most, r)));
@@ -304,23 +315,26 @@ SmallVector<Value> AttentionEmitter::weights(const Group &group, const Block &bl
         for (size_t at = 0; at < points.size(); ++at) {
           size_t r = at / vectors;
           Value s = vector::LoadOp::create(b_, loc_, vectorType(), scores_, scoreAt(at));
-          // What takes no part is exp(least - max), which is 0; in a row of which nothing took part
-          // yet it is 1, and the next scale is 0.
+          // (What takes no part is exp(-inf), which is 0.)
           p.push_back(exponential(arith::SubFOp::create(b_, loc_, s, rowMax[r])));
           after[r] = arith::AddFOp::create(b_, loc_, after[r], p.back());
           if (masked) // (NaN takes part)
             points[at].mask =
-                arith::CmpFOp::create(b_, loc_, arith::CmpFPredicate::UGT, s, splat(leastScore));
+                arith::CmpFOp::create(b_, loc_, arith::CmpFPredicate::UNE, s, splat(noScore));
         }
         for (auto [factor, scratch] : llvm::zip(factors_, weights_)) {
           if (factor)
             body_.evaluate(factor, points);
           for (auto [at, point] : llvm::enumerate(points)) {
             Value weight = p[at];
-            if (factor)
-              weight = arith::SelectOp::create(
+            if (factor) { // (A factor of 0 leaves out what a row of NaN weighs, too.)
+              Value by = vectorAt(point, factor), zero = splat(0.0f);
+              Value takes = arith::AndIOp::create(
                   b_, loc_, point.mask,
-                  arith::MulFOp::create(b_, loc_, weight, vectorAt(point, factor)), splat(0.0f));
+                  arith::CmpFOp::create(b_, loc_, arith::CmpFPredicate::UNE, by, zero));
+              weight = arith::SelectOp::create(b_, loc_, takes,
+                                               arith::MulFOp::create(b_, loc_, weight, by), zero);
+            }
             vector::StoreOp::create(b_, loc_, weight, scratch, scoreAt(at));
           }
         }
@@ -334,6 +348,17 @@ SmallVector<Value> AttentionEmitter::weights(const Group &group, const Block &bl
     vector::StoreOp::create(b_, loc_, fma(before, scale[r], totals[r]), sums_, place);
   }
   return scale;
+}
+
+/// A factor, or 0 where it is not finite and the other factor is 0 (A6).
+Value AttentionEmitter::unlessLeftOut(Value factor, Value other) {
+  Value zero = splat(0.0f);
+  Value none = arith::CmpFOp::create(b_, loc_, arith::CmpFPredicate::OEQ, other, zero);
+  // (A difference with itself is 0 of what is finite, else NaN.)
+  Value difference = arith::SubFOp::create(b_, loc_, factor, factor);
+  Value wild = arith::CmpFOp::create(b_, loc_, arith::CmpFPredicate::UNO, difference, difference);
+  Value left = arith::AndIOp::create(b_, loc_, none, wild);
+  return arith::SelectOp::create(b_, loc_, left, zero, factor);
 }
 
 // O[row] = c * O[row] + sum[k](P[row, k] * V[k]), c being 1 where there is no scale
@@ -368,25 +393,29 @@ void AttentionEmitter::weigh(unsigned n, const Group &group, const Block &block,
     };
     auto none = [&] { return SmallVector<Value>(types.size(), splat(0.0f)); };
     SmallVector<Value> sums = choose(started, types, scaled, none);
-    sums = fold(begin, end, sums, [&](Value k, ValueRange before) {
-      SmallVector<Value> v, out;
-      auto read = [&](Value at) {
-        v.clear();
-        for (const Column &column : all)
-          v.push_back(columns_.loadValue(n, outer_, at, own, column));
-      };
-      if (!places)
-        read(arith::AddIOp::create(b_, loc_, block.firstKey, k));
-      for (size_t r = 0; r < group.row.size(); ++r) {
-        SmallVector<Value> at{index(r), k};
-        if (places)
-          read(memref::LoadOp::create(b_, loc_, places, at));
-        Value p = splat(memref::LoadOp::create(b_, loc_, weights, at));
-        for (size_t c = 0; c < all.size(); ++c)
-          out.push_back(fma(p, v[c], before[r * all.size() + c]));
-      }
-      return out;
-    });
+    auto add = [&](bool careful) {
+      return fold(begin, end, sums, [&](Value k, ValueRange before) {
+        SmallVector<Value> v, out;
+        auto read = [&](Value at) {
+          v.clear();
+          for (const Column &column : all)
+            v.push_back(columns_.loadValue(n, outer_, at, own, column));
+        };
+        if (!places)
+          read(arith::AddIOp::create(b_, loc_, block.firstKey, k));
+        for (size_t r = 0; r < group.row.size(); ++r) {
+          SmallVector<Value> at{index(r), k};
+          if (places)
+            read(memref::LoadOp::create(b_, loc_, places, at));
+          Value p = splat(memref::LoadOp::create(b_, loc_, weights, at));
+          for (size_t c = 0; c < all.size(); ++c)
+            out.push_back(fma(careful ? unlessLeftOut(p, v[c]) : p,
+                              careful ? unlessLeftOut(v[c], p) : v[c], before[r * all.size() + c]));
+        }
+        return out;
+      });
+    };
+    sums = choose(careful_, types, [&] { return add(true); }, [&] { return add(false); });
     for (auto [r, row] : llvm::enumerate(group.row))
       for (auto [at, column] : llvm::enumerate(all))
         columns_.storeOutput(sums[r * all.size() + at], n, outer_, row, own, column);

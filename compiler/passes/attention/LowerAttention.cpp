@@ -5,11 +5,13 @@
 //     newMax = max(oldMax, rowMax(S));  P = exp(S - newMax);  c = exp(oldMax - newMax)
 //     sum    = c * sum + rowSum(P);     O = c * O + P V
 //
-// and at the end O is divided by the sum; the logarithm of the sum is newMax + log(sum). Plain
-// weights are S itself, without maximum, scale and division. A group of rows at a time: its scores
-// S, then P, are in a scratch of some KB; O is summed up where the output is. Must hold: what a
-// row's elements are does not depend on other rows, on how many there are, or on threads: keys are
-// taken in order, sums are by lane, what takes no part is skipped and would have added nothing.
+// and at the end O is divided by the sum; the logarithm of the sum is newMax + log(sum). What takes
+// no part has the score -inf, which no score that takes part is; a score that is NaN makes its row
+// NaN. Plain weights are S itself, without maximum, scale and division. A group of rows at a time:
+// its scores S, then P, are in a scratch of some KB; O is summed up where the output is. Must hold:
+// what a row's elements are does not depend on other rows, on how many there are, or on threads:
+// keys are taken in order, sums are by lane, what takes no part is skipped and would have added
+// nothing.
 #include "compiler/passes/Passes.h"
 #include "compiler/passes/attention/AttentionEmitter.h"
 
@@ -86,7 +88,8 @@ void AttentionEmitter::region(int letter, Value first, Value count, Value blocks
   });
 }
 
-void AttentionEmitter::tile(Value block) {
+/// What a tile of rows holds beside its outputs.
+void AttentionEmitter::scratchOfTile() {
   int64_t lanes = lanes_.lanes();
   auto scratch = [&](ArrayRef<int64_t> shape, const char *why, Type element = {}) -> Value {
     auto type = MemRefType::get(shape, element ? element : b_.getF32Type());
@@ -110,12 +113,18 @@ void AttentionEmitter::tile(Value block) {
       places_[place] = scratch({groupRows_, blockSize}, "places of the values of a group of rows",
                                b_.getIndexType());
   }
-  bool plain = op_.getPlain();
-  if (!plain)
+  if (!op_.getPlain())
     maxima_ = scratch({blockSize + lanes}, "maxima of a tile of rows");
   if (hasSums())
     sums_ = scratch({blockSize + groupRows_, lanes}, "sums of a tile of rows, by lane");
   started_ = scratch({blockSize + groupRows_}, "rows that have an output yet", b_.getI1Type());
+  finite_ = scratch({lanes}, "whether a tile's outputs are finite");
+}
+
+/// A tile of rows. Only where an output is not finite it is computed again, with care: what a
+/// guard leaves out weighs 0, and 0 times what is there may be no number (A6).
+void AttentionEmitter::tile(Value block) {
+  scratchOfTile();
   Rows rows;
   rows.first = arith::MulIOp::create(b_, loc_, block, index(blockSize));
   Value left = arith::SubIOp::create(b_, loc_, op_.getRows(), rows.first);
@@ -123,12 +132,36 @@ void AttentionEmitter::tile(Value block) {
   rows.last = arith::SubIOp::create(
       b_, loc_, arith::AddIOp::create(b_, loc_, rows.first, rows.count), index(1));
 
+  // do careful = again; while (again = !careful && !finite)
+  auto loop = scf::WhileOp::create(b_, loc_, TypeRange{b_.getI1Type()}, ValueRange{truth(false)});
+  OpBuilder::InsertionGuard guard(b_);
+  mlir::Block *body = b_.createBlock(&loop.getBefore(), {}, TypeRange{b_.getI1Type()}, {loc_});
+  careful_ = body->getArgument(0);
+  stretches(rows);
+  if (op_.getPlain())
+    finishPlain(rows);
+  else
+    finish(rows);
+  Value again = truth(false);
+  if (!op_.getValues().empty())
+    again =
+        arith::CmpIOp::create(b_, loc_, arith::CmpIPredicate::eq,
+                              arith::OrIOp::create(b_, loc_, careful_, allFinite()), truth(false));
+  scf::ConditionOp::create(b_, loc_, again, ValueRange{truth(true)});
+  mlir::Block *after = b_.createBlock(&loop.getAfter(), {}, TypeRange{b_.getI1Type()}, {loc_});
+  scf::YieldOp::create(b_, loc_, ValueRange{after->getArgument(0)});
+}
+
+/// The rows of a tile at all keys: their maxima, sums and outputs.
+void AttentionEmitter::stretches(const Rows &rows) {
+  int64_t lanes = lanes_.lanes();
   Value zero = index(0);
-  if (!plain)
+  if (!op_.getPlain())
     each(
         zero, plus(rows.count, lanes - 1),
-        [&](Value slot) { vector::StoreOp::create(b_, loc_, splat(leastScore), maxima_, slot); },
+        [&](Value slot) { vector::StoreOp::create(b_, loc_, splat(noScore), maxima_, slot); },
         lanes);
+  vector::StoreOp::create(b_, loc_, splat(0.0f), finite_, zero);
   each(zero, rows.count, [&](Value slot) {
     if (hasSums())
       vector::StoreOp::create(b_, loc_, splat(0.0f), sums_, ValueRange{slot, zero});
@@ -138,7 +171,7 @@ void AttentionEmitter::tile(Value block) {
   // queries and outputs are in the cache before.
   Value blocks = arith::CeilDivUIOp::create(b_, loc_, op_.getKeys(), index(blockSize));
   int64_t stretch = blocksOfStretch();
-  auto stretches = [&](Value first) {
+  auto one = [&](Value first) {
     Value end = arith::MinUIOp::create(b_, loc_, plus(first, stretch), blocks);
     auto groups = [&](Value begin, Value endSlot, int64_t count) {
       auto at = [&](Value slot) {
@@ -159,11 +192,7 @@ void AttentionEmitter::tile(Value block) {
     if (!known || (*known % groupRows_ && *known % groupRows_ < groupRows_ / 2))
       groups(full, rows.count, 1);
   };
-  each(zero, blocks, stretches, stretch);
-  if (plain)
-    finishPlain(rows);
-  else
-    finish(rows);
+  each(zero, blocks, one, stretch);
 }
 
 /// Blocks of keys whose values (and as much again for what scores read) take half of the cache
@@ -215,15 +244,30 @@ void AttentionEmitter::storeTotal(Value total, Value row) {
                           columns_.placeOfRow(n, outer_, row));
 }
 
-/// The outputs of a row: what they are made of what they are.
+/// Loads each output of a row, applies `change`, stores it back; notes whether all are finite.
 void AttentionEmitter::eachOutput(Value row, llvm::function_ref<Value(Value)> change) {
   using Column = ValueColumns::Column;
   for (unsigned n = 0; n < op_.getValues().size(); ++n)
     columns_.each(n, target_.tileVectors(), [&](ArrayRef<Value> own, ArrayRef<Column> columns) {
-      for (const Column &c : columns)
-        columns_.storeOutput(change(columns_.loadOutput(n, outer_, row, own, c)), n, outer_, row,
-                             own, c);
+      Value finite; // 0 * o: 0 of what is finite, else NaN
+      for (const Column &c : columns) {
+        Value o = change(columns_.loadOutput(n, outer_, row, own, c));
+        columns_.storeOutput(o, n, outer_, row, own, c);
+        o = arith::MulFOp::create(b_, loc_, o, splat(0.0f));
+        finite = finite ? Value(arith::AddFOp::create(b_, loc_, finite, o)) : o;
+      }
+      Value before = vector::LoadOp::create(b_, loc_, vectorType(), finite_, index(0));
+      vector::StoreOp::create(b_, loc_, arith::AddFOp::create(b_, loc_, before, finite), finite_,
+                              index(0));
     });
+}
+
+/// Whether all outputs of the tile are finite.
+Value AttentionEmitter::allFinite() {
+  Value lanes = vector::LoadOp::create(b_, loc_, vectorType(), finite_, index(0));
+  Value sum = vector::ReductionOp::create(b_, loc_, vector::CombiningKind::ADD, lanes,
+                                          arith::FastMathFlags::reassoc);
+  return arith::CmpFOp::create(b_, loc_, arith::CmpFPredicate::OEQ, sum, number(0));
 }
 
 // The outputs are what they are; those of a row that nothing takes part of were never written.
@@ -233,8 +277,9 @@ void AttentionEmitter::finishPlain(const Rows &rows) {
     if (op_.hasTotal())
       storeTotal(sumOf(slot), row);
     Value started = memref::LoadOp::create(b_, loc_, started_, slot);
-    when(arith::XOrIOp::create(b_, loc_, started, truth(true)),
-         [&] { eachOutput(row, [&](Value) { return splat(0.0f); }); });
+    eachOutput(row, [&](Value o) -> Value {
+      return arith::SelectOp::create(b_, loc_, started, o, splat(0.0f));
+    });
   });
 }
 
@@ -245,18 +290,17 @@ void AttentionEmitter::finish(const Rows &rows) {
     Value row = arith::AddIOp::create(b_, loc_, rows.first, slot);
     Value sum = sumOf(slot);
     Value most = memref::LoadOp::create(b_, loc_, maxima_, slot);
-    Value empty =
-        arith::CmpFOp::create(b_, loc_, arith::CmpFPredicate::OLE, most, number(leastScore));
-    Value none = arith::CmpFOp::create(b_, loc_, arith::CmpFPredicate::OEQ, sum, number(0));
-    empty = arith::OrIOp::create(b_, loc_, empty, none);
+    // (No score but NaN leaves the maximum where it was, and the sum NaN.)
+    Value empty = arith::CmpFOp::create(b_, loc_, arith::CmpFPredicate::OEQ, sum, number(0));
     Value share = arith::DivFOp::create(b_, loc_, number(1), sum);
     share = arith::SelectOp::create(b_, loc_, empty, number(0), share);
     Value all = splat(share);
     if (op_.hasTotal()) {
       Value total =
           arith::AddFOp::create(b_, loc_, most, ScalarMath(b_, loc_, target_.fma).logarithm(sum));
-      total = arith::SelectOp::create(b_, loc_, empty,
-                                      number(-std::numeric_limits<float>::infinity()), total);
+      total = arith::SelectOp::create(b_, loc_, empty, number(noScore), total);
+      Value wild = arith::CmpFOp::create(b_, loc_, arith::CmpFPredicate::UNO, sum, sum);
+      total = arith::SelectOp::create(b_, loc_, wild, sum, total);
       storeTotal(total, row);
     }
     eachOutput(row, [&](Value o) -> Value {
