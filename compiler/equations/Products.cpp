@@ -6,6 +6,7 @@
 #include "compiler/equations/Splitter.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace qkv::equations {
 
@@ -61,22 +62,99 @@ static void flatten(const ExprPtr &e, std::vector<ExprPtr> &factors, std::vector
   factors.push_back(e);
 }
 
+bool Splitter::skips(const ExprPtr &e) {
+  return e->kind == K::Apply && e->op == Op::Mul &&
+         (leftOut_.may(e->args[0]) || leftOut_.may(e->args[1]));
+}
+
+/// A number that is finite whatever the data.
+static bool isFinite(const ExprPtr &e) {
+  switch (e->kind) {
+  case K::Float:
+    return std::isfinite(e->number);
+  case K::Int:
+  case K::Letter:
+  case K::Size:
+  case K::Step:
+    return true;
+  case K::Convert:
+    return e->args[0]->constant;
+  default:
+    return false;
+  }
+}
+
+// What is 0 by a guard is 0 in its tensor as well; where data is 0, too, another factor that is no
+// number would make the product none, and then any value is right (C4).
+ExprPtr Splitter::times(const ExprPtr &x, const ExprPtr &y, Span span) {
+  auto keptFrom = [&](const ExprPtr &factor, const ExprPtr &other) {
+    if (factor->type != Type::Float || isFinite(factor) || !leftOut_.may(other))
+      return factor;
+    ExprPtr none = apply(Op::Equal, {other, number(0)}, span);
+    return choose(none, number(0), factor, span);
+  };
+  return apply(Op::Mul, {keptFrom(x, y), keptFrom(y, x)}, span);
+}
+
+/// Whether something in `e` is checked when the program runs.
+static bool isChecked(const ExprPtr &e) {
+  bool found = false;
+  forEachNode(e, [&](const Expr &n) {
+    found = found || std::find(n.checked.begin(), n.checked.end(), true) != n.checked.end();
+  });
+  return found;
+}
+
+ExprPtr Splitter::rewriteProduct(const ExprPtr &e) {
+  int first = leftOut_.may(e->args[0]) ? 0 : 1;
+  const ExprPtr &other = e->args[1 - first];
+  ExprPtr part = isChecked(other) ? leftOut_.takesPart(e->args[first]) : nullptr;
+  ExprPtr factors[2];
+  factors[first] = rewrite(e->args[first]);
+  if (part)
+    part = rewrite(part);
+  factors[1 - first] = under(part, [&] { return rewrite(other); });
+  return times(factors[0], factors[1], e->span);
+}
+
+// Under a guard the sum of a row may be empty, and a factor in front of it anything at all: only
+// numbers move.
+Splitter::Outer Splitter::outerOf(const std::vector<int> &letters, bool guarded) {
+  return [this, letters, guarded](const ExprPtr &f) {
+    const std::set<int> &of = free_.of(f);
+    if (guarded)
+      return f->constant && of.empty();
+    return std::none_of(letters.begin(), letters.end(), [&](int l) { return of.count(l) > 0; });
+  };
+}
+
+ExprPtr Splitter::rewriteFactors(const ExprPtr &e, const Outer &outer) {
+  if (e->constant || e->type != Type::Float || e->kind != K::Apply)
+    return rewrite(e);
+  if (e->op == Op::Neg)
+    return withArgs(e, {rewriteFactors(e->args[0], outer)});
+  if (e->op == Op::Div && outer(e->args[1]))
+    return withArgs(e, {rewriteFactors(e->args[0], outer), rewrite(e->args[1])});
+  if (e->op != Op::Mul)
+    return rewrite(e);
+  int first = leftOut_.may(e->args[0]) || !leftOut_.may(e->args[1]) ? 0 : 1;
+  const ExprPtr &other = e->args[1 - first];
+  ExprPtr part = isChecked(other) ? leftOut_.takesPart(e->args[first]) : nullptr;
+  ExprPtr factors[2];
+  factors[first] = rewriteFactors(e->args[first], outer);
+  if (part)
+    part = rewrite(part);
+  factors[1 - first] = under(part, [&] { return rewriteFactors(other, outer); });
+  return withArgs(e, {factors[0], factors[1]});
+}
+
 ExprPtr Splitter::sum(const ExprPtr &e, const ExprPtr &body, const ExprPtr &guard, bool root) {
   auto plain = [&] {
     return finish(reduce(Reduction::Sum, e->letters, body, guard, e->span), "sum", root);
   };
   if (body->type != Type::Float || body->constant)
     return plain();
-  auto summed = [&](const ExprPtr &f) {
-    const std::set<int> &letters = free_.of(f);
-    return std::any_of(e->letters.begin(), e->letters.end(),
-                       [&](int l) { return letters.count(l); });
-  };
-  // Under a guard the sum of a row may be empty, and a factor in front of it anything at all:
-  // only numbers move.
-  auto outer = [&](const ExprPtr &f) {
-    return guard ? f->constant && free_.of(f).empty() : !summed(f);
-  };
+  const Outer outer = outerOf(e->letters, guard != nullptr);
   std::vector<ExprPtr> all, factors, front, divisors;
   bool negative = false;
   flatten(body, all, divisors, negative, outer);
@@ -102,13 +180,18 @@ ExprPtr Splitter::sum(const ExprPtr &e, const ExprPtr &body, const ExprPtr &guar
   } else {
     ExprPtr product = factors[0];
     for (size_t i = 1; i < factors.size(); ++i)
-      product = apply(Op::Mul, {product, factors[i]}, body->span);
+      product = times(product, factors[i], body->span);
     result = reduce(Reduction::Sum, e->letters, product, guard, e->span);
   }
   bool bare = front.empty() && divisors.empty() && !negative;
+  // Where all of a sum is left out, so is what stands in front of it.
+  bool mayBeOut = std::any_of(factors.begin(), factors.end(),
+                              [&](const ExprPtr &f) { return leftOut_.may(f); });
   result = finish(result, "sum", root && bare);
+  if (mayBeOut && result->kind == K::Read && !front.empty())
+    leftOut_.mark(result->tensor);
   for (auto &f : front)
-    result = apply(Op::Mul, {result, f}, e->span);
+    result = times(result, f, e->span);
   for (auto &d : divisors)
     result = apply(Op::Div, {result, d}, e->span);
   return negative ? apply(Op::Neg, {result}, e->span) : result;
@@ -173,7 +256,7 @@ ExprPtr Splitter::contract(const std::vector<ExprPtr> &factors, const std::vecto
   if (cost[sets - 1] * 1.25 >= direct) {
     ExprPtr product = factors[0];
     for (size_t i = 1; i < count; ++i)
-      product = apply(Op::Mul, {product, factors[i]}, bodySpan);
+      product = times(product, factors[i], bodySpan);
     return reduce(Reduction::Sum, letters, product, nullptr, span);
   }
   std::function<ExprPtr(size_t)> make = [&](size_t set) -> ExprPtr {
@@ -186,7 +269,8 @@ ExprPtr Splitter::contract(const std::vector<ExprPtr> &factors, const std::vecto
       before = joint(set);
     } else {
       size_t a = split[set], b = set & ~a;
-      body = apply(Op::Mul, {make(b), make(a)}, bodySpan); // (a has the last of them)
+      ExprPtr rest = make(b);
+      body = times(rest, make(a), bodySpan); // (a has the last of them)
       before = left(a);
       std::set<int> more = left(b);
       before.insert(more.begin(), more.end());

@@ -26,7 +26,12 @@ ExprPtr Splitter::rewriteReduction(const ExprPtr &e, bool root) {
   settled_ = false;
 
   ExprPtr guard = e->args[1] ? rewrite(e->args[1]) : nullptr;
-  ExprPtr body = under(guard, [&] { return rewrite(e->args[0]); });
+  bool sums = (e->reduction == Reduction::Sum || e->reduction == Reduction::Mean) &&
+              !e->args[0]->constant && e->args[0]->type == Type::Float && leftOut_.may(e->args[0]);
+  ExprPtr body = under(guard, [&] {
+    return sums ? rewriteFactors(e->args[0], outerOf(e->letters, guard != nullptr))
+                : rewrite(e->args[0]);
+  });
   ExprPtr result;
   switch (e->reduction) {
   case Reduction::Sum:
@@ -85,6 +90,7 @@ ExprPtr Splitter::softmax(const ExprPtr &e, const ExprPtr &body, const ExprPtr &
   if (guard)
     power = choose(guard, power, number(0), e->span);
   power = extract(power, "power");
+  leftOut_.mark(power->tensor); // (by a score of -inf)
   ExprPtr sum = finish(reduce(Reduction::Sum, e->letters, power, nullptr, e->span), "sum", false);
   // An empty row has the sum 0 and only powers of 0; any other has a sum of at least 1.
   ExprPtr empty = apply(Op::Equal, {sum, number(0)}, e->span);

@@ -20,7 +20,10 @@ using K = Expr::Kind;
 
 Splitter::Splitter(Program program, bool cautious)
     : program_(std::move(program)), cautious_(cautious), loops_(program_.tensors.size()),
-      bounds_(program_), made_(program_) {}
+      bounds_(program_), made_(program_) {
+  if (!program_.tensors.empty())
+    leftOut_.may(0); // what tensors are before they are rewritten
+}
 
 static void collectLoops(const std::vector<ScheduleNode> &nodes, int &count,
                          std::vector<LoopAxes> &out) {
@@ -107,7 +110,7 @@ bool Splitter::interesting(const ExprPtr &e) {
   if (found != interesting_.end())
     return found->second;
   bool result = e->kind == K::Reduce || e->kind == K::Weighted || expensive(e) ||
-                dividesByZero(*e) ||
+                dividesByZero(*e) || skips(e) ||
                 (e->kind == K::Read &&
                  std::find(e->checked.begin(), e->checked.end(), true) != e->checked.end());
   for (auto &a : e->args)
@@ -268,6 +271,8 @@ ExprPtr Splitter::rewriteNode(const ExprPtr &e) {
     }
     if (dividesByZero(*e))
       return rewriteDivision(e);
+    if (skips(e))
+      return rewriteProduct(e);
     break;
   default:
     break;

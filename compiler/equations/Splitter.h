@@ -9,6 +9,7 @@
 #include "compiler/equations/NewTensors.h"
 #include "compiler/equations/Rewrite.h"
 
+#include "dsl/proof/LeftOut.h"
 #include "dsl/proof/Schedule.h"
 
 #include <set>
@@ -71,6 +72,16 @@ private:
   ExprPtr contract(const std::vector<ExprPtr> &factors, const std::vector<int> &letters, Span span,
                    Span bodySpan);
   bool plainRead(const ExprPtr &e);
+  /// Whether `e` is a product with a factor that may be 0 by a guard (A6).
+  bool skips(const ExprPtr &e);
+  /// x * y, where each counts as 0 where the other is 0, if that may be so by a guard.
+  ExprPtr times(const ExprPtr &x, const ExprPtr &y, Span span);
+  ExprPtr rewriteProduct(const ExprPtr &e);
+  /// A sum's body: its factors rewritten, and not yet kept from each other. `outer`: what may stand
+  /// in front of the sum.
+  using Outer = std::function<bool(const ExprPtr &)>;
+  ExprPtr rewriteFactors(const ExprPtr &e, const Outer &outer);
+  Outer outerOf(const std::vector<int> &letters, bool guarded);
 
   /// Whether evaluating it takes more than a few additions and products.
   bool expensive(const ExprPtr &e);
@@ -80,6 +91,7 @@ private:
   bool isDynamic(int letter) const { return !program_.letters[letter].extent.isConstant(); }
 
   Program program_;
+  LeftOut leftOut_{program_};
   bool cautious_;
   std::map<int, std::vector<Check>> checks_;
   std::vector<LoopAxes> loops_; // by tensor

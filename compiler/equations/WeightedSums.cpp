@@ -31,6 +31,8 @@ ExprPtr Splitter::keep(const ExprPtr &e) {
   } else {
     for (auto &a : e->args)
       args.push_back(keep(a));
+    if (skips(e))
+      return times(args[0], args[1], e->span);
   }
   return withArgs(e, std::move(args));
 }

@@ -68,6 +68,12 @@ bool LeftOut::may(int tensor) {
   return tensors_[tensor];
 }
 
+void LeftOut::mark(int tensor) {
+  settle();
+  tensors_[tensor] = true;
+  known_.clear();
+}
+
 bool LeftOut::may(const ExprPtr &e) {
   settle();
   return mayBe(e);

@@ -21,6 +21,8 @@ public:
   /// Whether an expression (an element of a tensor) may be left out, as far as its form says.
   bool may(const ExprPtr &e);
   bool may(int tensor);
+  /// An element of a tensor may be left out, whatever its form says.
+  void mark(int tensor);
 
   /// What holds where `e` is not left out, over its letters; null where nothing is known. Sound,
   /// not complete: it may hold where `e` is left out.

@@ -320,7 +320,7 @@ void evaluateOperation(LaneBuilder &lanes, Point &point, Operation &op, Value ma
 }
 
 void KernelBody::evaluate(LaneBuilder &lanes, Point &point, Letters known,
-                          ArrayRef<Lanes> accumulators) const {
+                          ArrayRef<Lanes> accumulators, bool careful) const {
   linalg::GenericOp op = op_;
   Letters all = (Letters(1) << op.getNumLoops()) - 1;
   for (OpOperand &operand : op->getOpOperands()) {
@@ -352,7 +352,9 @@ void KernelBody::evaluate(LaneBuilder &lanes, Point &point, Letters known,
         if (Operation *def = operand.getDefiningOp(); def && def->getBlock() == op.getBody())
           ready &= point.values.contains(operand);
     });
-    if (ready)
+    if (ready && !careful && apart_.contains(&inner))
+      point.values[inner.getResult(0)] = point.at(inner.getOperand(2));
+    else if (ready)
       evaluator.evaluate(inner, point.mask);
   }
 }

@@ -7,6 +7,7 @@
 #include "compiler/passes/kernels/LaneBounds.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/Matchers.h"
@@ -88,6 +89,37 @@ KernelBody::KernelBody(linalg::GenericOp op, int64_t lanes) : op_(op), lanes_(la
       reads_.push_back({operand.get(), letters, map, {}});
   }
   analyse(*op.getBody(), 0);
+  findFactors();
+}
+
+void KernelBody::findFactors() {
+  linalg::GenericOp op = op_;
+  if (op.getNumReductionLoops() == 0)
+    return;
+  // Outputs that are sums: then a term that is no number shows in them.
+  for (BlockArgument out : op.getRegionOutputArgs())
+    if (!out.hasOneUse() || !isa<arith::AddFOp, math::FmaOp>(*out.getUsers().begin()))
+      return;
+  for (auto select : op.getBody()->getOps<arith::SelectOp>()) {
+    auto none = select.getCondition().getDefiningOp<arith::CmpFOp>();
+    if (!none || none.getPredicate() != arith::CmpFPredicate::OEQ ||
+        !matchPattern(none.getRhs(), m_AnyZeroFloat()) ||
+        !matchPattern(select.getTrueValue(), m_AnyZeroFloat()))
+      continue;
+    // (The other factor may be kept from this one in turn.)
+    auto isOther = [&](Value factor) {
+      auto apart = factor.getDefiningOp<arith::SelectOp>();
+      return factor == none.getLhs() || (apart && apart.getFalseValue() == none.getLhs());
+    };
+    bool multiplies = llvm::all_of(select->getUsers(), [&](Operation *user) {
+      if (!isa<arith::MulFOp, math::FmaOp>(user))
+        return isa<arith::CmpFOp>(user);
+      Value a = user->getOperand(0), b = user->getOperand(1);
+      return (a == select && isOther(b)) || (b == select && isOther(a));
+    });
+    if (multiplies)
+      apart_.insert(select);
+  }
 }
 
 Letters KernelBody::letters(Value value) const { return letters_.lookup(value); }

@@ -5,6 +5,7 @@
 #include "compiler/passes/kernels/Lanes.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "llvm/ADT/SmallPtrSet.h"
 
 namespace qkv {
 
@@ -68,9 +69,13 @@ public:
 
   /// Evaluates, of what is not in `point` yet, all that depends on `known` letters alone.
   /// `accumulators` (one an output, or empty where no reduction needs them) stand for the
-  /// outputs' elements.
+  /// outputs' elements. Not `careful`: a factor that would count as 0 where another is 0 (A6) is
+  /// taken as it is, which gives the same where all is finite.
   void evaluate(LaneBuilder &lanes, Point &point, Letters known,
-                llvm::ArrayRef<Lanes> accumulators = {}) const;
+                llvm::ArrayRef<Lanes> accumulators = {}, bool careful = true) const;
+
+  /// Whether a sum has such factors.
+  bool keepsFactorsApart() const { return !apart_.empty(); }
 
   /// The values that the body yields, once all is evaluated.
   llvm::SmallVector<Lanes> results(Point &point) const;
@@ -81,6 +86,7 @@ public:
 
 private:
   void analyse(mlir::Block &block, Letters control);
+  void findFactors();
   llvm::SmallVector<Lanes> indices(LaneBuilder &lanes, const Point &point,
                                    mlir::OpOperand &operand) const;
 
@@ -90,6 +96,8 @@ private:
   llvm::DenseMap<mlir::Value, Letters> letters_;
   llvm::DenseMap<mlir::Operation *, Letters> needs_; ///< of operations without results too
   llvm::SmallVector<Access> reads_;
+  /// x == 0 ? 0 : y, for a term x * y of a sum.
+  llvm::SmallPtrSet<mlir::Operation *, 2> apart_;
   bool vectorizes_ = true;
 };
 

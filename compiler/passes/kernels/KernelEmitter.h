@@ -51,6 +51,8 @@ private:
   void vectorColumns(const Point &point, Letters known);
   void rows(const Point &point, Letters known, llvm::ArrayRef<Column> columns);
   void tile(llvm::ArrayRef<Point> points, Letters known);
+  llvm::SmallVector<mlir::Value> sums(llvm::ArrayRef<Point> points, Letters known,
+                                      llvm::ArrayRef<mlir::Value> start);
   void epilogues(const Point &point, llvm::ArrayRef<Column> columns, mlir::Value row,
                  int64_t count);
   void ask(mlir::Value buffer, mlir::AffineMap map, llvm::ArrayRef<Lanes> letters);
@@ -82,6 +84,7 @@ private:
   llvm::SmallVector<Extent> extents_;
   int parallel_ = -1;    ///< the letter whose loop is divided among threads
   int64_t grain_ = 1;    ///< rounds of it that a piece has at least
+  bool careful_ = true;  ///< whether the sums at hand see to factors that count as 0 (A6)
   mlir::Value backward_; ///< whether swept loops run from their end now; null: nothing is swept
   /// The positions of the outermost reduced letter that are summed now; `first`: whether they are
   /// the first ones. Null where all are.

@@ -15,6 +15,8 @@ namespace {
 /// Loops of at most this many rounds are written out.
 constexpr int64_t unrolled = 4;
 
+FloatType floatOf(Value value) { return cast<FloatType>(getElementTypeOrSelf(value.getType())); }
+
 } // namespace
 
 /// What an output's element starts from: at the first chunk of its sums the initial value.
@@ -45,12 +47,44 @@ void KernelEmitter::tile(ArrayRef<Point> points, Letters known) {
   for (const Point &point : points)
     for (unsigned output = 0; output < outputs; ++output)
       accumulators.push_back(startOf(point, output));
-  accumulators = reduce(0, points, known, accumulators);
+  accumulators = sums(points, known, accumulators);
   for (auto [at, point] : llvm::enumerate(points))
     for (unsigned output = 0; output < outputs; ++output) {
       Value value = accumulators[at * outputs + output];
       body_.store(lanes_, point, output, plan_.lanes == 1 ? Lanes(value) : Lanes::varying(value));
     }
+}
+
+/// The sums of a tile. Where a factor counts as 0 because another is 0 (A6), that is seen to only
+/// in a tile whose sums are not all finite without it: the tile is then summed again.
+SmallVector<Value> KernelEmitter::sums(ArrayRef<Point> points, Letters known,
+                                       ArrayRef<Value> start) {
+  careful_ = !body_.keepsFactorsApart();
+  SmallVector<Value> found = reduce(0, points, known, start);
+  if (careful_)
+    return found;
+  Value zero = lanes_.constant(loc_, builder_.getFloatAttr(floatOf(found.front()), 0));
+  Value wild; // 0, or NaN
+  for (Value sum : found) {
+    Value none = arith::MulFOp::create(builder_, loc_, sum, lanes_.vector(loc_, Lanes(zero)));
+    wild = wild ? Value(arith::AddFOp::create(builder_, loc_, wild, none)) : none;
+  }
+  if (isa<VectorType>(wild.getType()))
+    wild = vector::ReductionOp::create(builder_, loc_, vector::CombiningKind::ADD, wild,
+                                       arith::FastMathFlags::reassoc);
+  wild = arith::CmpFOp::create(builder_, loc_, arith::CmpFPredicate::UNE, wild, zero);
+  SmallVector<Type> types(ValueRange(found).getTypes());
+  auto again = scf::IfOp::create(builder_, loc_, types, wild, true, true);
+  OpBuilder::InsertionGuard guard(builder_);
+  builder_.setInsertionPointToStart(again.elseBlock());
+  scf::YieldOp::create(builder_, loc_, found);
+  builder_.setInsertionPointToStart(again.thenBlock());
+  SmallVector<Point> fresh; // what was evaluated without care is evaluated again
+  for (const Point &point : points)
+    fresh.push_back({point.letters, {}, point.mask});
+  careful_ = true;
+  scf::YieldOp::create(builder_, loc_, reduce(0, fresh, known, start));
+  return SmallVector<Value>(again.getResults());
 }
 
 SmallVector<Value> KernelEmitter::reduceLoop(int letter, Value begin, Value end, int64_t step,
@@ -96,7 +130,7 @@ SmallVector<Value> KernelEmitter::reduce(unsigned depth, ArrayRef<Point> points,
       SmallVector<Lanes> before;
       for (Value value : accumulators.slice(at * outputs, outputs))
         before.push_back(plan_.lanes == 1 ? Lanes(value) : Lanes::varying(value));
-      body_.evaluate(lanes_, here, known, before);
+      body_.evaluate(lanes_, here, known, before, careful_);
       for (auto [old, result] : llvm::zip(before, body_.results(here))) {
         Value value = lanes_.vector(loc_, result);
         // Across lanes, those outside the extent add nothing.
@@ -160,7 +194,7 @@ void KernelEmitter::acrossTile(ArrayRef<Point> points, Letters known, int64_t co
   SmallVector<Value> accumulators;
   for (size_t at = 0; at < points.size(); ++at)
     accumulators.append(identities);
-  accumulators = reduce(0, points, known, accumulators);
+  accumulators = sums(points, known, accumulators);
 
   LaneBuilder row(builder_, loc_, columns);
   for (unsigned output = 0; output < outputs; ++output) {
