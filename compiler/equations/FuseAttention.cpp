@@ -220,6 +220,7 @@ private:
       program_.letters.push_back({"one", Size(1)});
       own.push_back(one);
     }
+    scores_.takePart(conditionsOf(softmax, guard));
     if (of.placed)
       sum.value = values_.placedValue(of.placed, score, sum.sumKey, own);
     else if (!alone)
@@ -248,6 +249,7 @@ private:
       sum.factor = choose(scores_.written(guard, of.row, sum.sumKey),
                           sum.factor ? toFloat(sum.factor) : number(1), number(0), guard->span);
 
+    scores_.takePart({});
     ExprPtr result = weightedSum(sum, span);
     std::vector<int> order;
     for (int l : score)
@@ -267,6 +269,21 @@ private:
     for (auto &f : of.front)
       result = apply(Op::Mul, {f, result}, span);
     return others.empty() ? result : reduce(Reduction::Sum, others, result, nullptr, span);
+  }
+
+  /// What holds of a pair of row and key that takes part, at the softmax's letter and at the sum's.
+  static std::vector<ExprPtr> conditionsOf(const ExprPtr &softmax, const ExprPtr &guard) {
+    std::vector<ExprPtr> out;
+    auto add = [&](const ExprPtr &condition) {
+      if (condition)
+        for (const ExprPtr &c : conjuncts(condition))
+          out.push_back(c);
+    };
+    add(softmax->args[1]);
+    if (softmax->args[1])
+      add(substitute(softmax->args[1], {{softmax->letters[0], softmax->args[2]}}));
+    add(guard);
+    return out;
   }
 
   /// The equation at hand, or the read of a new one.
@@ -333,8 +350,10 @@ private:
     WeightedSum sum;
     sum.key = sum.sumKey = log->key;
     sum.row = row;
+    scores_.takePart(log->guard ? conjuncts(log->guard) : std::vector<ExprPtr>());
     sum.part = scores_.written(log->guard, row, log->key);
     sum.score = scores_.written(log->score, row, log->key);
+    scores_.takePart({});
     if (sibling == weighed_.end() && !scores_.isComputed(sum.score, row, log->key))
       return nullptr;
     std::vector<int> order;

@@ -90,7 +90,7 @@ ExprPtr Splitter::times(const ExprPtr &x, const ExprPtr &y, Span span) {
   auto keptFrom = [&](const ExprPtr &factor, const ExprPtr &other) {
     if (factor->type != Type::Float || isFinite(factor) || !leftOut_.may(other))
       return factor;
-    ExprPtr none = apply(Op::Equal, {other, number(0)}, span);
+    ExprPtr none = apply(Op::Equal, {toFloat(other), number(0)}, span);
     return choose(none, number(0), factor, span);
   };
   return apply(Op::Mul, {keptFrom(x, y), keptFrom(y, x)}, span);

@@ -37,7 +37,15 @@ ExprPtr Scores::extract(const ExprPtr &e, const std::vector<int> &letters, const
   std::vector<NewAxis> axes;
   for (int l : letters)
     axes.push_back({l, {}, {program_.letters[l].name, program_.letters[l].extent, 0, 0}});
-  return made_.make({tensor_, piece_, suffix}, axes, e);
+  ExprPtr guard;
+  if (any(e, [](const Expr &n) { return std::count(n.checked.begin(), n.checked.end(), true); }))
+    for (const ExprPtr &c : conditions_) {
+      const std::set<int> &of = free_.of(c);
+      if (std::all_of(of.begin(), of.end(),
+                      [&](int l) { return std::count(letters.begin(), letters.end(), l) > 0; }))
+        guard = both(guard, c);
+    }
+  return made_.make({tensor_, piece_, suffix}, axes, e, guard);
 }
 
 bool Scores::isComputed(const ExprPtr &e, int row, int key) {
@@ -84,7 +92,10 @@ ExprPtr Scores::ofOneSide(const ExprPtr &e, int row, int key, const std::vector<
   for (int l : inner)
     if (letters.count(l))
       order.push_back(l);
-  return order.empty() ? e : extract(e, order, hasKey ? "key" : "query");
+  // (A number for all rows and keys is computed once, if it takes a reduction.)
+  if (order.empty() && !any(e, [](const Expr &n) { return n.kind == K::Reduce; }))
+    return e;
+  return extract(e, order, hasKey ? "key" : "query");
 }
 
 // `inner`: letters of the sums around.

@@ -19,6 +19,9 @@ public:
     tensor_ = tensor;
     piece_ = piece;
   }
+  /// The conditions under which rows and keys take part, until others are given: where one does not
+  /// hold, nothing is checked (A1) in the tensors that are made.
+  void takePart(std::vector<ExprPtr> conditions) { conditions_ = std::move(conditions); }
   /// The read of a tensor over `letters` in that order whose element is `e`.
   ExprPtr extract(const ExprPtr &e, const std::vector<int> &letters, const char *suffix);
   /// The score: sums that hold both a row and a key are written out, through definitions; what
@@ -37,6 +40,7 @@ private:
   Softmaxes &softmaxes_;
   NewTensors made_;
   FreeLetters free_;
+  std::vector<ExprPtr> conditions_;
   int tensor_ = -1, piece_ = -1;
 };
 

@@ -241,3 +241,27 @@ func.func @state(%h: tensor<?x8xf32>, %x: tensor<8xf32>, %n: index) -> (tensor<?
   }
   return %r#0, %r#1 : tensor<?x8xf32>, tensor<8xf32>
 }
+
+// What nobody reads of the fused operation is no result of it: a sum over i of rows that are a
+// multiple of one number each.
+// CHECK-LABEL: func.func @unread
+// CHECK: %[[Y:.*]] = linalg.generic
+// CHECK-SAME: iterator_types = ["parallel", "reduction"]
+// CHECK-SAME: outs(%{{.*}} : tensor<3xf32>)
+// CHECK: return %[[Y]]
+func.func @unread(%x: tensor<?xf32>, %z: f32, %n: index, %init: tensor<3xf32>) -> tensor<3xf32> {
+  %e = tensor.empty(%n) : tensor<?x3xf32>
+  %u = linalg.generic {indexing_maps = [#i, #ij], iterator_types = ["parallel", "parallel"]}
+      ins(%x : tensor<?xf32>) outs(%e : tensor<?x3xf32>) attrs = {qkv.equation = "u"} {
+  ^bb0(%a: f32, %o: f32):
+    %r = arith.mulf %a, %z : f32
+    linalg.yield %r : f32
+  } -> tensor<?x3xf32>
+  %y = linalg.generic {indexing_maps = [#ji, #i], iterator_types = ["parallel", "reduction"]}
+      ins(%u : tensor<?x3xf32>) outs(%init : tensor<3xf32>) attrs = {qkv.equation = "y"} {
+  ^bb0(%a: f32, %o: f32):
+    %r = arith.addf %a, %o : f32
+    linalg.yield %r : f32
+  } -> tensor<3xf32>
+  return %y : tensor<3xf32>
+}

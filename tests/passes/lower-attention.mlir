@@ -14,6 +14,8 @@
 // CHECK-NOT: memref.alloc(
 // CHECK: scf.forall
 // CHECK: %[[SCRATCH:.*]] = memref.alloca() {{.*}} : memref<8x64xf32>
+// A tile whose outputs are not all finite is computed again, with care.
+// CHECK: scf.while (%[[CAREFUL:.*]] = %false)
 // CHECK: scf.for
 // CHECK: %[[ANY:.*]] = arith.cmpi sle
 // CHECK: scf.if %[[ANY]]
@@ -38,6 +40,13 @@
 // CHECK: vector.reduction <maxnumf>
 // The output is read once there is something in it.
 // CHECK: scf.if %{{.*}} -> (vector<16xf32>
+// With care a value that is not finite is 0 where its weight is.
+// CHECK: scf.if %[[CAREFUL]] -> (vector<16xf32>
+// CHECK: arith.cmpf uno
+// CHECK: } else {
+// CHECK-NOT: arith.cmpf
+// CHECK: scf.yield
+// CHECK: scf.condition
 // CHECK: memref.dealloc %[[PACKED]]
 
 // With half the registers groups have half the rows.

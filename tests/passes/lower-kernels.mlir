@@ -174,6 +174,35 @@ func.func @product(%x: memref<?x768xf32>, %w: memref<768x64xf32>, %y: memref<?x6
 
 // -----
 
+// A value that counts as 0 where its weight is: the sums of a tile are made without looking, and
+// again, looking, only where one of them is not finite.
+// CHECK-LABEL: func.func @apart
+// CHECK: %[[SUMS:.*]]:24 = scf.for
+// CHECK-NOT: arith.select
+// CHECK: scf.yield
+// CHECK: %[[WILD:.*]] = vector.reduction <add>
+// CHECK: %[[AGAIN:.*]] = arith.cmpf une, %[[WILD]]
+// CHECK: scf.if %[[AGAIN]]
+// CHECK: scf.for
+// CHECK: arith.cmpf oeq
+// CHECK: arith.select
+// CHECK: } else {
+// CHECK-NEXT: scf.yield %[[SUMS]]#0
+func.func @apart(%x: memref<?x768xf32>, %w: memref<768x64xf32>, %y: memref<?x64xf32>) {
+  %zero = arith.constant 0.0 : f32
+  linalg.generic {indexing_maps = [affine_map<(i, o, c) -> (i, c)>, affine_map<(i, o, c) -> (c, o)>, affine_map<(i, o, c) -> (i, o)>], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%x, %w : memref<?x768xf32>, memref<768x64xf32>) outs(%y : memref<?x64xf32>) {
+  ^bb0(%a: f32, %b: f32, %out: f32):
+    %none = arith.cmpf oeq, %a, %zero : f32
+    %kept = arith.select %none, %zero, %b : f32
+    %r = math.fma %a, %kept, %out : f32
+    linalg.yield %r : f32
+  }
+  return
+}
+
+// -----
+
 // Weights in panels: the panel's number and the places in it are known from the tile, nothing is
 // divided in a loop; each vector of a panel is loaded once for the rows of a tile. A panel of
 // 512 KB is summed in chunks: partial sums go on from the output.

@@ -190,6 +190,43 @@ TEST(A5, AnalysisLooksThroughDefinitions) {
                 "model m(x[t]) -> y[t] {\n  ok[t,j] = 0 <= t - j\n  y = windowed(x, ok)\n}"),
             (V{3, 4, 6}));
 }
+// What stands beside a 0 of a guard is not read: not where it is NaN, not where there is nothing.
+TEST(A6, AProductDoesNotReadBesideAGuard) {
+  const V inputs{1, 2, 3, std::nan("")};
+  EXPECT_EQ(run("model m(x[t]) -> y[t] {\n  m[t] = if t < 3 then 2 else 0\n"
+                "  y[t] = x[t] * m[t]\n}",
+                inputs),
+            (V{2, 4, 6, 0}));
+  EXPECT_EQ(run("model m(x[t]) -> y[t] {\n  a[t,j] = softmax[j](0 * t where j <= t)\n"
+                "  y[t] = if t < 3 then sum[j](a[t,j] * x[j]) else 0\n}",
+                inputs),
+            (V{1, 1.5, 2, 0}));
+  EXPECT_EQ(run("model m(x[t]) -> y {\n"
+                "  s[t] = (if t > 2 then log(0 * t) else 0) + 1\n"
+                "  y = sum[t](softmax[t](s[t]) / 2 * x[t])\n}",
+                inputs),
+            (V{1}));
+  // Sums are 0 by a guard where all they add is; data that is 0 is none.
+  EXPECT_EQ(run("model m(x[t]) -> y[t] {\n  m[t] = if t < 3 then 1 else 0\n"
+                "  n[t] = if t > 0 and t < 3 then 1 else 0\n  y[t] = (m[t] + n[t]) * x[t]\n}",
+                inputs),
+            (V{1, 4, 6, 0}));
+  EXPECT_TRUE(std::isnan(run("model m(x[t]) -> y { y = (x[0] - 1) * sum[t](x[t]) }", inputs)[0]));
+}
+TEST(A6, ProofsCountNoReadBesideAGuard) {
+  EXPECT_EQ(run("model m(x[t]) -> y[t] {\n  m[t] = if t > 0 then 2 else 0\n"
+                "  y[t] = m[t] * x[t-1]\n}"),
+            (V{0, 6, 2}));
+  EXPECT_EQ(run("model m(x[t]) -> y[t] {\n"
+                "  a[t,j] = softmax[j](0 * x[j] where j <= t)\n"
+                "  y[t] = sum[j](a[t,j] * x[t-j])\n}"),
+            (V{3, 2, 2}));
+  // A recurrence (R1): what the softmax leaves out is not computed yet.
+  EXPECT_EQ(run("model m(x[t]) -> y[t] {\n"
+                "  a[t,j] = softmax[j](0 * t where j < t)\n"
+                "  y[t] = x[t] + sum[j](a[t,j] * y[j])\n}"),
+            (V{3, 4, 5.5}));
+}
 TEST(S1, EmptyRows) {
   double inf = INFINITY;
   EXPECT_EQ(run("model m(x[t]) -> (a, b, c, d, e, f, g) {\n"

@@ -285,7 +285,14 @@ private:
       copy->erase();
       return false;
     }
-    Operation *made = fused->fusedOp;
+    Operation *made = withoutFirstResults(rewriter, cast<linalg::GenericOp>(fused->fusedOp),
+                                          reader->getNumResults());
+    if (!made) {
+      fused->fusedOp->erase();
+      use.set(op.getResult(0));
+      copy->erase();
+      return false;
+    }
     if (Attribute last = reader->getAttr(equationAttribute))
       made->setAttr(equationAttribute, last);
     if (Attribute batch = reader->getAttr(batchAttribute)) // (its letters are the reader's)
@@ -294,12 +301,33 @@ private:
       made->setAttr(sharedAttribute, rewriter.getUnitAttr());
     if (names.size() > 1)
       made->setAttr(equationsAttribute, rewriter.getStringAttr(llvm::join(names, ", ")));
-    SmallVector<Value> results;
-    for (Value result : reader->getResults())
-      results.push_back(fused->replacements.lookup(result));
-    rewriter.replaceOp(reader, results);
+    rewriter.replaceOp(reader, made->getResults());
+    if (made != fused->fusedOp)
+      fused->fusedOp->erase();
     copy->erase();
     return true;
+  }
+
+  /// A fused operation without results beside its last `count` ones. (MLIR keeps the producer's
+  /// where it does not see that loops have their extents from other operands. Nobody reads it, and
+  /// in a sum it would be written again at each step.) Null where it is needed for an extent.
+  Operation *withoutFirstResults(IRRewriter &rewriter, linalg::GenericOp op, unsigned count) {
+    unsigned extra = op->getNumResults() - count;
+    if (extra == 0)
+      return op;
+    SmallVector<AffineMap> maps = op.getIndexingMapsArray();
+    maps.erase(maps.begin() + op.getNumDpsInputs(), maps.begin() + op.getNumDpsInputs() + extra);
+    if (!inversePermutation(concatAffineMaps(maps, rewriter.getContext())))
+      return nullptr;
+    SmallVector<Value> outputs(op.getOutputs().drop_front(extra));
+    auto out = linalg::GenericOp::create(rewriter, op.getLoc(), TypeRange(ValueRange(outputs)),
+                                         op.getInputs(), outputs, maps, op.getIteratorTypesArray());
+    out->setDiscardableAttrs(op->getDiscardableAttrDictionary());
+    rewriter.inlineRegionBefore(op.getRegion(), out.getRegion(), out.getRegion().begin());
+    Operation *yield = out.getBody()->getTerminator();
+    yield->eraseOperands(0, extra);
+    out.getBody()->eraseArguments(op.getNumDpsInputs(), extra);
+    return out;
   }
 };
 

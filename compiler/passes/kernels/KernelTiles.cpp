@@ -80,8 +80,11 @@ SmallVector<Value> KernelEmitter::sums(ArrayRef<Point> points, Letters known,
   scf::YieldOp::create(builder_, loc_, found);
   builder_.setInsertionPointToStart(again.thenBlock());
   SmallVector<Point> fresh; // what was evaluated without care is evaluated again
-  for (const Point &point : points)
-    fresh.push_back({point.letters, {}, point.mask});
+  for (const Point &point : points) {
+    Point &again = fresh.emplace_back();
+    again.letters = point.letters;
+    again.mask = point.mask;
+  }
   careful_ = true;
   scf::YieldOp::create(builder_, loc_, reduce(0, fresh, known, start));
   return SmallVector<Value>(again.getResults());
