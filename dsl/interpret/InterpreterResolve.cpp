@@ -223,7 +223,7 @@ private:
     case Kind::Reduce:
       return buildReduce(e, single);
     case Kind::Weighted:
-      return resolve(*out_.written.emplace_back(writtenOut(e)));
+      return resolve(out_.written.emplace_back(writtenOut(e)));
     case Kind::Convert: {
       Resolved arg = resolve(e.args[0]);
       if (e.type != Type::Float || !arg.node->integral)
