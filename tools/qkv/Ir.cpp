@@ -200,7 +200,7 @@ void addIr(CLI::App &app, int &code) {
       ->type_name("PATH");
   command->add_flag("--with-batch", options->batch, "also the code for several sequences at once");
   command->add_flag(
-      "--full", options.full,
+      "--full", options->full,
       "all of it, with every location: what compiles on; else a short form for people");
   command->add_flag("--ll", options->ll, "with --stage llvm: LLVM IR, not MLIR's form of it");
   command->add_option("-o,--output", options->output, "where to write (default: standard output)")
