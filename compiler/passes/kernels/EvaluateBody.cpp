@@ -352,7 +352,7 @@ void KernelBody::evaluate(LaneBuilder &lanes, Point &point, Letters known,
         if (Operation *def = operand.getDefiningOp(); def && def->getBlock() == op.getBody())
           ready &= point.values.contains(operand);
     });
-    if (ready && !careful && apart_.contains(&inner))
+    if (ready && !careful && factorsApart_.contains(&inner))
       point.values[inner.getResult(0)] = point.at(inner.getOperand(2));
     else if (ready)
       evaluator.evaluate(inner, point.mask);

@@ -118,7 +118,7 @@ void KernelBody::findFactors() {
       return (a == select && isOther(b)) || (b == select && isOther(a));
     });
     if (multiplies)
-      apart_.insert(select);
+      factorsApart_.insert(select);
   }
 }
 

@@ -75,7 +75,7 @@ public:
                 llvm::ArrayRef<Lanes> accumulators = {}, bool careful = true) const;
 
   /// Whether a sum has such factors.
-  bool keepsFactorsApart() const { return !apart_.empty(); }
+  bool keepsFactorsApart() const { return !factorsApart_.empty(); }
 
   /// The values that the body yields, once all is evaluated.
   llvm::SmallVector<Lanes> results(Point &point) const;
@@ -97,7 +97,7 @@ private:
   llvm::DenseMap<mlir::Operation *, Letters> needs_; ///< of operations without results too
   llvm::SmallVector<Access> reads_;
   /// x == 0 ? 0 : y, for a term x * y of a sum.
-  llvm::SmallPtrSet<mlir::Operation *, 2> apart_;
+  llvm::SmallPtrSet<mlir::Operation *, 2> factorsApart_;
   bool vectorizes_ = true;
 };
 
