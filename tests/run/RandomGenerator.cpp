@@ -291,8 +291,8 @@ NodePtr Generator::reduction(Kind kind, const Scope &scope, int depth) {
     return node(kind, "max(-20.0, $0)", {made("logsumexp", floatValue(inner, depth - 1))});
   case 5: {
     NodePtr score = floatValue(inner, depth - 1), weight = floatValue(inner, 0);
-    if (chance(20)) // -inf takes no part
-      score = node(Kind::Float, "(if $0 then $1 else -inf)", {boolValue(inner, 1), score});
+    if (chance(20)) // as good as left out
+      score = node(Kind::Float, "(if $0 then $1 else -60.0)", {boolValue(inner, 1), score});
     std::vector<NodePtr> children{score, weight};
     if (guarded)
       children.push_back(guard(inner));

@@ -39,7 +39,7 @@ constexpr Idiom idioms[] = {
      "  O_e[i,j] = exp(tanh(O_s[i,j]))\n"
      "  O[i,a] = sum[j](O_e[i,j] * Z[j,a]) / sum[j](O_e[i,j])",
      "ia"},
-    {"  O_s[i,j] = if j <= i then sum[a](X[i,a] * Y[j,a]) else -inf\n"
+    {"  O_s[i,j] = if j <= i then sum[a](X[i,a] * Y[j,a]) else -60.0\n"
      "  O[i,a] = sum[j](softmax[j](O_s[i,j]) * Z[j,a])",
      "ia"},
     {"  O[i] = logsumexp[j](sum[a](X[i,a] * Y[j,a])) + max(-9.0, max[j](X[j,0]M))", "i"},
@@ -47,7 +47,7 @@ constexpr Idiom idioms[] = {
     {"  O_m[i] = mean[a](X[i,a])\n  O_v[i] = mean[a]((X[i,a] - O_m[i]) ^ 2)\n"
      "  O[i,a] = (X[i,a] - O_m[i]) * rsqrt(O_v[i] + 0.5) * B[a] + Y[i,a]",
      "ia"},
-    {"  O[i,a] = X[i,a] * rsqrt(mean[a](X[i,a] ^ 2) + 0.25) * (1.0 + B[a])", "ia"},
+    {"  O[i,a] = X[i,a] * rsqrt(mean[b](X[i,b] ^ 2) + 0.25) * (1.0 + B[a])", "ia"},
     {"  O_h[i,b] = sum[a](W[b,a] * X[i,a])\n  O_g[i,b] = sum[a](V[b,a] * X[i,a]) + B[b]\n"
      "  O[i,a] = X[i,a] + sum[b](W[b,a] * (O_g[i,b] * sigmoid(O_g[i,b]) * O_h[i,b]))",
      "ia"},
