@@ -2,6 +2,7 @@
 #include "dsl/check/RangeErrors.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 namespace qkv::sema {
 namespace {
@@ -245,9 +246,12 @@ bool RangeErrors::dependsOn(int tensor, const Tensor *other) {
 // Whether a letter of the index is none of its equation's: a guard may stand in the reduction.
 bool RangeErrors::boundByReduction(const ReadPlace &place, const Expr &index) const {
   std::vector<const Expr *> open{&index};
+  std::unordered_set<const Expr *> seen; // nodes are shared
   while (!open.empty()) {
     const Expr *e = open.back();
     open.pop_back();
+    if (!seen.insert(e).second)
+      continue;
     if (e->kind == Expr::Kind::Letter &&
         std::none_of(place.piece->indices.begin(), place.piece->indices.end(),
                      [&](const PieceIndex &i) { return i.letter == e->letter; }))

@@ -57,7 +57,8 @@ public:
     auto cycle = shortest(component, [](int, int) { return true; });
     Diagnostic &d = start(cycle, {});
     for (size_t i = 0; cycle.size() > 1 && i < cycle.size(); ++i)
-      note(d, cycle[i], cycle[(i + 1) % cycle.size()], {});
+      if (isShown(i, cycle.size()))
+        note(d, cycle[i], cycle[(i + 1) % cycle.size()], {});
     hint(d);
   }
 
@@ -98,23 +99,35 @@ private:
   }
 
   /// The component, each but the first after one that it reads or that reads it.
-  std::vector<int> connected(const std::vector<int> &component) const {
-    std::vector<int> out{component[0]};
-    std::set<int> rest(component.begin() + 1, component.end());
+  static std::vector<int> connected(int first, const std::map<int, std::set<int>> &neighbours) {
+    std::vector<int> out{first};
+    std::set<int> taken{first};
     for (size_t i = 0; i < out.size(); ++i)
-      for (auto it = rest.begin(); it != rest.end();)
-        if (reads(out[i], *it) || reads(*it, out[i])) {
-          out.push_back(*it);
-          it = rest.erase(it);
-        } else {
-          ++it;
-        }
+      if (auto near = neighbours.find(out[i]); near != neighbours.end())
+        for (int t : near->second)
+          if (taken.insert(t).second)
+            out.push_back(t);
+    return out;
+  }
+
+  /// Of each tensor of the component those of it that it reads or that read it.
+  std::map<int, std::set<int>> neighboursIn(const std::vector<int> &component) const {
+    std::set<int> inside(component.begin(), component.end());
+    std::map<int, std::set<int>> out;
+    for (int t : component)
+      if (auto it = graph_.reads.find(t); it != graph_.reads.end())
+        for (int other : it->second)
+          if (other != t && inside.count(other)) {
+            out[t].insert(other);
+            out[other].insert(t);
+          }
     return out;
   }
 
   /// Axes chosen one tensor after the other, for each axis of the first.
   Arrangement arrange(const std::vector<int> &component, const Used &used, bool forward) {
-    auto order = connected(component);
+    auto neighbours = neighboursIn(component);
+    auto order = connected(component[0], neighbours);
     auto axesOf = [&](int t) {
       std::vector<int> out;
       auto u = used.find(t);
@@ -137,8 +150,9 @@ private:
         for (int a : axesOf(t)) {
           one.axes[t] = a;
           size_t sum = cost(t, t, one);
-          for (size_t k = 0; k < i; ++k)
-            sum += cost(t, order[k], one) + cost(order[k], t, one);
+          for (int near : neighbours[t])
+            if (one.axes.count(near)) // it has its axis already
+              sum += cost(t, near, one) + cost(near, t, one);
           if (sum < least)
             least = sum, chosen = a;
         }
@@ -163,6 +177,12 @@ private:
     });
     if (through)
       starts = {through->first};
+    std::map<int, std::vector<int>> readsOf; // each read is asked for once
+    for (int t : component)
+      if (auto it = graph_.reads.find(t); it != graph_.reads.end())
+        for (int next : it->second)
+          if (inside.count(next) && along(t, next))
+            readsOf[t].push_back(next);
     Cycle best;
     for (int start : starts) {
       std::map<int, int> from;
@@ -173,12 +193,7 @@ private:
       if (through)
         from[through->second] = start, queue = {through->second};
       for (size_t i = 0; i < queue.size() && last < 0; ++i) {
-        auto it = graph_.reads.find(queue[i]);
-        if (it == graph_.reads.end())
-          continue;
-        for (int next : it->second) {
-          if (!inside.count(next) || !along(queue[i], next))
-            continue;
+        for (int next : readsOf[queue[i]]) {
           if (next == start) {
             last = queue[i];
             break;
@@ -260,7 +275,8 @@ private:
     if (!both.empty()) {
       Diagnostic &d = start(both, forward);
       for (size_t i = 0; i < both.size(); ++i)
-        note(d, both[i], both[(i + 1) % both.size()], forward, &backward, both.size() == 1);
+        if (isShown(i, both.size()))
+          note(d, both[i], both[(i + 1) % both.size()], forward, &backward, both.size() == 1);
       hint(d);
       return true;
     }
@@ -270,16 +286,27 @@ private:
     Diagnostic &d = start(one, forward);
     for (auto *cycle : {&one, &two})
       for (size_t i = 0; i < cycle->size(); ++i)
-        note(d, (*cycle)[i], (*cycle)[(i + 1) % cycle->size()], cycle == &one ? forward : backward);
+        if (isShown(i, cycle->size()))
+          note(d, (*cycle)[i], (*cycle)[(i + 1) % cycle->size()],
+               cycle == &one ? forward : backward);
     hint(d);
     return true;
+  }
+
+  /// Of a long cycle the two ends say what it is.
+  static bool isShown(size_t place, size_t length) {
+    constexpr size_t most = 12, first = 6, last = 4;
+    return length <= most || place < first || place + last >= length;
   }
 
   Diagnostic &start(const Cycle &cycle, const Arrangement &by) {
     const std::string &first = program_.tensors[cycle[0]].label;
     std::string path;
-    for (int t : cycle)
-      path += program_.tensors[t].label + " -> ";
+    for (size_t i = 0; i < cycle.size(); ++i)
+      if (isShown(i, cycle.size()))
+        path += program_.tensors[cycle[i]].label + " -> ";
+      else if (isShown(i - 1, cycle.size()))
+        path += "... -> ";
     const PlacedRead *place = shown(cycle[0], cycle.size() > 1 ? cycle[1] : cycle[0], by);
     return diagnostics_.error(
         place && place->read->span ? place->read->span : program_.tensors[cycle[0]].span,

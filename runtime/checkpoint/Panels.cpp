@@ -5,9 +5,9 @@
 //   held[first.., panel, later.., lane] = plain[first.., later.. with panel * width + lane]
 #include "runtime/checkpoint/Panels.h"
 
+#include "runtime/Threads.h"
 #include "runtime/checkpoint/Element.h"
 #include "runtime/checkpoint/Safetensors.h"
-#include "runtime/Threads.h"
 
 #include <algorithm>
 #include <cstring>

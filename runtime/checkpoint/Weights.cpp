@@ -4,8 +4,8 @@
 #include "runtime/checkpoint/Weights.h"
 
 #include "runtime/Error.h"
-#include "runtime/checkpoint/Panels.h"
 #include "runtime/Threads.h"
+#include "runtime/checkpoint/Panels.h"
 
 #include <algorithm>
 #include <cstring>

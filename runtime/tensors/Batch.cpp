@@ -4,8 +4,8 @@
 // what it says alone, and the others have their results.
 #include "runtime/tensors/Batch.h"
 #include "runtime/Error.h"
-#include "runtime/tensors/Inputs.h"
 #include "runtime/Threads.h"
+#include "runtime/tensors/Inputs.h"
 
 #include <algorithm>
 #include <cstring>

@@ -2,8 +2,8 @@
 // opened models, runs. Holds: nothing is global; sessions of one model run at the same time; no
 // argument is read beyond the size that its caller gave it.
 #include "runtime/Error.h"
-#include "runtime/tensors/Run.h"
 #include "runtime/Threads.h"
+#include "runtime/tensors/Run.h"
 
 #include <cstring>
 #include <dlfcn.h>

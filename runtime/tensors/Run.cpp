@@ -3,9 +3,9 @@
 // as it was; which of several failed checks is reported does not depend on the threads.
 #include "runtime/tensors/Run.h"
 #include "runtime/Error.h"
+#include "runtime/Threads.h"
 #include "runtime/checkpoint/Weights.h"
 #include "runtime/tensors/Cpu.h"
-#include "runtime/Threads.h"
 
 #include <atomic>
 #include <cstdio>

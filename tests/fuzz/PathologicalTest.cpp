@@ -258,8 +258,10 @@ std::vector<Case> cases() {
       "*");
   add("ManyQuotients", model("y[t] = x[t - " + lines(60, "t // # - t % # + ") + "0]"), "*");
   add("ManyLetters", "index " + lines(3000, "a# < 2, ") + "z < 2\nmodel m(x[z]) -> y[z] { y = x }");
-  add("ManyAxes", "index " + lines(300, "a# < 2, ") + "z < 2\nmodel m(x[" + lines(300, "a#,") +
-                      "z]) -> y[z] { y[z] = x[" + times(300, "0,") + "z] }");
+  add("ManyAxes",
+      "index " + lines(300, "a# < 2, ") + "z < 2\nmodel m(x[" + lines(300, "a#,") +
+          "z]) -> y[z] { y[z] = x[" + times(300, "0,") + "z] }",
+      "[E5]");
   add("ManyResults", kHead + "fn f(x[t]) -> (" + lines(1000, "a#, ") + "z) {\n" +
                          lines(1000, "  a# = x[0]\n") + "  z = x[0]\n}\nmodel m(x[t]) -> y {\n  " +
                          lines(1000, "b#, ") + "y = f(x)\n}");

@@ -130,8 +130,10 @@ TEST(G7Errors, ReductionsAndFunctions) {
 }
 
 TEST(G8Errors, CharactersWithoutMeaning) {
-  EXPECT_EQ(errors("x = a ⊗ b"), "1:7 [G8] '⊗' (U+2297) has no meaning in the language; hint: a product is written with '*'\n");
-  EXPECT_EQ(errors("é = ü $ 3"), "1:7 [G8] '$' has no meaning in the language; hint: a name has no sign before it\n");
+  EXPECT_EQ(errors("x = a ⊗ b"), "1:7 [G8] '⊗' (U+2297) has no meaning in the language; hint: a "
+                                 "product is written with '*'\n");
+  EXPECT_EQ(errors("é = ü $ 3"),
+            "1:7 [G8] '$' has no meaning in the language; hint: a name has no sign before it\n");
   EXPECT_EQ(errors("x\u00A0= 1"),
             "1:2 [G8] this U+00A0 is not a plain space; hint: write a plain space\n");
   EXPECT_EQ(errors("x = \xFF\xFE"), "1:5 [G8] this is not UTF-8 text\n");

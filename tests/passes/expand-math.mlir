@@ -61,11 +61,21 @@ func.func @sums(%a: memref<8xf32>, %b: memref<8xf32>, %c: memref<f32>, %d: memre
   linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>, affine_map<(i) -> ()>], iterator_types = ["reduction"]}
       ins(%a, %b : memref<8xf32>, memref<8xf32>) outs(%c : memref<f32>) {
   ^bb0(%x: f32, %y: f32, %out: f32):
+    %m = arith.mulf %x, %y fastmath<contract> : f32
+    %r = arith.addf %out, %m fastmath<contract,reassoc> : f32
+    linalg.yield %r : f32
+  }
+  // Not where the product is an element of its own,
+  // CHECK: arith.mulf
+  // CHECK-NEXT: arith.addf
+  linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>, affine_map<(i) -> ()>], iterator_types = ["reduction"]}
+      ins(%a, %b : memref<8xf32>, memref<8xf32>) outs(%d : memref<f32>) {
+  ^bb0(%x: f32, %y: f32, %out: f32):
     %m = arith.mulf %x, %y : f32
     %r = arith.addf %out, %m fastmath<contract,reassoc> : f32
     linalg.yield %r : f32
   }
-  // Not where the sum does not allow it, nor outside of a reduction.
+  // where the sum does not allow it, nor outside of a reduction.
   // CHECK: arith.mulf
   // CHECK-NEXT: arith.addf
   linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>, affine_map<(i) -> ()>], iterator_types = ["reduction"]}

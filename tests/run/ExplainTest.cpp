@@ -95,7 +95,7 @@ model many(x[t,c]) -> y[t,c] {
   json all = json::parse(ran.out);
   int library = 0, repeated = 0;
   for (const json &one : all["kernels"]) {
-    repeated += one["times"] == 5;
+    repeated += one["times"] == 4; // (the first step reads what has positions outside)
     for (const json &equation : one["equations"]) {
       bool own = equation["file"] == "many.qkv";
       EXPECT_EQ(own, equation["line"] <= 7) << equation.dump();

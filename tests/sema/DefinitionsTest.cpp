@@ -448,7 +448,8 @@ std::string settingsOf(const std::string &text, const std::string &config) {
   Sources sources;
   Diagnostics diagnostics;
   CheckOptions options;
-  options.config = config;
+  if (!config.empty())
+    options.config = config;
   auto program = check(*sources.add("model.qkv", text), sources, options, diagnostics);
   std::string out;
   if (program)

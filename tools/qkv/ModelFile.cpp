@@ -4,8 +4,8 @@
 #include "tools/qkv/ShortForm.h"
 
 #include "runtime/File.h"
-#include "runtime/checkpoint/Configuration.h"
 #include "runtime/Threads.h"
+#include "runtime/checkpoint/Configuration.h"
 
 #include <CLI/CLI.hpp>
 
@@ -73,7 +73,8 @@ int readConfiguration(const ModelOptions &options, CheckOptions &check) {
   rt::Configuration found;
   if (!rt::findConfiguration(options.weights, found, &error))
     return fail(options.command, error);
-  check.config = found.text;
+  if (!found.text.empty())
+    check.config = found.text;
   check.configPath = found.path;
   return 0;
 }

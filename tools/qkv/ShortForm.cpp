@@ -353,10 +353,11 @@ std::string shortMlir(const std::string &text, const Description &description,
     if (part.line && whole == std::string::npos) {
       if (depth == 2 || !isOfLine(line, description.file, part.line))
         continue;
-      if (announced != function)
+      if (announced != function) {
         printer.out += "// in @" + function + "\n";
+        printer.forget();
+      }
       announced = function;
-      printer.forget();
       whole = line.text.back() == '{' ? depth : std::string::npos;
     } else if (part.line && depth == whole && line.text.back() != '{') {
       whole = std::string::npos; // its last brace

@@ -54,7 +54,7 @@ static std::string notExpected(const CLI::App &app, const CLI::App &chosen, int 
                                const CLI::ParseError &error) {
   std::string message = plain(error.what()), word, near;
   std::vector<std::string> names;
-  if (error.get_name() != "ExtrasError")
+  if (!dynamic_cast<const CLI::ExtrasError *>(&error))
     return message;
   if (&chosen == &app && argc > 1 && argv[1][0] != '-') {
     word = argv[1];
