@@ -55,6 +55,7 @@ struct Memory {
   uint64_t bits = 0;
   std::unordered_map<Key, uint64_t, KeyHash> all;
   std::unordered_map<Key, Row, KeyHash> rows;
+  const std::pair<const Key, Row> *lastRow = nullptr; ///< the one that was asked for last
   std::unordered_map<Key, bool, KeyHash> leftOut;
 };
 

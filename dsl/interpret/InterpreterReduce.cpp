@@ -350,11 +350,19 @@ int64_t Machine::reduceInteger(const Node &n, int64_t *frame) {
 // part: those the guard leaves in and that are not -inf.
 const Row &Machine::rowOf(const Node &n, int64_t *frame) {
   Memory &m = *n.memory;
+  // Elements of one row are asked for one after the other.
+  bool again = m.lastRow != nullptr;
+  for (size_t i = 0; i < m.slots.size() && again; ++i)
+    again = m.lastRow->first[i] == frame[m.slots[i]];
+  if (again)
+    return m.lastRow->second;
   Key key(m.slots.size());
   for (size_t i = 0; i < key.size(); ++i)
     key[i] = frame[m.slots[i]];
-  if (auto found = m.rows.find(key); found != m.rows.end())
+  if (auto found = m.rows.find(key); found != m.rows.end()) {
+    m.lastRow = &*found;
     return found->second;
+  }
 
   Saved saved(n, frame);
   int slot = n.loops.back().slot;
@@ -392,7 +400,8 @@ const Row &Machine::rowOf(const Node &n, int64_t *frame) {
   } else {
     kept_ += size;
   }
-  return m.rows.emplace(std::move(key), std::move(row)).first->second;
+  m.lastRow = &*m.rows.emplace(std::move(key), std::move(row)).first;
+  return m.lastRow->second;
 }
 
 /// Where in its row a share stands: `position` by letter, and the number in the joint range.
