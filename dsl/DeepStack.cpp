@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <pthread.h>
 #include <sys/mman.h>
@@ -21,8 +22,9 @@ size_t addressesLeft() {
     return SIZE_MAX;
   unsigned long pages = 0;
   if (FILE *file = fopen("/proc/self/statm", "r")) {
-    if (fscanf(file, "%lu", &pages) != 1)
-      pages = 0;
+    char text[128] = "";
+    if (fgets(text, sizeof text, file))
+      pages = strtoul(text, nullptr, 10); // the first number: all that is mapped
     fclose(file);
   }
   size_t used = pages * static_cast<size_t>(sysconf(_SC_PAGESIZE));

@@ -7,6 +7,7 @@
 #include "runtime/checkpoint/Panels.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <utility>
 
@@ -158,7 +159,8 @@ bool take(const PackedRow &row, const Parts &parts, const std::string &path, con
                        format("the checkpoint that %s was packed from has no tensor %s",
                               path.c_str(), namesText(row.names).c_str()));
     bool same = param.fallback == 2 && row.fallback == 2 &&
-                memcmp(&row.fallbackNumber, &param.fallback_number, sizeof(double)) == 0;
+                std::bit_cast<uint64_t>(row.fallbackNumber) ==
+                    std::bit_cast<uint64_t>(param.fallback_number);
     if (!same)
       return true;
   }

@@ -26,6 +26,9 @@ size_t indentOf(const std::string &line) {
   return std::min(line.find_first_not_of(' '), line.size());
 }
 
+/// The number that a text begins with; 0 if there is none.
+int lineNumber(const char *text) { return static_cast<int>(std::strtol(text, nullptr, 10)); }
+
 /// The lines of source files, read once.
 class SourceLines {
 public:
@@ -160,7 +163,7 @@ private:
           break;
         if (location[end + 1] == ':')
           places.push_back(
-              {location.substr(at + 1, end - at - 1), std::atoi(location.c_str() + end + 2)});
+              {location.substr(at + 1, end - at - 1), lineNumber(location.c_str() + end + 2)});
         at = end;
       }
     }
@@ -227,7 +230,7 @@ public:
     auto node = nodes_.find(name);
     if (node == nodes_.end())
       return {};
-    Place place{"", std::atoi(field(node->second, "line: ").c_str())};
+    Place place{"", lineNumber(field(node->second, "line: ").c_str())};
     std::string scope = field(node->second, "scope: ");
     for (int depth = 0; depth < 64; ++depth) {
       auto found = nodes_.find(scope);

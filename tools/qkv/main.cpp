@@ -93,6 +93,7 @@ static void sayWhyItEnds() {
     } catch (const std::exception &error) {
       endWith("a defect of qkv, please report it: ", error.what());
     } catch (...) {
+      endWith("a defect of qkv, please report it", "");
     }
     endWith("a defect of qkv, please report it", "");
   });
