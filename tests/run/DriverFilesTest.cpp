@@ -112,7 +112,7 @@ TEST_F(Configured, PackedWeightsCarryIt) {
   ASSERT_EQ(qkv("build m.qkv --weights p --embed-weights -o inside").code, 0);
   EXPECT_EQ(shell("./inside" + io).code, 0);
   EXPECT_EQ(result("out"), 500000);
-  ASSERT_EQ(qkv("ir m.qkv --stage graph -o m.mlir").code, 0);
+  ASSERT_EQ(qkv("ir m.qkv --full --stage graph -o m.mlir").code, 0);
   expectSays(qkv("run m.mlir --weights p" + io), 1, {"\"rope.theta\" is 500000.0"});
 }
 

@@ -52,7 +52,7 @@ void addRun(CLI::App &app, int &code) {
                   "examples:\n"
                   "  qkv run attention.qkv --input in.safetensors --output out.safetensors\n"
                   "  qkv run gpt2.qkv --weights gpt2/ --prompt 'Once upon' --max-tokens 50\n"
-                  "  qkv ir --stage kernels m.qkv | qkv run - --input in.safetensors");
+                  "  qkv ir --full --stage kernels m.qkv | qkv run - --input in.safetensors");
   command->callback([options, &code] {
     options->batch = options->program.batch > 1;
     code = run(*options);
