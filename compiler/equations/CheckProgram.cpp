@@ -1,4 +1,4 @@
-// Looks at every node of a program once for each way its letters are bound (CheckProgram.h).
+// Looks at every node of each live piece once (CheckProgram.h).
 #include "compiler/equations/CheckProgram.h"
 
 #include "compiler/equations/Expressions.h"

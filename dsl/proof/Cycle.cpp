@@ -98,7 +98,7 @@ private:
     return one == Lag::Later || one == Lag::Unknown ? 100 : 1;
   }
 
-  /// The component, each but the first after one that it reads or that reads it.
+  /// The tensors that `first` is connected with, each after one that it reads or that reads it.
   static std::vector<int> connected(int first, const std::map<int, std::set<int>> &neighbours) {
     std::vector<int> out{first};
     std::set<int> taken{first};
