@@ -132,7 +132,7 @@ double Size::magnitude(const SizeAtoms &atoms) const {
 double Size::least(const SizeAtoms &atoms) const {
   auto leastOf = [&](const SizeAtom &atom) -> double {
     if (!atom.lhs)
-      return 1; // A4
+      return static_cast<double>(atom.min); // A4
     double l = atom.lhs->least(atoms), r = atom.rhs->least(atoms);
     if (atom.kind == SizeAtom::Kind::Max)
       return std::max(l, r);

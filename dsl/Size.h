@@ -23,6 +23,7 @@ struct SizeAtom {
   int64_t max = 0;                 ///< Dynamic, Stream: between 1 and this (A4)
   std::shared_ptr<const Size> lhs; ///< FloorDiv, Mod, Max
   std::shared_ptr<const Size> rhs; ///< FloorDiv, Mod, Max
+  int64_t min = 1; ///< Dynamic, Stream
 };
 
 /// The atoms of one program, by number. Equal atoms have one number.
@@ -31,6 +32,8 @@ public:
   int add(SizeAtom atom);
   const SizeAtom &operator[](int atom) const { return atoms_[atom]; }
   int count() const { return static_cast<int>(atoms_.size()); }
+  /// Lets a Dynamic or Stream size be as large as this.
+  void setMax(int atom, int64_t max) { atoms_[atom].max = max; }
 
 private:
   std::vector<SizeAtom> atoms_;

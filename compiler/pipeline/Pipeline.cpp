@@ -105,12 +105,12 @@ constexpr Step steps[] = {
 } // namespace
 
 const char *stageName(Stage stage) {
-  constexpr const char *names[] = {"graph", "step", "fused", "kernels", "llvm"};
+  constexpr const char *names[] = {"graph", "fused", "kernels", "llvm"};
   return names[static_cast<int>(stage)];
 }
 
 std::optional<Stage> stageByName(std::string_view name) {
-  for (Stage stage : {Stage::Graph, Stage::Step, Stage::Fused, Stage::Kernels, Stage::Llvm})
+  for (Stage stage : {Stage::Graph, Stage::Fused, Stage::Kernels, Stage::Llvm})
     if (name == stageName(stage))
       return stage;
   return std::nullopt;

@@ -12,7 +12,7 @@
 namespace qkv {
 
 /// The stages of MLIR modules, in order. (`ast` comes before, `asm` after.)
-enum class Stage { Graph, Step, Fused, Kernels, Llvm };
+enum class Stage { Graph, Fused, Kernels, Llvm };
 const char *stageName(Stage stage);
 std::optional<Stage> stageByName(std::string_view name);
 

@@ -158,10 +158,10 @@ std::string bindSizes(const Program &program, const std::map<int, std::vector<in
         const SizeAtom &atom = program.atoms[a];
         if (t.axes[i].extent != Size::atom(a))
           continue;
-        if (shape[i] < 1 || shape[i] > atom.max)
+        if (shape[i] < atom.min || shape[i] > atom.max)
           return place(t, i, shape[i]) + ", but size " + atom.name + " is between 1 and " +
                  std::to_string(atom.max);
-        if (sizes[a] == 0) {
+        if (!boundBy.count(a)) {
           sizes[a] = shape[i];
           boundBy[a] = place(t, i, shape[i]);
         } else if (sizes[a] != shape[i]) {
@@ -170,7 +170,7 @@ std::string bindSizes(const Program &program, const std::map<int, std::vector<in
       }
   }
   for (int a : program.dynamicSizes)
-    if (sizes[a] == 0)
+    if (!boundBy.count(a))
       return "no input has an axis of size " + program.atoms[a].name + " that would bind it";
   for (int input : program.inputs) {
     const Tensor &t = program.tensors[input];

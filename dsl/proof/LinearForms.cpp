@@ -39,7 +39,7 @@ Linear Prover::monomial(const Size::Monomial &m) {
       }
       const SizeAtom &atom = program_.atoms[m[0]];
       if (!atom.lhs) { // A4
-        f.all.push_back(x - Linear(1));
+        f.all.push_back(x - Linear(atom.min));
         f.all.push_back(Linear(atom.max) - x);
         return f;
       }

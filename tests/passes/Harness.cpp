@@ -228,7 +228,7 @@ Module::Module(const std::string &text, Lowering lowering, const std::string &cp
     advance(*module, Stage::Graph, Stage::Llvm, cpu);
   } else {
     Stage at = Stage::Graph;
-    for (Stage next : {Stage::Step, Stage::Fused, Stage::Kernels, Stage::Llvm}) {
+    for (Stage next : {Stage::Fused, Stage::Kernels, Stage::Llvm}) {
       advance(*module, at, next, cpu);
       std::string dump = print(*module);
       module = nullptr;

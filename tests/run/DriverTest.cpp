@@ -199,7 +199,7 @@ TEST_F(Driver, anyStageCompilesOn) {
   Ran straight = qkv("run attention.qkv --output straight" + std::string(" --weights w.safetensors "
                                                                          "--input in.safetensors"));
   ASSERT_EQ(straight.code, 0) << straight.err;
-  for (const char *stage : {"graph", "step", "fused", "kernels", "llvm", "llvm --ll"}) {
+  for (const char *stage : {"graph", "fused", "kernels", "llvm", "llvm --ll"}) {
     SCOPED_TRACE(stage);
     unlink(output.c_str());
     std::string file = std::string(stage) == "llvm --ll" ? "dump.ll" : "dump.mlir";

@@ -10,6 +10,7 @@
 #include "compiler/native/CodeGen.h"
 #include "compiler/native/Entries.h"
 #include "compiler/native/Machine.h"
+#include "compiler/streams/DeriveStream.h"
 #include "dsl/syntax/Formatter.h"
 
 #include <CLI/CLI.hpp>
@@ -60,6 +61,34 @@ int runEquations(const Options &options) {
   if (options.part.whole())
     text.insert(0, headingText({"equations", file->program->name, options.file}, "#"));
   return writeOut(options.command, options.output, text);
+}
+
+/// The equations of what is computed once for a sequence and of the step behind it.
+int runStep(const Options &options) {
+  int code = 0;
+  std::unique_ptr<ModelFile> file = openModel(options, /*dumps=*/false, code);
+  if (!file)
+    return code;
+  if ((code = checkOutputs(options, *file, {{"-o", options.output}})))
+    return code;
+  if (file->program->stream < 0)
+    return fail(options.command, options.file + ": model " + file->program->name +
+                                     " has no stream size: there is no step");
+  auto derived = streams::deriveStream(*file->program);
+  if (const auto *why = std::get_if<streams::Obstacle>(&derived))
+    return fail(options.command, options.file + ":" +
+                                     (why->span ? std::to_string(why->span.line()) + ": " : " ") +
+                                     why->text);
+  const streams::Stream &stream = std::get<streams::Stream>(derived);
+  ProgramPart part{options.part.line, options.part.function, /*live=*/true};
+  std::string step = programText(stream.step, part);
+  if (!options.part.whole())
+    return step.empty() ? fail(options.command, "nothing at stage step is what was asked for")
+                        : writeOut(options.command, options.output, step);
+  std::string text = headingText({"step", file->program->name, options.file}, "#");
+  if (!stream.session.results.empty())
+    text += "# once for a sequence\n" + programText(stream.session, part) + "\n";
+  return writeOut(options.command, options.output, text + "# each step\n" + step);
 }
 
 /// The functions of LLVM IR that are wanted; `line`: their instructions from it.
@@ -133,6 +162,8 @@ int run(const Options &options) {
     return runAst(options);
   if (options.stage == "equations")
     return runEquations(options);
+  if (options.stage == "step")
+    return runStep(options);
   int code = 0;
   std::unique_ptr<ModelFile> file;
   std::unique_ptr<Compilation> compilation = openCompilation(options, file, code);
@@ -175,10 +206,10 @@ void addIr(CLI::App &app, int &code) {
   addWeightsType(*command, *options);
   command
       ->add_option("--stage", options->stage,
-                   "ast: checked equations; equations: rewritten; graph: tensors; step, fused, "
-                   "kernels: loops; llvm; asm")
+                   "ast: checked equations; equations: rewritten; step: of the next positions of "
+                   "a stream; graph: tensors; fused, kernels: loops; llvm; asm")
       ->check(
-          CLI::IsMember({"ast", "equations", "graph", "step", "fused", "kernels", "llvm", "asm"}))
+          CLI::IsMember({"ast", "equations", "step", "graph", "fused", "kernels", "llvm", "asm"}))
       ->type_name("STAGE")
       ->capture_default_str();
   std::vector<std::string> rewritings;

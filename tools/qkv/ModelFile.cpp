@@ -55,7 +55,7 @@ void addModelOptions(CLI::App &app, ModelOptions &options, bool dumps, bool cpu)
   if (dumps)
     app.add_option("--from", options.from,
                    "FILE is a dump of this stage (default: what the dump says)")
-        ->check(CLI::IsMember({"graph", "step", "fused", "kernels", "llvm"}))
+        ->check(CLI::IsMember({"graph", "fused", "kernels", "llvm"}))
         ->type_name("STAGE");
   if (cpu)
     app.add_option("--cpu", options.cpu, "the processor, as clang -march names it")

@@ -124,6 +124,7 @@ int main(int argc, char **argv) {
   addVerify(app, code);
   addIr(app, code);
   addExplain(app, code);
+  addState(app, code);
   addBench(app, code);
   try {
     app.parse(argc, argv);

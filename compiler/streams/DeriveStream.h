@@ -1,0 +1,61 @@
+// From the parallel equations to the step that computes the next positions.
+//
+// In: a checked program with a stream size T. Out: the equations of a step, which takes the stream
+// from n to n + m positions; those of what is computed once per session; what is kept between.
+// The step reads what is kept as inputs and gives what to keep as results. What must hold: each
+// element is computed by the equation that the parallel form has for it, in the same order of
+// operations, whatever the chunks.
+#pragma once
+
+#include "compiler/streams/Arrivals.h"
+
+#include <string>
+#include <variant>
+
+namespace qkv::streams {
+
+/// What one sequence remembers of a tensor.
+struct State {
+  enum Kind {
+    First,   ///< its first positions
+    Last,    ///< its latest positions, few of them
+    Window,  ///< its latest positions, from a multiple of 64 on
+    History, ///< all of its positions
+    Session, ///< all of it: it does not depend on the stream
+  };
+  Kind kind;
+  std::string name;
+  int tensor = -1;                           ///< of the model
+  std::vector<std::optional<int64_t>> slice; ///< along its axes: the one position that is kept
+  int64_t positions = 0;                     ///< First, Last, Window: how many
+  int64_t outside = 0;                       ///< and so many before the first (P4)
+  int input = -1;                            ///< of the step
+  int next = -1;                             ///< the step's tensor with what is kept then, or -1
+  int begin = -1; ///< the session's tensor with what is kept before the first step
+  Reading cause;  ///< the read that goes back furthest
+};
+const char *stateKindName(State::Kind kind);
+
+/// A result of the model.
+struct StreamResult {
+  std::string name;
+  int tensor = -1;  ///< of the step, or of the session
+  int axis = -1;    ///< along which a step gives the new positions; -1: its value for the T at hand
+  bool session = false;
+};
+
+struct Stream {
+  Program step, session;
+  int past = -1;  ///< the size n of the step: positions that came before
+  int fresh = -1; ///< the size m: positions that come now
+  int count = -1; ///< an input of n bools, where no other binds n; or -1
+  std::vector<State> states;
+  std::vector<StreamResult> results;
+  std::vector<int> rowOf; ///< by tensor of the model: the axis along which it gets rows, or -1
+  std::vector<Obstacle> obstacles; ///< of results that do not grow row by row
+};
+
+/// The step, or a sentence why there is none. Precondition: program.stream >= 0.
+std::variant<Stream, Obstacle> deriveStream(const Program &program);
+
+} // namespace qkv::streams
