@@ -9,6 +9,7 @@
 
 #include "compiler/equations/Expressions.h"
 #include "compiler/streams/Positions.h"
+#include "compiler/streams/Rearrange.h"
 
 #include <algorithm>
 #include <functional>
@@ -26,6 +27,8 @@ const char *stateKindName(State::Kind kind) {
     return "first";
   case State::Last:
     return "last";
+  case State::Sum:
+    return "sum";
   case State::Window:
     return "window";
   case State::History:
@@ -82,8 +85,9 @@ ExprPtr compare(Op op, const ExprPtr &a, const Size &b) { return apply(op, {a, s
 
 class Builder {
 public:
-  Builder(const Program &model, Stream &out)
-      : model_(model), found_(arrivals(model)), out_(out), step_(out.step) {}
+  Builder(Stream &out, std::set<int> sums)
+      : model_(out.model), sums_(std::move(sums)), found_(arrivals(out.model)), out_(out),
+        step_(out.step) {}
 
   std::optional<Obstacle> run() {
     step_ = model_;
@@ -213,7 +217,10 @@ private:
       if (reading.lag.first)
         add(plan.firstStates, State::First, plan.first);
       if (reading.lag.latest)
-        add(plan.tailStates, plan.window ? State::Window : State::Last,
+        add(plan.tailStates,
+            plan.window              ? State::Window
+            : sums_.count(tensor) ? State::Sum
+                                  : State::Last,
             plan.window ? plan.windowPositions : plan.last);
     }
   }
@@ -445,7 +452,8 @@ private:
       begin(state, extent.constant().value());
       break;
     }
-    case State::Last: {
+    case State::Last:
+    case State::Sum: {
       input(Size(state.positions));
       Tensor later = shaped(t, state.slice, state.name + ".next", Size(state.positions));
       later.pieces.push_back(whole(step_, later, [&](const std::vector<ExprPtr> &letters) {
@@ -495,7 +503,7 @@ private:
   void begin(State &state, int64_t positions) {
     Program &session = out_.session;
     int t = state.tensor, row = found_.roles[t].row;
-    bool early = state.kind != State::Last; // position p stands at p + outside
+    bool early = state.kind != State::Last && state.kind != State::Sum; // position p stands at p + outside
     Size rows(positions);
     if (state.kind == State::Window || state.kind == State::History)
       rows = Size(state.outside);
@@ -791,6 +799,7 @@ private:
 
 
   const Program &model_;
+  std::set<int> sums_; ///< tensors that are running sums
   Arrivals found_;
   Stream &out_;
   Program &step_;
@@ -805,7 +814,11 @@ private:
 
 std::variant<Stream, Obstacle> deriveStream(const Program &program) {
   Stream out;
-  if (auto why = Builder(program, out).run())
+  out.model = program;
+  std::set<int> sums = runningSums(out.model);
+  absorbMaps(out.model);
+  nameSums(out.model);
+  if (auto why = Builder(out, std::move(sums)).run())
     return *why;
   return out;
 }

@@ -19,6 +19,7 @@ struct State {
   enum Kind {
     First,   ///< its first positions
     Last,    ///< its latest positions, few of them
+    Sum,     ///< the same of a running sum: its value
     Window,  ///< its latest positions, from a multiple of 64 on
     History, ///< all of its positions
     Session, ///< all of it: it does not depend on the stream
@@ -45,6 +46,7 @@ struct StreamResult {
 };
 
 struct Stream {
+  Program model; ///< rearranged so that less is kept; the states' tensors are its
   Program step, session;
   int past = -1;  ///< the size n of the step: positions that came before
   int fresh = -1; ///< the size m: positions that come now

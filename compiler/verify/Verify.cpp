@@ -7,6 +7,7 @@
 #include "dsl/proof/Schedule.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 namespace qkv {
@@ -236,8 +237,11 @@ private:
     }
   }
 
-  /// The equations of a step, interpreted chunk by chunk, give what the model's do. (Where the
-  /// model fails a check, a step that does not meet it yet need not.)
+  using Evaluate = streams::Evaluate;
+
+  /// The equations of a step give what the model's do, chunk by chunk: interpreted, and compiled,
+  /// there the same bytes whatever the chunks. (Where the model fails a check, a step that does not
+  /// meet it yet need not.)
   void inChunks(StageReport &report) {
     if (program.stream < 0 || oracle.failure)
       return;
@@ -245,38 +249,111 @@ private:
     const auto *stream = std::get_if<streams::Stream>(&derived);
     if (!stream)
       return;
+    Evaluate interpreted = [&](const Program &part, const std::map<int, Values> &inputs,
+                               const std::vector<int> &tensors, std::vector<Values> &out) {
+      auto failures = interpret(part, {{}, inputs, trial.params}, tensors, out);
+      return failures.empty() ? std::nullopt : std::optional(failures.begin()->second);
+    };
+    if (!eachChunking(report, *stream, "interpreted", interpreted))
+      return;
+    std::unique_ptr<JitModel> step = stepModel(stream->step, report.failure), session;
+    if (step && !stream->session.results.empty())
+      session = stepModel(stream->session, report.failure);
+    if (!report.failure.empty()) {
+      report.same = false;
+      return;
+    }
+    eachChunking(report, *stream, "compiled",
+                 [&](const Program &part, const std::map<int, Values> &inputs,
+                     const std::vector<int> &tensors, std::vector<Values> &out) {
+                   JitModel &model = &part == &stream->step ? *step : *session;
+                   return computeTensors(model, part, inputs, tensors, out);
+                 });
+  }
+
+  std::unique_ptr<JitModel> stepModel(const Program &part, std::string &error) const {
+    std::unique_ptr<Compilation> compilation = Compilation::begin(
+        part, options.cpu, error, {.element = options.element, .fuse = options.fuse});
+    std::unique_ptr<NativeModule> native = compilation ? compilation->native(error) : nullptr;
+    return native ? JitModel::create(std::move(native), options.cpu, error, Effort::Light)
+                  : nullptr;
+  }
+
+  std::optional<RunError> computeTensors(JitModel &model, const Program &part,
+                                         const std::map<int, Values> &inputs,
+                                         const std::vector<int> &tensors,
+                                         std::vector<Values> &out) const {
+    Trial call{{}, inputs, trial.params};
+    std::map<int, std::vector<int64_t>> shapes;
+    for (auto &[tensor, values] : inputs)
+      shapes[tensor] = values.shape;
+    std::vector<int64_t> sizes;
+    if (std::string why = bindSizes(part, shapes, sizes); !why.empty())
+      return RunError{{}, why, ""};
+    for (int atom : part.dynamicSizes)
+      call.sizes.push_back(sizes[atom]);
+    Computed computed = compute(model.model(), part, call);
+    if (!computed.failure.empty())
+      return RunError{{}, computed.failure, ""};
+    out.clear();
+    for (int tensor : tensors)
+      for (size_t r = 0; r < part.results.size(); ++r)
+        if (part.results[r].tensor == tensor) {
+          out.push_back(computed.results[r]);
+          break;
+        }
+    return std::nullopt;
+  }
+
+  /// False, and what differs in the report.
+  bool eachChunking(StageReport &report, const streams::Stream &stream, const std::string &what,
+                    const Evaluate &evaluate) {
     std::vector<int64_t> sizes(program.atoms.count(), 0);
     for (size_t i = 0; i < program.dynamicSizes.size(); ++i)
       sizes[program.dynamicSizes[i]] = trial.sizes[i];
-    for (int64_t longest : {int64_t(1), int64_t(3), sizes[program.stream]}) {
+    std::vector<Values> whole;
+    for (int64_t longest : {sizes[program.stream], int64_t(1), int64_t(3)}) {
       std::vector<int64_t> chunks;
       for (int64_t left = sizes[program.stream], i = 0; left > 0; ++i) {
-        // 1 at a time; then 1, 2, 3, 1, ...; then all
+        // all; then 1 at a time; then 1, 2, 3, 1, ...
         int64_t length = std::min(left, longest == 3 ? 1 + i % 3 : longest);
         chunks.push_back(length);
         left -= length;
       }
-      streams::ChunkedRun run = streams::runInChunks(
-          program, *stream, trial.inputs, sizes, chunks,
-          [&](const Program &part, const std::map<int, Values> &inputs,
-              const std::vector<int> &tensors, std::vector<Values> &out) {
-            auto failures = interpret(part, {{}, inputs, trial.params}, tensors, out);
-            return failures.empty() ? std::nullopt : std::optional(failures.begin()->second);
-          });
-      std::string how = "in chunks of " + std::to_string(longest) + ": ";
+      streams::ChunkedRun run =
+          streams::runInChunks(program, stream, trial.inputs, sizes, chunks, evaluate);
+      std::string how = what + " in chunks of " + std::to_string(longest) + ": ";
       if (run.failure) {
         report.same = false;
         report.failure = how + run.failure->message;
-        return;
+        return false;
       }
-      for (size_t i = 0; i < results.size(); ++i)
-        if (Comparison found = compare(oracle.values[i], run.results[i]); !found.same) {
+      for (size_t i = 0; i < results.size(); ++i) {
+        Comparison found = compare(oracle.values[i], run.results[i]);
+        if (!found.same) {
           report.same = false;
           report.difference = difference(program, results[i], oracle.values[i], found);
           report.difference->text = how + report.difference->text;
-          return;
+          return false;
         }
+        if (!whole.empty() && !sameBytes(whole[i], run.results[i])) {
+          report.same = false;
+          report.failure = how + "other bytes than in one chunk in " +
+                           program.results[i].name;
+          return false;
+        }
+      }
+      if (whole.empty())
+        whole = run.results;
     }
+    return true;
+  }
+
+  static bool sameBytes(const Values &a, const Values &b) {
+    return a.shape == b.shape && a.ints == b.ints && a.floats.size() == b.floats.size() &&
+           std::equal(a.floats.begin(), a.floats.end(), b.floats.begin(), [](double x, double y) {
+             return std::bit_cast<uint64_t>(x) == std::bit_cast<uint64_t>(y);
+           });
   }
 
   void check(StageReport &report, int tensor, const Expected &expected, const Values &got) {
@@ -313,6 +390,8 @@ VerifyReport verify(const Program &program, const Trial &trial, const VerifyOpti
   report.same = true;
   double done = 0;
   for (const std::string &stage : verifiedStages()) {
+    if (!options.only.empty() && stage != options.only)
+      continue;
     if (options.progress)
       options.progress("stage " + stage, done++ / static_cast<double>(verifiedStages().size()));
     report.stages.push_back(verifier.stage(stage));

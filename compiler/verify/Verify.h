@@ -41,6 +41,7 @@ struct VerifyOptions {
   int32_t element = QKV_F32; ///< as in Compilation::begin
   bool fuse = true;          ///< as Form::fuse
   bool findEquation = true;
+  std::string only; ///< one of verifiedStages(); empty: all
   std::function<void(const std::string &stage, double share)> progress;
 };
 

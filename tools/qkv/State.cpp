@@ -204,9 +204,9 @@ int run(const Options &options) {
                                      (why->span ? std::to_string(why->span.line()) + ": " : " ") +
                                      why->text);
   const streams::Stream &stream = std::get<streams::Stream>(derived);
-  Table table(program, stream, options, sizes);
+  Table table(stream.model, stream, options, sizes);
   return print(options.command,
-               options.json ? tableJson(table, stream) : tableText(program, table, stream));
+               options.json ? tableJson(table, stream) : tableText(stream.model, table, stream));
 }
 
 } // namespace

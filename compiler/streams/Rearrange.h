@@ -1,0 +1,31 @@
+// Equations said so that less must be remembered.
+//
+// In: a checked program with a stream. Out: equations of the same meaning, as of real numbers.
+//   - A sum inside of an equation that depends on fewer of its positions gets a name: of
+//     tanh(sum[k](Wq[a,k] * s[i,k]) + sum[k](Wk[a,k] * h[j,k])) the part of position j is kept, or
+//     computed once, and not what it is made of.
+//   - A linear map between what could be kept and what is read moves to the other side of the sum.
+//   - A sum over all positions so far whose weights are products of a row's part and a key's,
+//     sum[j](sum[d](q[i,d] * k[j,d]) * v[j,e] where j <= i), with or without a factor g^(i-j), is
+//     sum[d](q[i,d] * s[i,d,e]) with s[i,d,e] = g * s[i-1,d,e] + k[i,d] * v[i,e]: one matrix is
+//     remembered and no history.
+#pragma once
+
+#include "dsl/Program.h"
+
+#include <set>
+
+namespace qkv::streams {
+
+/// Lets linear maps of what is read of earlier positions go to the row's side of sums, where a step
+/// costs less so: of latent attention the latent is kept, and neither keys nor values.
+void absorbMaps(Program &program);
+
+/// Names sums, in place.
+void nameSums(Program &program);
+
+/// Makes running sums recurrences where their state is smaller than half the stream's history.
+/// Returns the tensors that hold the states.
+std::set<int> runningSums(Program &program);
+
+} // namespace qkv::streams

@@ -1,0 +1,276 @@
+// Sums over all positions so far that need no history (Rearrange.h). In: a program. Out: the same
+// with recurrences for such sums. Holds: terms are added in order of their positions.
+#include "compiler/streams/Rearrange.h"
+
+#include "compiler/equations/Expressions.h"
+#include "compiler/streams/Positions.h"
+#include "dsl/proof/Proof.h"
+
+#include <algorithm>
+
+namespace qkv::streams {
+
+using namespace equations;
+using K = Expr::Kind;
+
+namespace {
+
+/// The factors of a product.
+void factorsOf(const ExprPtr &e, std::vector<ExprPtr> &out) {
+  if (e->kind == K::Apply && e->op == Op::Mul) {
+    factorsOf(e->args[0], out);
+    factorsOf(e->args[1], out);
+  } else {
+    out.push_back(e);
+  }
+}
+
+ExprPtr product(const std::vector<ExprPtr> &factors) {
+  ExprPtr out;
+  for (const ExprPtr &f : factors)
+    out = out ? apply(Op::Mul, {out, f}, f->span) : f;
+  return out ? out : number(1);
+}
+
+/// A running sum taken apart.
+struct Parts {
+  std::vector<ExprPtr> row, key; ///< factors without the key's letter, and without the row's
+  std::vector<ExprPtr> decay;    ///< g of factors g^(row - key)
+  std::vector<int> inner;        ///< letters of the sum within, in both
+};
+
+class Finder {
+public:
+  explicit Finder(Program &program) : program_(program) {}
+
+  std::set<int> run() {
+    size_t count = program_.tensors.size();
+    for (size_t t = 0; t < count; ++t) {
+      if (program_.tensors[t].kind != Tensor::Kind::Equation)
+        continue;
+      for (size_t p = 0; p < program_.tensors[t].pieces.size(); ++p) {
+        const Piece piece = program_.tensors[t].pieces[p];
+        tensor_ = static_cast<int>(t);
+        for (const PieceIndex &index : piece.indices)
+          if (index.letter >= 0 && grows(index.letter)) {
+            row_ = index.letter;
+            done_.clear();
+            program_.tensors[t].pieces[p].value = walk(program_.tensors[t].pieces[p].value);
+          }
+      }
+    }
+    return states_;
+  }
+
+private:
+  bool grows(int letter) const { return growsWith(program_, program_.letters[letter].extent); }
+
+  ExprPtr walk(const ExprPtr &e) {
+    if (!e || e->args.empty())
+      return e;
+    auto known = done_.find(e);
+    if (known != done_.end())
+      return known->second;
+    if (ExprPtr state = running(e))
+      return done_[e] = state;
+    std::vector<ExprPtr> args;
+    for (const ExprPtr &a : e->args)
+      args.push_back(walk(a));
+    return done_[e] = withArgs(e, std::move(args));
+  }
+
+  /// Whether a guard says that the key is at most the row, and nothing else.
+  bool soFar(const ExprPtr &guard, int key) const {
+    if (!guard || guard->kind != K::Apply)
+      return false;
+    auto is = [](const ExprPtr &e, int letter) {
+      return e->kind == K::Letter && e->letter == letter;
+    };
+    const ExprPtr &a = guard->args[0], &b = guard->args.back();
+    return (guard->op == Op::LessEqual && is(a, key) && is(b, row_)) ||
+           (guard->op == Op::GreaterEqual && is(a, row_) && is(b, key));
+  }
+
+  ExprPtr running(const ExprPtr &e) {
+    if (e->kind != K::Reduce || e->reduction != Reduction::Sum || e->type != Type::Float)
+      return nullptr;
+    int key = -1;
+    for (int l : e->letters)
+      if (grows(l)) {
+        if (key >= 0)
+          return nullptr;
+        key = l;
+      }
+    if (key < 0 || program_.letters[key].extent != program_.letters[row_].extent ||
+        !soFar(e->args[1], key))
+      return nullptr;
+    Parts parts;
+    for (int l : e->letters)
+      if (l != key)
+        parts.inner.push_back(l);
+    if (!split(e->args[0], key, parts, 3))
+      return nullptr;
+    return stateOf(e, key, parts);
+  }
+
+  /// Sorts the factors of a sum's body; false where one needs row and key together.
+  bool split(const ExprPtr &body, int key, Parts &parts, int deepest) {
+    std::vector<ExprPtr> factors;
+    factorsOf(body, factors);
+    for (const ExprPtr &f : factors) {
+      const std::set<int> &free = letters_.of(f);
+      bool row = free.count(row_) > 0, ofKey = free.count(key) > 0;
+      if (!ofKey) {
+        parts.row.push_back(f);
+      } else if (!row) {
+        parts.key.push_back(f);
+      } else if (ExprPtr base = decayOf(f, key)) {
+        parts.decay.push_back(base);
+      } else {
+        // A sum over further letters of such a product, perhaps by its name.
+        ExprPtr inside = deepest > 0 ? definition(f) : nullptr;
+        if (!inside)
+          return false;
+        if (inside->kind == K::Reduce && inside->reduction == Reduction::Sum && !inside->args[1]) {
+          for (int l : inside->letters) {
+            if (grows(l))
+              return false;
+            parts.inner.push_back(l);
+          }
+          inside = inside->args[0];
+        } else if (inside == f) {
+          return false;
+        }
+        if (!split(inside, key, parts, deepest - 1))
+          return false;
+      }
+    }
+    return true;
+  }
+
+  /// What a read stands for, with letters of its own; others as they are.
+  ExprPtr definition(const ExprPtr &e) {
+    if (e->kind != K::Read)
+      return e;
+    const Tensor &t = program_.tensors[e->tensor];
+    if (t.kind != Tensor::Kind::Equation || t.pieces.size() != 1 || t.pieces[0].guard)
+      return nullptr;
+    std::unordered_map<int, ExprPtr> letters;
+    for (size_t a = 0; a < e->args.size(); ++a) {
+      int l = t.pieces[0].indices[a].letter;
+      if (l < 0)
+        return nullptr;
+      letters[l] = e->args[a];
+    }
+    return substitute(t.pieces[0].value, letters);
+  }
+
+  /// g of g^(row - key), g free of both.
+  ExprPtr decayOf(const ExprPtr &f, int key) {
+    if (f->kind != K::Apply || f->op != Op::Pow)
+      return nullptr;
+    ExprPtr exponent = f->args[1];
+    while (exponent->kind == K::Convert)
+      exponent = exponent->args[0];
+    if (exponent->kind != K::Apply || exponent->op != Op::Sub)
+      return nullptr;
+    auto is = [](const ExprPtr &e, int letter) {
+      ExprPtr at = e;
+      while (at->kind == K::Convert)
+        at = at->args[0];
+      return at->kind == K::Letter && at->letter == letter;
+    };
+    const std::set<int> &free = letters_.of(f->args[0]);
+    bool plain = is(exponent->args[0], row_) && is(exponent->args[1], key) && !free.count(row_) &&
+                 !free.count(key);
+    return plain ? f->args[0] : nullptr;
+  }
+
+  ExprPtr stateOf(const ExprPtr &e, int key, const Parts &parts) {
+    // The state goes along every letter of the key's factors, and of the decay, but the key's.
+    std::set<int> along;
+    for (const auto *list : {&parts.key, &parts.decay})
+      for (const ExprPtr &f : *list)
+        along.insert(letters_.of(f).begin(), letters_.of(f).end());
+    along.erase(key);
+    double elements = 1, perPosition = 0;
+    for (int l : along) {
+      if (grows(l))
+        return nullptr;
+      elements *= program_.letters[l].extent.magnitude(program_.atoms);
+    }
+    for (const ExprPtr &f : parts.key) {
+      double part = 1;
+      for (int l : letters_.of(f))
+        part *= l == key ? 1 : program_.letters[l].extent.magnitude(program_.atoms);
+      perPosition += part;
+    }
+    double positions = static_cast<double>(program_.atoms[program_.stream].max);
+    if (elements > perPosition * positions / 2)
+      return nullptr;
+
+    Tensor t;
+    const Tensor &origin = program_.tensors[tensor_];
+    t.name = origin.name + ".sum" + (states_.empty() ? "" : std::to_string(states_.size()));
+    t.label = t.name;
+    t.type = Type::Float;
+    t.region = origin.region;
+    t.instance = origin.instance;
+    t.span = e->span;
+    Piece first, general;
+    first.span = general.span = e->span;
+    std::unordered_map<int, ExprPtr> renamed;
+    std::vector<ExprPtr> before, now;
+    auto axis = [&](int l) {
+      program_.letters.push_back(program_.letters[l]);
+      int own = static_cast<int>(program_.letters.size()) - 1;
+      renamed[l] = letter(own);
+      t.axes.push_back({program_.letters[l].name, program_.letters[l].extent, 0, 0});
+      general.indices.push_back({own, {}});
+      return letter(own);
+    };
+    ExprPtr position = axis(row_);
+    renamed[key] = position;
+    t.axes[0].before = 1;
+    before.push_back(apply(Op::Sub, {position, integer(1)}, e->span));
+    now.push_back(letter(row_));
+    for (int l : along) {
+      before.push_back(axis(l));
+      now.push_back(letter(l));
+    }
+    first.indices = general.indices;
+    first.indices[0] = {-1, Size(-1)};
+    for (size_t a = 1; a < first.indices.size(); ++a) {
+      program_.letters.push_back(program_.letters[first.indices[a].letter]);
+      first.indices[a].letter = static_cast<int>(program_.letters.size()) - 1;
+    }
+    first.value = number(0);
+    int number = static_cast<int>(program_.tensors.size());
+    t.pieces = {first, general};
+    program_.tensors.push_back(t);
+    std::vector<ExprPtr> old;
+    for (const ExprPtr &f : parts.decay)
+      old.push_back(substitute(f, renamed));
+    old.push_back(read(program_, number, before, e->span));
+    program_.tensors[number].pieces[1].value =
+        apply(Op::Add, {product(old), substitute(product(parts.key), renamed)}, e->span);
+    states_.insert(number);
+    // What the row asks of it.
+    std::vector<ExprPtr> asked = parts.row;
+    asked.push_back(read(program_, number, now, e->span));
+    ExprPtr value = product(asked);
+    return parts.inner.empty() ? value : reduce(Reduction::Sum, parts.inner, value, nullptr, e->span);
+  }
+
+  Program &program_;
+  int tensor_ = -1, row_ = -1;
+  std::set<int> states_;
+  FreeLetters letters_;
+  std::unordered_map<ExprPtr, ExprPtr> done_; ///< of the piece and row at hand
+};
+
+} // namespace
+
+std::set<int> runningSums(Program &program) { return Finder(program).run(); }
+
+} // namespace qkv::streams

@@ -1,0 +1,92 @@
+// Models over a stream, some positions at a time: what is kept is what their page says, and every
+// chunking gives what the whole gives, interpreted and compiled.
+#include "compiler/streams/DeriveStream.h"
+#include "compiler/verify/Trial.h"
+#include "compiler/verify/Verify.h"
+#include "dsl/check/Checker.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+namespace qkv {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::unique_ptr<Program> programOf(const std::string &path, Sources &sources) {
+  std::string error;
+  const Source *source = sources.open(path, error);
+  EXPECT_NE(source, nullptr) << error;
+  Diagnostics diagnostics;
+  auto program = check(*source, sources, {}, diagnostics);
+  for (const Diagnostic &d : diagnostics.all())
+    ADD_FAILURE() << d.message;
+  return program;
+}
+
+std::vector<std::string> models() {
+  std::vector<std::string> names;
+  for (const auto &entry : fs::directory_iterator(QKV_STREAM_MODELS))
+    names.push_back(entry.path().stem());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+class Streams : public testing::TestWithParam<std::string> {
+protected:
+  void SetUp() override {
+    program = programOf(std::string(QKV_STREAM_MODELS) + "/" + GetParam() + ".qkv", sources);
+    ASSERT_TRUE(program);
+    ASSERT_GE(program->stream, 0);
+  }
+  Sources sources;
+  std::unique_ptr<Program> program;
+};
+
+/// "k history; h last 1", as the model's second comment has it.
+std::string statesText(const streams::Stream &stream) {
+  std::string out;
+  for (const streams::State &state : stream.states) {
+    out += (out.empty() ? "" : "; ") + state.name + " " + streams::stateKindName(state.kind);
+    if (state.positions)
+      out += " " + std::to_string(state.positions);
+  }
+  return out.empty() ? "nothing" : out;
+}
+
+TEST_P(Streams, keepWhatIsRead) {
+  auto derived = streams::deriveStream(*program);
+  ASSERT_TRUE(std::holds_alternative<streams::Stream>(derived))
+      << std::get<streams::Obstacle>(derived).text;
+  std::string text = program->span.source->text(), mark = "# state: ";
+  size_t at = text.find(mark);
+  ASSERT_NE(at, std::string::npos);
+  at += mark.size();
+  EXPECT_EQ(statesText(std::get<streams::Stream>(derived)), text.substr(at, text.find('\n', at) - at));
+}
+
+TEST_P(Streams, anyChunksGiveTheSame) {
+  int64_t max = program->atoms[program->stream].max;
+  for (int64_t length : {1, 2, 7, 66, 130}) {
+    if (length > max)
+      continue;
+    SCOPED_TRACE("T = " + std::to_string(length));
+    TrialOptions wanted;
+    wanted.sizes[program->atoms[program->stream].name] = length;
+    Trial trial = makeTrial(*program, wanted);
+    VerifyOptions options;
+    options.only = "step";
+    VerifyReport report = verify(*program, trial, options);
+    ASSERT_EQ(report.stages.size(), 1u);
+    const StageReport &stage = report.stages[0];
+    EXPECT_TRUE(stage.same) << stage.failure
+                            << (stage.difference ? stage.difference->text : std::string());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Streams, testing::ValuesIn(models()),
+                         [](const auto &info) { return info.param; });
+
+} // namespace
+} // namespace qkv
