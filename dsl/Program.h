@@ -13,6 +13,7 @@
 #pragma once
 
 #include "dsl/Size.h"
+#include "dsl/functions/Functions.h"
 #include "dsl/syntax/Source.h"
 
 #include <memory>
@@ -32,47 +33,6 @@ struct Letter {
   Size extent;
 };
 
-enum class Op {
-  // one operand
-  Neg,
-  Not,
-  Exp,
-  Log,
-  Sqrt,
-  Rsqrt,
-  Tanh,
-  Sigmoid,
-  Erf,
-  Sin,
-  Cos,
-  Abs,
-  Floor,
-  Ceil,
-  Round,
-  // two
-  Add,
-  Sub,
-  Mul,
-  Div,
-  FloorDiv,
-  Mod,
-  Pow,
-  Min,
-  Max,
-  And,
-  Or,
-  Equal,
-  NotEqual,
-  Less,
-  LessEqual,
-  Greater,
-  GreaterEqual,
-};
-const char *opName(Op op);
-
-enum class Reduction { Sum, Max, Min, Mean, Prod, LogSumExp, ArgMax, Softmax };
-const char *reductionName(Reduction reduction);
-
 struct Expr;
 using ExprPtr = std::shared_ptr<const Expr>;
 
@@ -90,7 +50,8 @@ struct Expr {
     If,      ///< args: condition, then, else; only the taken one is evaluated (A3)
     Reduce,  ///< reduction over `letters` of args[0], with guard args[1] (or null: none).
              ///< Softmax: the share of the element at args[2..], one index for each letter;
-             ///< 0 where the guard leaves that element out
+             ///< 0 where the guard leaves that element out. Rank: likewise how many elements come
+             ///< before the one at args[2..], the greatest int where the guard leaves it out
     Convert, ///< args[0] as `type`: Int to Float
     Weighted ///< a weighted sum whose weights are in no tensor. The checker makes none: it is what
              ///< the compiler's rewritings leave of sum[k](softmax[j](score where guard) at k *

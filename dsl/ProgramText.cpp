@@ -304,7 +304,8 @@ std::string programText(const Program &program, const ProgramPart &part) {
       const SizeAtom &a = program.atoms[atom];
       out += "# size " + a.name + " = " +
              (a.kind == SizeAtom::Kind::Stream ? "stream" : "dynamic") +
-             "(max: " + std::to_string(a.max) + ")\n";
+             (a.min > 1 ? "(min: " + std::to_string(a.min) + ", max: " : "(max: ") +
+             std::to_string(a.max) + ")\n";
     }
     // The same letter is bound many times: each name with each of its ranges once.
     std::map<std::pair<std::string, std::string>, bool> seen;

@@ -101,7 +101,8 @@ int64_t Size::evaluate(const SizeAtoms &atoms, const std::vector<int64_t> &value
         int64_t q = floorDivide(l, r);
         v = atom.kind == SizeAtom::Kind::FloorDiv ? q
             : atom.kind == SizeAtom::Kind::Mod    ? wrapAdd(l, -wrapMul(q, r))
-                                                  : std::max(l, r);
+            : atom.kind == SizeAtom::Kind::Max    ? std::max(l, r)
+                                                  : std::min(l, r);
       }
       product = wrapMul(product, v);
     }
@@ -136,6 +137,8 @@ double Size::least(const SizeAtoms &atoms) const {
     double l = atom.lhs->least(atoms), r = atom.rhs->least(atoms);
     if (atom.kind == SizeAtom::Kind::Max)
       return std::max(l, r);
+    if (atom.kind == SizeAtom::Kind::Min)
+      return std::min(l, r);
     // Quotients and remainders by a positive divisor.
     bool counts = r >= 1 && (atom.kind == SizeAtom::Kind::Mod || l >= 0);
     return counts ? 0 : -atom.lhs->magnitude(atoms) - atom.rhs->magnitude(atoms);
@@ -200,8 +203,9 @@ std::string Size::text(const SizeAtoms &atoms) const {
         std::string t = s.text(atoms);
         return s.terms().size() > 1 ? "(" + t + ")" : t;
       };
-      if (atom.kind == SizeAtom::Kind::Max) {
-        term += "max(" + atom.lhs->text(atoms) + ", " + atom.rhs->text(atoms) + ")";
+      if (atom.kind == SizeAtom::Kind::Max || atom.kind == SizeAtom::Kind::Min) {
+        term += (atom.kind == SizeAtom::Kind::Max ? "max(" : "min(") + atom.lhs->text(atoms) +
+                ", " + atom.rhs->text(atoms) + ")";
         continue;
       }
       term += "(" + operand(*atom.lhs) + (atom.kind == SizeAtom::Kind::FloorDiv ? " // " : " % ") +
@@ -250,11 +254,23 @@ Size floorMod(const Size &a, const Size &b, SizeAtoms &atoms) {
       {SizeAtom::Kind::Mod, "", 0, std::make_shared<Size>(a), std::make_shared<Size>(b)}));
 }
 
+// The operands of max and min in one order, so that max(a, b) and max(b, a) are equal.
 Size maximum(const Size &a, const Size &b, SizeAtoms &atoms) {
   if (auto difference = (a - b).constant())
     return *difference >= 0 ? a : b;
+  if (a < b)
+    return maximum(b, a, atoms);
   return Size::atom(atoms.add(
       {SizeAtom::Kind::Max, "", 0, std::make_shared<Size>(a), std::make_shared<Size>(b)}));
+}
+
+Size minimum(const Size &a, const Size &b, SizeAtoms &atoms) {
+  if (auto difference = (a - b).constant())
+    return *difference <= 0 ? a : b;
+  if (a < b)
+    return minimum(b, a, atoms);
+  return Size::atom(atoms.add(
+      {SizeAtom::Kind::Min, "", 0, std::make_shared<Size>(a), std::make_shared<Size>(b)}));
 }
 
 } // namespace qkv

@@ -1,7 +1,7 @@
 // Sizes: polynomials with integer coefficients in the dynamic and stream sizes (E4).
 //
-// A size that is known is a polynomial of degree 0. `a // b`, `a % b` and the greater of a and b,
-// for sizes that are not known, are atoms of their own, equal if their operands are.
+// A size that is known is a polynomial of degree 0. `a // b`, `a % b`, `max(a, b)` and
+// `min(a, b)`, for sizes that are not known, are atoms of their own, equal if their operands are.
 #pragma once
 
 #include <cstdint>
@@ -17,12 +17,12 @@ class Size;
 
 /// What a polynomial is over.
 struct SizeAtom {
-  enum class Kind { Dynamic, Stream, FloorDiv, Mod, Max };
+  enum class Kind { Dynamic, Stream, FloorDiv, Mod, Max, Min };
   Kind kind;
   std::string name;                ///< Dynamic, Stream
-  int64_t max = 0;                 ///< Dynamic, Stream: between 1 and this (A4)
-  std::shared_ptr<const Size> lhs; ///< FloorDiv, Mod, Max
-  std::shared_ptr<const Size> rhs; ///< FloorDiv, Mod, Max
+  int64_t max = 0;                 ///< Dynamic, Stream: between `min` and this (A4)
+  std::shared_ptr<const Size> lhs; ///< the operands of the other kinds
+  std::shared_ptr<const Size> rhs;
   int64_t min = 1; ///< Dynamic, Stream
 };
 
@@ -32,8 +32,6 @@ public:
   int add(SizeAtom atom);
   const SizeAtom &operator[](int atom) const { return atoms_[atom]; }
   int count() const { return static_cast<int>(atoms_.size()); }
-  /// Lets a Dynamic or Stream size be as large as this.
-  void setMax(int atom, int64_t max) { atoms_[atom].max = max; }
 
 private:
   std::vector<SizeAtom> atoms_;
@@ -80,7 +78,8 @@ private:
 /// Precondition: b is not the number 0.
 Size floorDiv(const Size &a, const Size &b, SizeAtoms &atoms);
 Size floorMod(const Size &a, const Size &b, SizeAtoms &atoms);
-/// The greater of both; a number where both are, else an atom.
+/// The greater and the less of both; one of them where their difference is a number, else an atom.
 Size maximum(const Size &a, const Size &b, SizeAtoms &atoms);
+Size minimum(const Size &a, const Size &b, SizeAtoms &atoms);
 
 } // namespace qkv

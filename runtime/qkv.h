@@ -46,6 +46,7 @@ typedef struct qkv_size {
   const char *name;
   int64_t max;
   int32_t stream; /* 1: the stream size */
+  int64_t min;    /* at least 1 */
 } qkv_size;
 
 typedef struct qkv_axis {

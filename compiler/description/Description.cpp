@@ -111,7 +111,7 @@ Description describe(const Program &program, const std::vector<int> &params) {
     d.file = program.span.source->path();
   for (int atom : program.dynamicSizes) {
     const SizeAtom &a = program.atoms[atom];
-    d.sizes.push_back({a.name, a.max, a.kind == SizeAtom::Kind::Stream});
+    d.sizes.push_back({a.name, a.max, a.kind == SizeAtom::Kind::Stream, a.min});
   }
   for (int input : program.inputs)
     d.inputs.push_back(describeValue(program, program.tensors[input], program.tensors[input].name));

@@ -25,9 +25,10 @@ struct Description {
     std::string name;
     int64_t max;
     bool stream;
+    int64_t min = 1;
   };
   /// An extent as an expression tree over the dynamic sizes, in a form that evaluates without
-  /// the program: postfix text, e.g. "s0 1 + 2 /" (integers, sN, + - * / % max; / and % floor).
+  /// the program: postfix text, e.g. "s0 1 + 2 /" (integers, sN, + - * / % max min; / and % floor).
   struct Value {
     std::string name;
     int type; ///< QKV_FLOAT ...

@@ -104,7 +104,7 @@ std::string Description::json() const {
   j["cpu"] = cpu;
   j["sizes"] = nlohmann::json::array();
   for (const Size &s : sizes)
-    j["sizes"].push_back({{"name", s.name}, {"max", s.max}, {"stream", s.stream}});
+    j["sizes"].push_back({{"name", s.name}, {"max", s.max}, {"stream", s.stream}, {"min", s.min}});
   j["inputs"] = values(inputs);
   j["results"] = values(results);
   j["params"] = nlohmann::json::array();
@@ -148,7 +148,7 @@ bool Description::fromJson(const std::string &text, Description &out, std::strin
     d.file = j.at("file");
     d.cpu = j.at("cpu");
     for (const auto &s : j.at("sizes"))
-      d.sizes.push_back({s.at("name"), s.at("max"), s.at("stream")});
+      d.sizes.push_back({s.at("name"), s.at("max"), s.at("stream"), s.at("min")});
     d.inputs = values(j.at("inputs"));
     d.results = values(j.at("results"));
     for (const auto &p : j.at("params")) {

@@ -25,6 +25,8 @@ int64_t apply(Extent::Step::Kind kind, int64_t a, int64_t b) {
     return a / b - (a % b != 0 && (a < 0) != (b < 0));
   case Kind::Max:
     return std::max(a, b);
+  case Kind::Min:
+    return std::min(a, b);
   default:
     if (b == 0 || b == -1)
       return 0;
@@ -46,6 +48,7 @@ std::optional<Extent> Extent::parse(const std::string &text, size_t sizes) {
   for (std::string word; words >> word;) {
     Step step{Step::Kind::Number};
     size_t operation = word == "max"      ? 5
+                       : word == "min"    ? 6
                        : word.size() == 1 ? std::string("+-*/%").find(word[0])
                                           : std::string::npos;
     if (operation != std::string::npos) {
@@ -96,7 +99,10 @@ std::string extentText(const Size &size, const SizeAtoms &atoms,
     if (a.lhs) {
       word(extentText(*a.lhs, atoms, dynamicSizes));
       word(extentText(*a.rhs, atoms, dynamicSizes));
-      word(a.kind == SizeAtom::Kind::FloorDiv ? "/" : a.kind == SizeAtom::Kind::Mod ? "%" : "max");
+      word(a.kind == SizeAtom::Kind::FloorDiv ? "/"
+           : a.kind == SizeAtom::Kind::Mod    ? "%"
+           : a.kind == SizeAtom::Kind::Max    ? "max"
+                                              : "min");
       return;
     }
     auto at = std::find(dynamicSizes.begin(), dynamicSizes.end(), atom);

@@ -1,6 +1,6 @@
 // Extents as text that evaluates without the program: postfix over the dynamic sizes.
 //
-// In: "s0 1 + 2 /": integers, sN (the N-th dynamic size), + - * / % (/ and % round down), max.
+// In: "s0 1 + 2 /": integers, sN (the N-th dynamic size), + - * / % (/ and % round down), max, min.
 // Out: a number for given sizes, or code. Holds: a parsed extent is well formed; numbers beyond
 // 64 bits wrap, a division by zero gives 0.
 #pragma once
@@ -17,7 +17,7 @@ namespace qkv {
 class Extent {
 public:
   struct Step {
-    enum class Kind { Number, Size, Add, Sub, Mul, Div, Mod, Max } kind;
+    enum class Kind { Number, Size, Add, Sub, Mul, Div, Mod, Max, Min } kind;
     int64_t number = 0; ///< Number: its value; Size: which
   };
 

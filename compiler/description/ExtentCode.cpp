@@ -48,6 +48,8 @@ Value *emit(llvm::IRBuilder<> &builder, const Extent &extent, const std::vector<
       a = builder.CreateMul(a, b);
     else if (step.kind == Kind::Max)
       a = builder.CreateSelect(builder.CreateICmpSGT(a, b), a, b);
+    else if (step.kind == Kind::Min)
+      a = builder.CreateSelect(builder.CreateICmpSLT(a, b), a, b);
     else
       a = divide(builder, step.kind, a, b);
   }

@@ -96,9 +96,9 @@ std::string extentInC(const std::string &text, const Description &d) {
       std::string right = stack.back();
       stack.pop_back();
       int at = static_cast<int>(step.kind) - static_cast<int>(Kind::Add);
-      if (step.kind == Kind::Max)
-        stack.back() =
-            "max(" + withoutParentheses(stack.back()) + ", " + withoutParentheses(right) + ")";
+      if (step.kind == Kind::Max || step.kind == Kind::Min)
+        stack.back() = (step.kind == Kind::Max ? "max(" : "min(") +
+                       withoutParentheses(stack.back()) + ", " + withoutParentheses(right) + ")";
       else
         stack.back() = "(" + stack.back() + operators[at] + right + ")";
     }
@@ -190,8 +190,9 @@ std::string header(const Description &d) {
       << "_arguments), set by the caller. */\n"
       << "typedef struct " << p << "_arguments {\n  size_t size;\n";
   for (size_t i = 0; i < d.sizes.size(); ++i)
-    out << "  int64_t " << members.sizes[i] << "; /* size " << d.sizes[i].name << ", 1 to "
-        << d.sizes[i].max << (d.sizes[i].stream ? ", a stream" : "") << " */\n";
+    out << "  int64_t " << members.sizes[i] << "; /* size " << d.sizes[i].name << ", "
+        << d.sizes[i].min << " to " << d.sizes[i].max << (d.sizes[i].stream ? ", a stream" : "")
+        << " */\n";
   for (size_t i = 0; i < d.inputs.size(); ++i)
     out << "  const " << typeInC(d.inputs[i].type) << " *" << members.inputs[i] << "; /* input "
         << d.inputs[i].name << shapeComment(d.inputs[i], d).insert(0, " ") << " */\n";

@@ -46,7 +46,7 @@ void ModelInMemory::Data::addValues(const std::vector<Description::Value> &from,
 ModelInMemory::Data::Data(Description given) : qkv_model{}, description(std::move(given)) {
   const Description &d = description;
   for (const auto &s : d.sizes)
-    sizeList.push_back({s.name.c_str(), s.max, s.stream});
+    sizeList.push_back({s.name.c_str(), s.max, s.stream, s.min});
   addValues(d.inputs, inputList);
   addValues(d.results, resultList);
   for (const auto &p : d.params) {

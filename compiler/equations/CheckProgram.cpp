@@ -93,7 +93,7 @@ private:
       apply(e);
       break;
     case K::Reduce: {
-      size_t positions = e.reduction == Reduction::Softmax ? e.letters.size() : 0;
+      size_t positions = infoOf(e.reduction).ofElement ? e.letters.size() : 0;
       if (e.letters.empty() || e.args.size() != 2 + positions)
         fail("a reduction without its letters or its position");
       else if (e.args[1] && !is(1, Type::Bool))

@@ -52,9 +52,8 @@ ExprPtr size(const Size &size) {
 }
 
 ExprPtr apply(Op op, std::vector<ExprPtr> args, Span span) {
-  bool logic = op == Op::Not || op == Op::And || op == Op::Or || op >= Op::Equal;
-  bool rounds = op == Op::Floor || op == Op::Ceil || op == Op::Round;
-  auto e = make(K::Apply, logic ? Type::Bool : rounds ? Type::Int : args[0]->type, span);
+  bool toInt = typingOf(op) == Typing::Int;
+  auto e = make(K::Apply, isCondition(op) ? Type::Bool : toInt ? Type::Int : args[0]->type, span);
   e->op = op;
   e->constant = allConstant(args);
   if (op == Op::FloorDiv || op == Op::Mod)

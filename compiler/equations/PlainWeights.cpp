@@ -27,9 +27,7 @@ static bool isZero(const ExprPtr &e) {
          (e->kind == K::Convert && isZero(e->args[0]));
 }
 
-static bool isFunction(const Expr &e) {
-  return e.kind == K::Apply && ((e.op >= Op::Exp && e.op <= Op::Cos) || e.op == Op::Pow);
-}
+static bool isFunction(const Expr &e) { return e.kind == K::Apply && isCostly(e.op); }
 
 static bool has(const std::vector<int> &letters, int l) {
   return std::count(letters.begin(), letters.end(), l) > 0;

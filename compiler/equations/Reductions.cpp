@@ -50,7 +50,11 @@ ExprPtr Splitter::rewriteReduction(const ExprPtr &e, bool root) {
     result = logSumExp(e, body, guard);
     break;
   case Reduction::ArgMax:
-    result = argMax(e, body, guard);
+  case Reduction::ArgMin:
+    result = placeOfExtremum(e, body, guard);
+    break;
+  case Reduction::Rank:
+    result = rank(e, body, guard);
     break;
   case Reduction::Softmax:
     result = softmax(e, body, guard);
@@ -59,7 +63,7 @@ ExprPtr Splitter::rewriteReduction(const ExprPtr &e, bool root) {
   order_.resize(outerLetters);
   scope_ = outerScope;
   settled_ = outerSettled;
-  if (e->reduction == Reduction::Softmax) { // from the row's letters to the share's position
+  if (infoOf(e->reduction).ofElement) { // from the row's letters to the element's position
     std::unordered_map<int, ExprPtr> position;
     for (size_t i = 0; i < e->letters.size(); ++i)
       position[e->letters[i]] = rewrite(e->args[i + 2]);
@@ -128,16 +132,54 @@ ExprPtr Splitter::mean(const ExprPtr &e, const ExprPtr &body, const ExprPtr &gua
   return meanOf(program_, e, total, count);
 }
 
-// The least j at which s is max[j](s); -1 where there is none.
-ExprPtr Splitter::argMax(const ExprPtr &e, const ExprPtr &body, const ExprPtr &guard) {
+// argmax: the least j at which s is max[j](s), argmin: min[j](s); -1 where there is none. What is
+// not a number takes no part.
+ExprPtr Splitter::placeOfExtremum(const ExprPtr &e, const ExprPtr &body, ExprPtr guard) {
+  bool greatest = e->reduction == Reduction::ArgMax;
   // Equality asks for the same bits twice, so the score is computed once.
   ExprPtr s = under(guard, [&] { return score(body, true); });
-  ExprPtr max = finish(reduce(Reduction::Max, e->letters, s, guard, e->span), "max", false);
-  ExprPtr at = both(guard, apply(Op::Equal, {s, max}, e->span));
+  if (s->type == Type::Float)
+    guard = both(guard, apply(Op::Equal, {s, s}, e->span));
+  ExprPtr best =
+      finish(reduce(greatest ? Reduction::Max : Reduction::Min, e->letters, s, guard, e->span),
+             greatest ? "max" : "min", false);
+  ExprPtr at = both(guard, apply(Op::Equal, {s, best}, e->span));
   ExprPtr least =
       finish(reduce(Reduction::Min, e->letters, letter(e->letters[0]), at, e->span), "at", false);
   ExprPtr none = apply(Op::Equal, {least, integer(kGreatest)}, e->span);
   return choose(none, integer(-1), least, e->span);
+}
+
+// rank = sum[k](1 where k takes part and s[k] > s[j], or s[k] == s[j] and k is before j), and the
+// greatest int where j takes no part.
+ExprPtr Splitter::rank(const ExprPtr &e, const ExprPtr &body, const ExprPtr &guard) {
+  // Compared with all others, so it is computed once.
+  ExprPtr s = under(guard, [&] { return score(body, true); });
+  std::vector<int> others;
+  std::unordered_map<int, ExprPtr> toOther;
+  for (int l : e->letters) {
+    Letter copy = program_.letters[l];
+    others.push_back(static_cast<int>(program_.letters.size()));
+    program_.letters.push_back(std::move(copy));
+    toOther[l] = letter(others.back());
+  }
+  auto compared = [&](Op op, const ExprPtr &x, const ExprPtr &y) {
+    return apply(op, {x, y}, e->span);
+  };
+  ExprPtr before; // in row-major order
+  for (size_t i = others.size(); i-- > 0;) {
+    ExprPtr k = letter(others[i]), j = letter(e->letters[i]);
+    ExprPtr less = compared(Op::Less, k, j);
+    before = before ? compared(Op::Or, less, compared(Op::And, compared(Op::Equal, k, j), before))
+                    : less;
+  }
+  ExprPtr other = substitute(s, toOther);
+  ExprPtr first = compared(Op::Or, compared(Op::Greater, other, s),
+                           compared(Op::And, compared(Op::Equal, other, s), before));
+  ExprPtr counted = both(guard ? substitute(guard, toOther) : nullptr, first);
+  ExprPtr count =
+      finish(reduce(Reduction::Sum, others, integer(1), counted, e->span), "rank", false);
+  return guard ? choose(guard, count, integer(kGreatest), e->span) : count;
 }
 
 } // namespace qkv::equations

@@ -29,8 +29,7 @@ bool any(const ExprPtr &e, const std::function<bool(const Expr &)> &holds) {
 }
 
 static bool isCostlyNode(const Expr &n) {
-  return n.kind == K::Reduce || (n.kind == K::Apply && ((n.op >= Op::Exp && n.op <= Op::Cos) ||
-                                                        n.op == Op::Pow || n.op == Op::Div));
+  return n.kind == K::Reduce || (n.kind == K::Apply && (isCostly(n.op) || n.op == Op::Div));
 }
 
 ExprPtr Scores::extract(const ExprPtr &e, const std::vector<int> &letters, const char *suffix) {

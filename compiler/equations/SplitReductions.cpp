@@ -127,8 +127,7 @@ bool Splitter::expensive(const ExprPtr &e) {
     return found->second;
   bool result = false;
   if (e->kind == K::Apply)
-    result = (e->op >= Op::Exp && e->op <= Op::Cos) || e->op == Op::Pow ||
-             (e->op == Op::Div && e->args[1]->kind != K::Float);
+    result = isCostly(e->op) || (e->op == Op::Div && e->args[1]->kind != K::Float);
   for (auto &a : e->args)
     result = result || expensive(a);
   expensive_[e] = result;

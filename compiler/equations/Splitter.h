@@ -54,7 +54,8 @@ private:
   ExprPtr softmax(const ExprPtr &e, const ExprPtr &body, const ExprPtr &guard);
   ExprPtr logSumExp(const ExprPtr &e, const ExprPtr &body, const ExprPtr &guard);
   ExprPtr mean(const ExprPtr &e, const ExprPtr &body, const ExprPtr &guard);
-  ExprPtr argMax(const ExprPtr &e, const ExprPtr &body, const ExprPtr &guard);
+  ExprPtr placeOfExtremum(const ExprPtr &e, const ExprPtr &body, ExprPtr guard);
+  ExprPtr rank(const ExprPtr &e, const ExprPtr &body, const ExprPtr &guard);
   /// The score of a softmax: read from a tensor where computing it again would cost.
   ExprPtr score(const ExprPtr &body, bool exact);
   /// Row maximum, and the same with 0 for that of an empty row.

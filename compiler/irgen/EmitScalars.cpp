@@ -177,7 +177,7 @@ Value ScalarEmitter::rounding(const ExprPtr &e) {
 Value ScalarEmitter::applyInt(const ExprPtr &e) {
   Location loc = at(e);
   auto &b = builder_;
-  if (e->op == Op::Floor || e->op == Op::Ceil || e->op == Op::Round)
+  if (typingOf(e->op) == Typing::Int)
     return rounding(e);
   Value x = emit(e->args[0]), y = e->args.size() > 1 ? emit(e->args[1]) : Value();
   switch (e->op) {
@@ -239,8 +239,12 @@ Value ScalarEmitter::applyFloat(const ExprPtr &e) {
     return b.createOrFold<arith::NegFOp>(loc, x);
   case Op::Exp:
     return b.createOrFold<math::ExpOp>(loc, x);
+  case Op::Expm1:
+    return b.createOrFold<math::ExpM1Op>(loc, x);
   case Op::Log:
     return b.createOrFold<math::LogOp>(loc, x);
+  case Op::Log1p:
+    return b.createOrFold<math::Log1pOp>(loc, x);
   case Op::Sqrt:
     return b.createOrFold<math::SqrtOp>(loc, x);
   case Op::Rsqrt:

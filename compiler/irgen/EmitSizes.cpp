@@ -66,6 +66,8 @@ Value FunctionEmitter::atom(int number) {
   Value l = value(*a.lhs), r = value(*a.rhs), zero = constant(0);
   if (a.kind == SizeAtom::Kind::Max)
     return entry_.createOrFold<arith::MaxSIOp>(loc, l, r);
+  if (a.kind == SizeAtom::Kind::Min)
+    return entry_.createOrFold<arith::MinSIOp>(loc, l, r);
   // A division by zero gives 0, as Size::evaluate has it.
   Value none;
   if (!bounds.atLeast(*a.rhs, 1)) {

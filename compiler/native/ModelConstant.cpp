@@ -125,7 +125,8 @@ llvm::GlobalVariable *Constants::model(const std::string &cpu) {
   const Description &d = description;
   std::vector<Constant *> sizes, params, sites, settings;
   for (const auto &s : d.sizes)
-    sizes.push_back(record({string(s.name), number(s.max, 64), number(s.stream)}));
+    sizes.push_back(
+        record({string(s.name), number(s.max, 64), number(s.stream), number(s.min, 64)}));
   for (const auto &p : d.params)
     params.push_back(param(p));
   for (const Site &s : d.sites)

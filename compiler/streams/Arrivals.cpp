@@ -55,7 +55,13 @@ public:
       out_.live[t] = true;
     marked_ = mark(program_, out_.live);
     // What holds for the greatest T alone bounds nothing.
-    marked_.program.atoms.setMax(program_.stream, endless);
+    marked_.program.atoms = {};
+    for (int a = 0; a < program_.atoms.count(); ++a) {
+      SizeAtom atom = program_.atoms[a];
+      if (a == program_.stream)
+        atom.max = endless;
+      marked_.program.atoms.add(atom);
+    }
     prover_ = std::make_unique<Prover>(marked_.program);
     out_.fromStream = dependingOnStream();
     order();

@@ -121,7 +121,7 @@ std::vector<int64_t> chooseSizes(const Program &program, const TrialOptions &opt
     int64_t size = usual[(i + random.below(2)) % 6];
     if (auto given = options.sizes.find(atom.name); given != options.sizes.end())
       size = given->second;
-    sizes.push_back(std::clamp<int64_t>(size, 1, atom.max));
+    sizes.push_back(std::clamp<int64_t>(size, atom.min, atom.max));
   }
   return sizes;
 }

@@ -6,13 +6,9 @@
 namespace qkv::sema {
 
 ExprPtr Elaborator::builtin(const ast::Expr &e, const std::string &name, Env &env) {
-  const std::map<std::string, Op> ops = {
-      {"exp", Op::Exp},     {"log", Op::Log},         {"sqrt", Op::Sqrt},   {"rsqrt", Op::Rsqrt},
-      {"tanh", Op::Tanh},   {"sigmoid", Op::Sigmoid}, {"erf", Op::Erf},     {"sin", Op::Sin},
-      {"cos", Op::Cos},     {"abs", Op::Abs},         {"floor", Op::Floor}, {"ceil", Op::Ceil},
-      {"round", Op::Round}, {"min", Op::Min},         {"max", Op::Max}};
-  Op op = ops.at(name);
-  bool several = op == Op::Min || op == Op::Max;
+  const Function &function = *functionNamed(name);
+  Op op = function.op;
+  bool several = function.several;
   if (!fewOperands(e.arguments.size(), e.span))
     return nullptr;
   std::vector<ExprPtr> args;
@@ -53,11 +49,6 @@ ExprPtr Elaborator::builtin(const ast::Expr &e, const std::string &name, Env &en
   return acc;
 }
 
-bool Elaborator::isBuiltin(const std::string &name) {
-  static const std::set<std::string> names = {"exp",     "log",  "sqrt",  "rsqrt", "tanh",
-                                              "sigmoid", "erf",  "sin",   "cos",   "abs",
-                                              "floor",   "ceil", "round", "min",   "max"};
-  return names.count(name) > 0;
-}
+bool Elaborator::isBuiltin(const std::string &name) { return functionNamed(name) != nullptr; }
 
 } // namespace qkv::sema

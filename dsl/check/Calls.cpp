@@ -220,10 +220,8 @@ std::optional<std::vector<View>> Elaborator::call(const ast::Expr &e, Env &env) 
     for (FileScope *u : env.scope->body->file->uses)
       for (auto &[n, d] : u->definitions)
         names.push_back(n);
-    static const char *builtins[] = {"exp",     "log",  "sqrt",  "rsqrt", "tanh",
-                                     "sigmoid", "erf",  "sin",   "cos",   "abs",
-                                     "floor",   "ceil", "round", "min",   "max"};
-    names.insert(names.end(), std::begin(builtins), std::end(builtins));
+    for (const Function &f : functions())
+      names.emplace_back(f.name);
     auto &d = error(at, "there is no function named " + e.name.text);
     std::string near = nearest(e.name.text, names);
     if (std::string hint = habits::name(e.name.text); !hint.empty())

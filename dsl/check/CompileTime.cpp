@@ -69,6 +69,24 @@ std::optional<Constant> Elaborator::declared(const ast::Declaration &d, bool isS
       return std::nullopt;
     }
     bool stream = e.kind == K::Stream;
+    int64_t least = 1;
+    if (!e.arguments.empty()) {
+      const ast::Expr &given = *e.arguments[0].value;
+      auto min = sizeOf(given, scope, file, "the min of a size");
+      if (!min)
+        return std::nullopt;
+      least = min->constant().value_or(0);
+      if (stream || e.arguments.size() > 1 || least < 1 || least > *number) {
+        error(given.span,
+              stream                   ? "a stream has no min: it begins with one position"
+              : e.arguments.size() > 1 ? "the min of a size is given twice"
+              : least < 1 ? "the min of a size is an integer of at least 1"
+                          : "the min of " + d.name.text + " is " + std::to_string(least) +
+                                ", and its max " + std::to_string(*number),
+              "A4");
+        return std::nullopt;
+      }
+    }
     if (stream && program_->stream >= 0) {
       error(e.span,
             "a model has one stream size; " + program_->atoms[program_->stream].name +
@@ -77,7 +95,7 @@ std::optional<Constant> Elaborator::declared(const ast::Declaration &d, bool isS
       return std::nullopt;
     }
     int atom = program_->atoms.add({stream ? SizeAtom::Kind::Stream : SizeAtom::Kind::Dynamic,
-                                    d.name.text, *number, nullptr, nullptr});
+                                    d.name.text, *number, nullptr, nullptr, least});
     program_->dynamicSizes.push_back(atom);
     if (stream)
       program_->stream = atom;
@@ -242,6 +260,17 @@ std::optional<Constant> Elaborator::combined(char op, const Size &x, const Size 
     return std::nullopt;
   }
   return ofSize(op == '+' ? x + y : op == '-' ? x - y : x * y);
+}
+
+// max or min of two sizes: one of them where that is so whatever the sizes are.
+Size Elaborator::extremum(bool greatest, const Size &x, const Size &y) {
+  if (!(x - y).isConstant()) {
+    if (atLeast(*program_, x - y, 0))
+      return greatest ? x : y;
+    if (atLeast(*program_, y - x, 0))
+      return greatest ? y : x;
+  }
+  return greatest ? maximum(x, y, program_->atoms) : minimum(x, y, program_->atoms);
 }
 
 std::optional<Constant> Elaborator::constantOf(const ast::Expr &e, Scope *scope, FileScope &file) {
@@ -447,6 +476,10 @@ std::optional<Constant> Elaborator::constantOf(const ast::Expr &e, Scope *scope,
     if ((f == "min" || f == "max") && args.size() >= 2) {
       Constant best = args[0];
       for (size_t i = 1; i < args.size(); ++i) {
+        if (best.kind == Constant::Kind::Int && args[i].kind == Constant::Kind::Int) {
+          best = ofSize(extremum(f == "max", best.size, args[i].size));
+          continue;
+        }
         auto x = asNumber(best), y = asNumber(args[i]);
         if (!x || !y)
           return notKnown(f + " of dynamic sizes");
@@ -456,45 +489,22 @@ std::optional<Constant> Elaborator::constantOf(const ast::Expr &e, Scope *scope,
       best.region = -1;
       return best;
     }
-    if (args.size() == 1) {
-      if (f == "abs" && args[0].kind == Constant::Kind::Int) {
-        auto v = args[0].size.constant();
-        if (!v)
-          return notKnown("abs of a dynamic size");
-        return *v < 0 ? combined('-', Size(0), args[0].size, e.span) : ofSize(args[0].size);
-      }
-      bool rounding = f == "floor" || f == "ceil" || f == "round";
-      if (rounding && args[0].kind == Constant::Kind::Int)
-        return args[0];
-      auto x = asNumber(args[0]);
+    const Function *function = functionNamed(f);
+    if (function && args.size() == 1 && !function->several) {
+      const Constant &of = args[0];
+      bool isInt = of.kind == Constant::Kind::Int;
+      if (isInt && function->typing == Typing::Int)
+        return of;
+      auto x = asNumber(of);
       if (!x)
         return notKnown(f + " of a dynamic size");
-      double v = *x;
-      if (f == "exp")
-        return ofNumber(std::exp(v));
-      if (f == "log")
-        return ofNumber(std::log(v));
-      if (f == "sqrt")
-        return ofNumber(std::sqrt(v));
-      if (f == "rsqrt")
-        return ofNumber(1 / std::sqrt(v));
-      if (f == "tanh")
-        return ofNumber(std::tanh(v));
-      if (f == "sigmoid")
-        return ofNumber(1 / (1 + std::exp(-v)));
-      if (f == "erf")
-        return ofNumber(std::erf(v));
-      if (f == "sin")
-        return ofNumber(std::sin(v));
-      if (f == "cos")
-        return ofNumber(std::cos(v));
-      if (f == "abs")
-        return ofNumber(std::fabs(v));
-      if (rounding) {
-        double r = f == "floor" ? std::floor(v) : f == "ceil" ? std::ceil(v) : std::nearbyint(v);
-        if (std::fabs(r) < 9e15)
-          return ofSize(Size(static_cast<int64_t>(r)));
-      }
+      if (isInt && function->typing == Typing::Same)
+        return ofSize(Size(function->ofInts(*of.size.constant(), 0)));
+      double v = function->value(*x, 0);
+      if (function->typing != Typing::Int)
+        return ofNumber(v);
+      if (std::fabs(v) < 9e15)
+        return ofSize(Size(static_cast<int64_t>(v)));
     }
     return notKnown("the call of " + f);
   }

@@ -160,6 +160,7 @@ private:
   // CompileTime.cpp
   std::optional<Constant> constant(const ast::Expr &e, Scope *scope, FileScope &file);
   std::optional<Constant> constantOf(const ast::Expr &e, Scope *scope, FileScope &file);
+  Size extremum(bool greatest, const Size &x, const Size &y);
   std::optional<Constant> combined(char op, const Size &x, const Size &y, Span at);
   std::optional<Size> sizeOf(const ast::Expr &e, Scope *scope, FileScope &file, const char *what);
   std::optional<Constant> namedConstant(const std::string &name, Scope *scope, FileScope &file,

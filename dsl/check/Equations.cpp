@@ -191,7 +191,7 @@ Size Elaborator::positionOn(const Size &extent, const Size &position) const {
   if (extent.terms().size() != 1 || extent.terms().begin()->first.size() != 1)
     return position;
   const SizeAtom &atom = program_->atoms[extent.terms().begin()->first[0]];
-  if (atom.kind != SizeAtom::Kind::Max)
+  if (atom.kind != SizeAtom::Kind::Max || *atom.rhs != Size(0))
     return position;
   auto past = (position - *atom.lhs).constant();
   return past ? extent + Size(*past) : position;

@@ -207,17 +207,13 @@ ExprPtr Elaborator::compare(const ast::Expr &e, Env &env) {
 }
 
 ExprPtr Elaborator::reduction(const ast::Expr &e, Env &env) {
-  const std::map<std::string, Reduction> ops = {
-      {"sum", Reduction::Sum},       {"max", Reduction::Max},
-      {"min", Reduction::Min},       {"mean", Reduction::Mean},
-      {"prod", Reduction::Prod},     {"logsumexp", Reduction::LogSumExp},
-      {"argmax", Reduction::ArgMax}, {"softmax", Reduction::Softmax}};
   FileScope &file = *env.scope->body->file;
   auto out = make(Expr::Kind::Reduce, e.span);
-  out->reduction = ops.at(e.op);
-  bool softmax = out->reduction == Reduction::Softmax;
-  if (out->reduction == Reduction::ArgMax && e.letters.size() != 1) {
-    error(e.span, "argmax takes one letter", "S2");
+  const ReductionInfo &info = *reductionNamed(e.op);
+  out->reduction = info.reduction;
+  bool ofElement = info.ofElement;
+  if (info.oneLetter && e.letters.size() != 1) {
+    error(e.span, e.op + " takes one letter", "S2");
     return nullptr;
   }
   Env inner = env;
@@ -250,19 +246,23 @@ ExprPtr Elaborator::reduction(const ast::Expr &e, Env &env) {
     }
     if (!extent)
       return nullptr;
-    if (!softmax && outer != env.letters.end()) {
+    if (!ofElement && outer != env.letters.end()) {
       error(l.span, "the letter " + l.text + " is bound already", "L4")
           .hint("a second letter with the same range: index " + l.text + "2 < extent(" + l.text +
                 "); or an equation of its own for the inner part");
       return nullptr;
     }
-    if (softmax) {
+    if (ofElement) {
       if (outer == env.letters.end()) {
         error(l.span,
-              "softmax[" + l.text + "] is one element's share of the row, and " + l.text +
-                  " has no value here",
+              e.op + "[" + l.text + "] is " +
+                  (info.typing == Typing::Float ? "one element's share of the row, and "
+                                                : "about one element of the row, and ") +
+                  l.text + " has no value here",
               "L5")
-            .hint("sum[" + l.text + "](softmax[" + l.text + "](...) * ...) uses the shares");
+            .hint(info.typing == Typing::Float
+                      ? "sum[" + l.text + "](softmax[" + l.text + "](...) * ...) uses the shares"
+                      : "y[" + l.text + "] = " + e.op + "[" + l.text + "](...) has the places");
         return nullptr;
       }
       at.push_back(letterExpr(outer->second, l.span));

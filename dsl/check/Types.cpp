@@ -24,20 +24,6 @@ const char *typeName(Type type) {
   }
 }
 
-const char *opName(Op op) {
-  static const char *names[] = {"-",   "not", "exp", "log", "sqrt",  "rsqrt", "tanh",  "sigmoid",
-                                "erf", "sin", "cos", "abs", "floor", "ceil",  "round", "+",
-                                "-",   "*",   "/",   "//",  "%",     "^",     "min",   "max",
-                                "and", "or",  "==",  "!=",  "<",     "<=",    ">",     ">="};
-  return names[static_cast<int>(op)];
-}
-
-const char *reductionName(Reduction r) {
-  static const char *names[] = {"sum",  "max",       "min",    "mean",
-                                "prod", "logsumexp", "argmax", "softmax"};
-  return names[static_cast<int>(r)];
-}
-
 namespace sema {
 namespace {
 
@@ -50,10 +36,6 @@ Type joinTypes(Type a, Type b) {
     return a;
   return a == Type::Float || b == Type::Float ? Type::Float : Type::Int;
 }
-
-bool isFunction(Op op) { return op >= Op::Exp && op <= Op::Cos; }
-bool isRounding(Op op) { return op == Op::Floor || op == Op::Ceil || op == Op::Round; }
-bool isComparison(Op op) { return op >= Op::Equal; }
 
 class Inference {
 public:
@@ -162,36 +144,23 @@ private:
       t = joinTypes(typeOf(e->args[1]), typeOf(e->args[2]));
       break;
     case K::Reduce:
-      switch (e->reduction) {
-      case Reduction::Sum:
-      case Reduction::Max:
-      case Reduction::Min:
-      case Reduction::Prod:
-        t = typeOf(e->args[0]);
-        break;
-      case Reduction::ArgMax:
-        t = Type::Int;
-        break;
-      default:
-        break;
-      }
+      t = typeOf(infoOf(e->reduction).typing, {e->args[0]});
       break;
     case K::Apply:
-      if (e->op == Op::Not || e->op == Op::And || e->op == Op::Or || isComparison(e->op))
-        t = Type::Bool;
-      else if (isRounding(e->op))
-        t = Type::Int;
-      else if (e->op == Op::Div || e->op == Op::Pow || (isFunction(e->op) && e->op != Op::Abs))
-        t = Type::Float;
-      else
-        t = e->args.size() > 1 ? joinTypes(typeOf(e->args[0]), typeOf(e->args[1]))
-                               : typeOf(e->args[0]);
+      t = isCondition(e->op) ? Type::Bool : typeOf(typingOf(e->op), e->args);
       break;
     default:
       break;
     }
     types_[e.get()] = t;
     return t;
+  }
+
+  Type typeOf(Typing typing, const std::vector<ExprPtr> &args) {
+    if (typing != Typing::Same)
+      return typing == Typing::Int ? Type::Int : Type::Float;
+    Type first = typeOf(args[0]);
+    return args.size() > 1 ? joinTypes(first, typeOf(args[1])) : first;
   }
 
   static Type leafType(const Expr &e) {
@@ -311,19 +280,10 @@ private:
       for (size_t i = 2; i < a.size(); ++i)
         a[i] = convert(a[i], Type::Int, n->span);
       a[0] = number(a[0]);
-      switch (n->reduction) {
-      case Reduction::Mean:
-      case Reduction::LogSumExp:
-      case Reduction::Softmax:
+      Typing typing = infoOf(n->reduction).typing;
+      if (typing == Typing::Float)
         a[0] = convert(a[0], Type::Float, n->span);
-        n->type = Type::Float;
-        break;
-      case Reduction::ArgMax:
-        n->type = Type::Int;
-        break;
-      default:
-        n->type = a[0]->type;
-      }
+      n->type = typing == Typing::Int ? Type::Int : a[0]->type;
       break;
     }
     case K::Apply:
@@ -350,14 +310,14 @@ private:
     }
     for (auto &x : a)
       x = number(x);
-    if (isRounding(op)) {
+    Typing typing = typingOf(op);
+    if (typing == Typing::Int) {
       if (a[0]->type == Type::Int)
         return a[0];
       n->type = Type::Int;
       return n;
     }
-    bool toFloat = op == Op::Div || op == Op::Pow || (isFunction(op) && op != Op::Abs);
-    Type joined = toFloat ? Type::Float : a[0]->type;
+    Type joined = typing == Typing::Float ? Type::Float : a[0]->type;
     if (a.size() > 1)
       joined = joinTypes(joined, a[1]->type);
     for (auto &x : a)

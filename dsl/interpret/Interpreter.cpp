@@ -159,8 +159,8 @@ std::string bindSizes(const Program &program, const std::map<int, std::vector<in
         if (t.axes[i].extent != Size::atom(a))
           continue;
         if (shape[i] < atom.min || shape[i] > atom.max)
-          return place(t, i, shape[i]) + ", but size " + atom.name + " is between 1 and " +
-                 std::to_string(atom.max);
+          return place(t, i, shape[i]) + ", but size " + atom.name + " is between " +
+                 std::to_string(atom.min) + " and " + std::to_string(atom.max);
         if (!boundBy.count(a)) {
           sizes[a] = shape[i];
           boundBy[a] = place(t, i, shape[i]);

@@ -4,23 +4,7 @@
 // (ints and bools), by the rules T2 and T3; a Failure where a check of A1 or T2 fails.
 #include "dsl/interpret/InterpreterMachine.h"
 
-#include <limits>
-
 namespace qkv::interpret {
-
-static constexpr int64_t kLeast = std::numeric_limits<int64_t>::min();
-static constexpr int64_t kGreatest = std::numeric_limits<int64_t>::max();
-
-// The int of a number that is whole already: beyond 64 bits the nearest, of NaN 0.
-static int64_t toInt(double whole) {
-  if (whole != whole)
-    return 0;
-  if (whole >= 0x1p63)
-    return kGreatest;
-  if (whole < -0x1p63)
-    return kLeast;
-  return static_cast<int64_t>(whole);
-}
 
 static int64_t divideDown(int64_t a, int64_t b) {
   if (b == -1)
@@ -123,6 +107,7 @@ double Machine::number(const Node &n, int64_t *frame) {
   case Code::Letter:
   case Code::Shifted:
   case Code::Row:
+  case Code::Rank:
     break;
   }
   return static_cast<double>(integer(n, frame));
@@ -151,6 +136,8 @@ int64_t Machine::integer(const Node &n, int64_t *frame) {
     return integer(integer(*n.a, frame) ? *n.b : *n.c, frame);
   case Code::Reduce:
     return reduceInteger(n, frame);
+  case Code::Rank:
+    return rank(n, frame);
   case Code::Remember:
     return intOf(remembered(n, frame));
   case Code::Number:
@@ -165,42 +152,12 @@ int64_t Machine::integer(const Node &n, int64_t *frame) {
 }
 
 double Machine::function(const Node &n, double x) const {
-  double r = 0;
-  switch (n.op) {
-  case Op::Neg:
+  if (n.op == Op::Neg)
     return -x;
-  case Op::Abs:
-    return std::fabs(x);
-  case Op::Exp:
-    r = std::exp(x);
-    break;
-  case Op::Log:
-    r = std::log(x);
-    break;
-  case Op::Sqrt:
-    r = std::sqrt(x);
-    break;
-  case Op::Rsqrt:
-    r = 1 / std::sqrt(x);
-    break;
-  case Op::Tanh:
-    r = std::tanh(x);
-    break;
-  case Op::Sigmoid:
-    r = 1 / (1 + std::exp(-x));
-    break;
-  case Op::Erf:
-    r = std::erf(x);
-    break;
-  case Op::Sin:
-    r = std::sin(x);
-    break;
-  case Op::Cos:
-    r = std::cos(x);
-    break;
-  default:
+  const Function *f = functionOf(n.op);
+  if (!f)
     throw Failure{{n.source->span, "the checked equations are broken: no function of a float", ""}};
-  }
+  double r = f->value(x, 0);
   return n.single ? rounding.narrow(r) : r;
 }
 
@@ -220,10 +177,9 @@ double Machine::combine(const Node &n, double x, double y) {
   case Op::Pow:
     r = std::pow(x, y);
     break;
-  case Op::Min: // what is not a number stays visible (C4)
-    return x < y || x != x ? x : y;
+  case Op::Min:
   case Op::Max:
-    return x > y || x != x ? x : y;
+    return functionOf(n.op)->value(x, y);
   case Op::FloorDiv:
     if (y == 0)
       zeroDivisor(n);
@@ -291,26 +247,19 @@ int64_t Machine::applyInteger(const Node &n, int64_t *frame) {
   case Op::Greater:
   case Op::GreaterEqual:
     return compare(n, frame);
-  case Op::Floor:
-  case Op::Ceil:
-  case Op::Round: {
-    if (n.a->integral)
-      return integer(*n.a, frame);
-    double x = number(*n.a, frame);
-    return toInt(n.op == Op::Floor  ? std::floor(x)
-                 : n.op == Op::Ceil ? std::ceil(x)
-                                    : std::nearbyint(x)); // halves to even
-  }
   default:
     break;
   }
   if (skipsProduct(n) && leftOutFactor(n, frame))
     return 0;
+  const Function *f = functionOf(n.op);
+  if (f && f->typing == Typing::Int)
+    return n.a->integral ? integer(*n.a, frame) : wholeToInt(f->value(number(*n.a, frame), 0));
   int64_t x = integer(*n.a, frame);
   if (n.op == Op::Neg)
     return wrapSub(0, x);
-  if (n.op == Op::Abs)
-    return x < 0 ? wrapSub(0, x) : x;
+  if (f && f->ofInts)
+    return f->ofInts(x, n.b ? integer(*n.b, frame) : 0);
   if (!n.b)
     throw Failure{{n.source->span, "the checked equations are broken: no function of an int", ""}};
   int64_t y = integer(*n.b, frame);
@@ -329,10 +278,6 @@ int64_t Machine::applyInteger(const Node &n, int64_t *frame) {
     if (y == 0)
       zeroDivisor(n);
     return wrapSub(x, wrapMul(divideDown(x, y), y));
-  case Op::Min:
-    return std::min(x, y);
-  case Op::Max:
-    return std::max(x, y);
   default:
     throw Failure{{n.source->span, "the checked equations are broken: no operation of ints", ""}};
   }

@@ -37,10 +37,13 @@ struct KeyHash {
   size_t operator()(const Key &key) const;
 };
 
-/// A softmax's row: what all its shares have in common.
+/// A row of softmax or rank: what all its elements have in common.
 struct Row {
   bool empty = true;
   double max = 0, sum = 0;
+  /// Of rank: the scores, as bits of a float or int, and which of them take part.
+  std::vector<uint64_t> scores;
+  std::vector<char> takesPart;
   /// exp(score - max) of each position, less than 0 where it is left out; may be dropped to save
   /// space.
   std::vector<double> powers;
@@ -70,6 +73,7 @@ enum class Code : uint8_t {
   Reduce,   // all but softmax: args[0] body, args[1] guard or null
   Row,      // args[0] body, args[1] guard or null; has no value, only shares
   Softmax,  // args[0] its Row, args[1..] the position
+  Rank,     // likewise
   Convert,  // int to float
   Narrow,   // a constant becomes an f32 (T3)
   Remember, // args[0], remembered
@@ -98,7 +102,7 @@ struct Node {
   Memory *memory = nullptr;
   const Expr *source = nullptr;
   std::vector<Node *> args;
-  std::vector<LoopLetter> loops; ///< Reduce, Row, Softmax; the last is the innermost
+  std::vector<LoopLetter> loops; ///< Reduce, Row, Softmax, Rank; the last is the innermost
   std::vector<int> free;         ///< slots of the letters the value depends on, in order
 
   bool dependsOn(int s) const { return letters >> (s & 63) & 1; }
@@ -262,8 +266,12 @@ private:
   double reduceNumber(const Node &n, int64_t *frame);
   int64_t reduceInteger(const Node &n, int64_t *frame);
   double share(const Node &n, int64_t *frame);
+  int64_t rank(const Node &n, int64_t *frame);
   int64_t positionOf(const Node &share, Key &position, int64_t *frame);
+  const Row *knownRow(const Node &row, Key &key, int64_t *frame);
+  int64_t sizeOfRow(const Node &row);
   const Row &rowOf(const Node &row, int64_t *frame);
+  const Row &rankedRow(const Node &row, int64_t *frame);
   template <class Fn> void forEachRun(const Node &n, int64_t *frame, Fn fn);
   bool skipsProduct(const Node &n) const {
     return n.code == Code::Apply && n.op == Op::Mul && (n.a->mayBeOut || n.b->mayBeOut);

@@ -285,7 +285,9 @@ double Machine::reduceNumber(const Node &n, int64_t *frame) {
     return add(max, narrow(std::log(sum)));
   }
   case Reduction::ArgMax:
+  case Reduction::ArgMin:
   case Reduction::Softmax:
+  case Reduction::Rank:
     break;
   }
   throw Failure{{n.source->span, "the checked equations are broken: no reduction to a float", ""}};
@@ -294,13 +296,17 @@ double Machine::reduceNumber(const Node &n, int64_t *frame) {
 int64_t Machine::reduceInteger(const Node &n, int64_t *frame) {
   Saved saved(n, frame);
   int slot = n.loops.back().slot;
-  if (n.reduction == Reduction::ArgMax && !n.a->integral) {
+  bool place = infoOf(n.reduction).typing == Typing::Int;
+  auto isBetter = [&](auto x, auto than) {
+    return n.reduction == Reduction::ArgMax ? x > than : x < than;
+  };
+  if (place && !n.a->integral) {
     double values[kChunk], best = 0;
     int64_t at = -1;
     forEachRun(n, frame, [&](int64_t, int64_t first, int64_t count) {
       run(*n.a, frame, slot, first, count, values);
       for (int64_t k = 0; k < count; ++k)
-        if (at < 0 || values[k] > best) {
+        if (values[k] == values[k] && (at < 0 || isBetter(values[k], best))) {
           at = first + k;
           best = values[k];
         }
@@ -332,7 +338,8 @@ int64_t Machine::reduceInteger(const Node &n, int64_t *frame) {
         result = std::min(result, v);
         break;
       case Reduction::ArgMax:
-        if (at < 0 || v > result) {
+      case Reduction::ArgMin:
+        if (at < 0 || isBetter(v, result)) {
           at = p;
           result = v;
         }
@@ -343,34 +350,50 @@ int64_t Machine::reduceInteger(const Node &n, int64_t *frame) {
       }
     }
   });
-  return n.reduction == Reduction::ArgMax ? at : result;
+  return place ? at : result;
 }
 
-// A softmax's row: m = max_j s_j, e_j = exp(s_j - m), sum_j e_j, over the scores that take
-// part: those the guard leaves in and that are not -inf.
-const Row &Machine::rowOf(const Node &n, int64_t *frame) {
+/// The row at the letters of the frame where it is remembered, or null; `key` takes its letters.
+const Row *Machine::knownRow(const Node &n, Key &key, int64_t *frame) {
   Memory &m = *n.memory;
   // Elements of one row are asked for one after the other.
   bool again = m.lastRow != nullptr;
   for (size_t i = 0; i < m.slots.size() && again; ++i)
     again = m.lastRow->first[i] == frame[m.slots[i]];
   if (again)
-    return m.lastRow->second;
-  Key key(m.slots.size());
+    return &m.lastRow->second;
+  key.resize(m.slots.size());
   for (size_t i = 0; i < key.size(); ++i)
     key[i] = frame[m.slots[i]];
-  if (auto found = m.rows.find(key); found != m.rows.end()) {
-    m.lastRow = &*found;
-    return found->second;
-  }
+  auto found = m.rows.find(key);
+  if (found == m.rows.end())
+    return nullptr;
+  m.lastRow = &*found;
+  return &found->second;
+}
 
-  Saved saved(n, frame);
-  int slot = n.loops.back().slot;
+int64_t Machine::sizeOfRow(const Node &n) {
   int64_t size = 1;
   for (const LoopLetter &l : n.loops)
     if (__builtin_mul_overflow(size, std::max<int64_t>(l.extent, 0), &size) ||
         size > (int64_t(1) << 32))
-      throw Failure{{n.source->span, "a row of this softmax is too long to be computed", ""}};
+      throw Failure{{n.source->span,
+                     std::string("a row of this ") + reductionName(n.source->reduction) +
+                         " is too long to be computed",
+                     ""}};
+  return size;
+}
+
+// A softmax's row: m = max_j s_j, e_j = exp(s_j - m), sum_j e_j, over the scores that take
+// part: those the guard leaves in and that are not -inf.
+const Row &Machine::rowOf(const Node &n, int64_t *frame) {
+  Memory &m = *n.memory;
+  Key key;
+  if (const Row *known = knownRow(n, key, frame))
+    return *known;
+  Saved saved(n, frame);
+  int slot = n.loops.back().slot;
+  int64_t size = sizeOfRow(n);
   Row row;
   row.powers.assign(size, -kInfinity);
   row.max = -kInfinity;
@@ -413,8 +436,9 @@ int64_t Machine::positionOf(const Node &n, Key &position, int64_t *frame) {
     int64_t extent = n.loops[i].extent;
     if (position[i] < 0 || position[i] >= extent)
       throw Failure{{n.source->span,
-                     "index of softmax along " + program.letters[n.source->letters[i]].name +
-                         " is " + std::to_string(position[i]) + ", outside 0 <= index < " +
+                     std::string("index of ") + reductionName(n.source->reduction) + " along " +
+                         program.letters[n.source->letters[i]].name + " is " +
+                         std::to_string(position[i]) + ", outside 0 <= index < " +
                          std::to_string(extent),
                      "A1"}};
     flat = flat * extent + position[i];
@@ -447,6 +471,54 @@ double Machine::share(const Node &n, int64_t *frame) {
     power = n.single ? rounding.narrow(std::exp(difference)) : std::exp(difference);
   }
   return n.single ? rounding.narrow(power / r.sum) : power / r.sum;
+}
+
+const Row &Machine::rankedRow(const Node &n, int64_t *frame) {
+  Memory &m = *n.memory;
+  Key key;
+  if (const Row *known = knownRow(n, key, frame))
+    return *known;
+  Saved saved(n, frame);
+  int slot = n.loops.back().slot;
+  int64_t size = sizeOfRow(n);
+  Row row;
+  row.scores.assign(size, 0);
+  row.takesPart.assign(size, 0);
+  forEachRun(n, frame, [&](int64_t base, int64_t first, int64_t count) {
+    for (int64_t p = first; p < first + count; ++p) {
+      frame[slot] = p;
+      row.scores[base + p] =
+          n.a->integral ? bitsOf(integer(*n.a, frame)) : bitsOf(number(*n.a, frame));
+      row.takesPart[base + p] = 1;
+    }
+  });
+  if (kept_ + size > kKept) {
+    m.rows.clear();
+    m.lastRow = nullptr;
+  } else {
+    kept_ += size;
+  }
+  m.lastRow = &*m.rows.emplace(std::move(key), std::move(row)).first;
+  return m.lastRow->second;
+}
+
+// How many elements that take part are greater than this one, or equal and before it (S3).
+int64_t Machine::rank(const Node &n, int64_t *frame) {
+  Key position;
+  int64_t at = positionOf(n, position, frame);
+  const Row &row = rankedRow(*n.a, frame);
+  if (!row.takesPart[at])
+    return std::numeric_limits<int64_t>::max();
+  auto count = [&](auto valueOf) {
+    auto own = valueOf(row.scores[at]);
+    int64_t before = 0;
+    for (int64_t k = 0; k < static_cast<int64_t>(row.scores.size()); ++k) {
+      auto other = valueOf(row.scores[k]);
+      before += row.takesPart[k] && (other > own || (other == own && k < at));
+    }
+    return before;
+  };
+  return n.a->a->integral ? count(intOf) : count(floatOf);
 }
 
 /// Whether the guard of a softmax, or a score of -inf, leaves its element out.

@@ -154,7 +154,7 @@ private:
     r.node->mayBeOut = mayBeOut;
     if (r.node->code == Code::Narrow)
       r.node->a->mayBeOut = mayBeOut;
-    bool reduction = e.kind == Expr::Kind::Reduce && e.reduction != Reduction::Softmax;
+    bool reduction = e.kind == Expr::Kind::Reduce && !infoOf(e.reduction).ofElement;
     bool shared = uses_[&e] > 1 && r.cost > kCheap;
     bool invariant = reduction && static_cast<int>(r.node->free.size()) < scope_;
     if (shared || invariant) {
@@ -298,7 +298,7 @@ private:
   }
 
   Resolved buildReduce(const Expr &e, bool single) {
-    bool softmax = e.reduction == Reduction::Softmax;
+    bool ofElement = infoOf(e.reduction).ofElement;
     if (e.letters.empty())
       broken(e, "a reduction over no letter");
     Node *n = make(Code::Reduce, e);
@@ -307,8 +307,8 @@ private:
     std::vector<Node *> positions;
     for (size_t i = 2; i < e.args.size(); ++i)
       positions.push_back(resolve(e.args[i]).node);
-    if (softmax && positions.size() != e.letters.size())
-      broken(e, "a softmax without its position");
+    if (ofElement && positions.size() != e.letters.size())
+      broken(e, std::string("a ") + reductionName(e.reduction) + " without its position");
     for (int letter : e.letters)
       n->loops.push_back({bind(letter), extent(letter)});
     scope_ += static_cast<int>(e.letters.size());
@@ -321,13 +321,13 @@ private:
     for (const LoopLetter &l : n->loops)
       n->free.erase(std::remove(n->free.begin(), n->free.end(), l.slot), n->free.end());
     setLetters(n);
-    if (softmax) {
-      // The row depends on less than the share does: not on the position.
+    if (ofElement) {
+      // The row depends on less than its element does: not on the position.
       Memory &memory = out_.memories.emplace_back();
       memory.slots = n->free;
       n->memory = &memory;
       Node *row = n;
-      n = make(Code::Softmax, e);
+      n = make(e.reduction == Reduction::Softmax ? Code::Softmax : Code::Rank, e);
       n->single = single;
       n->memory = &memory;
       n->loops = row->loops;

@@ -104,11 +104,8 @@ Facts Prover::factsOf(const ExprPtr &e, bool truth) {
     case K::If:
       return integral(x->args[1]) && integral(x->args[2]);
     case K::Apply:
-      if (x->op == Op::Floor || x->op == Op::Ceil || x->op == Op::Round)
-        return true;
-      if (x->op == Op::Div || x->op == Op::Pow || (x->op >= Op::Not && x->op <= Op::Cos) ||
-          x->op >= Op::And)
-        return false;
+      if (isCondition(x->op) || typingOf(x->op) != Typing::Same)
+        return typingOf(x->op) == Typing::Int;
       return std::all_of(x->args.begin(), x->args.end(), integral);
     case K::Reduce:
       return x->type == Type::Int;

@@ -43,12 +43,14 @@ Linear Prover::monomial(const Size::Monomial &m) {
         f.all.push_back(Linear(atom.max) - x);
         return f;
       }
-      if (atom.kind == SizeAtom::Kind::Max) { // at least each, and one of them
+      if (atom.kind == SizeAtom::Kind::Max || atom.kind == SizeAtom::Kind::Min) {
+        // At least (at most) each, and one of them.
+        int64_t sign = atom.kind == SizeAtom::Kind::Max ? 1 : -1;
         Linear l = linear(*atom.lhs), r = linear(*atom.rhs);
-        f.all = {x - l, x - r};
+        f.all = {(x - l) * sign, (x - r) * sign};
         Facts isLeft, isRight;
-        isLeft.all = {l - x};
-        isRight.all = {r - x};
+        isLeft.all = {(l - x) * sign};
+        isRight.all = {(r - x) * sign};
         f.any.push_back({isLeft, isRight});
         return f;
       }

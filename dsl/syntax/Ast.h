@@ -49,12 +49,12 @@ struct Expr {
     If,        ///< children: condition, then, else
     Call,      ///< name(arguments)[indices] from text: a fn, a block or a built-in function
                ///< (exp ... min max; the square root sign makes a Call of sqrt)
-    Reduction, ///< op[letters](children[0] where children[1]): sum max min mean prod logsumexp
-               ///< argmax softmax; children.size() is 2 with a guard
+    Reduction, ///< op[letters](children[0] where children[1]): sum max softmax ...;
+               ///< children.size() is 2 with a guard
     Extent,    ///< extent(name)
     Config,    ///< config("key", default): children[0] is the default, if any
-    Dynamic,   ///< dynamic(max: children[0])
-    Stream,    ///< stream(max: children[0])
+    Dynamic,   ///< dynamic(max: children[0]); arguments: `min`, if it is given
+    Stream,    ///< stream(max: children[0]), likewise
   };
   Kind kind;
   Span span;

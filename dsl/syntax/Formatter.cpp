@@ -202,7 +202,7 @@ private:
     Kind kind = tokens_[i].kind;
     if (kind == Kind::Name)
       return tokens_[i + 1].kind != Kind::LeftParen && tokens_[i + 1].kind != Kind::LeftBracket;
-    return kind == Kind::Integer || kind == Kind::Number;
+    return kind == Kind::Integer || kind == Kind::Number || kind == Kind::Infinity;
   }
 
   bool spacedOperator(size_t i) const {

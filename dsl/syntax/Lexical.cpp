@@ -4,6 +4,7 @@
 // one line. What must hold: a run of bytes that mean nothing is one diagnostic, not many.
 #include "dsl/syntax/Lexical.h"
 
+#include "dsl/functions/Functions.h"
 #include "dsl/syntax/Habits.h"
 
 #include <algorithm>
@@ -18,52 +19,23 @@ namespace qkv::lexical {
 namespace {
 
 const std::unordered_map<std::string_view, Kind> &words() {
-  static const std::unordered_map<std::string_view, Kind> table = {
-      {"size", Kind::Size},
-      {"const", Kind::Const},
-      {"index", Kind::Index},
-      {"param", Kind::Param},
-      {"fn", Kind::Fn},
-      {"block", Kind::Block},
-      {"model", Kind::Model},
-      {"use", Kind::Use},
-      {"repeat", Kind::Repeat},
-      {"from", Kind::From},
-      {"if", Kind::If},
-      {"then", Kind::Then},
-      {"else", Kind::Else},
-      {"and", Kind::And},
-      {"or", Kind::Or},
-      {"not", Kind::Not},
-      {"where", Kind::Where},
-      {"true", Kind::True},
-      {"false", Kind::False},
-      {"sum", Kind::Reduction},
-      {"mean", Kind::Reduction},
-      {"prod", Kind::Reduction},
-      {"logsumexp", Kind::Reduction},
-      {"argmax", Kind::Reduction},
-      {"softmax", Kind::Reduction},
-      {"min", Kind::MinMax},
-      {"max", Kind::MinMax},
-      {"exp", Kind::Function},
-      {"log", Kind::Function},
-      {"sqrt", Kind::Function},
-      {"rsqrt", Kind::Function},
-      {"tanh", Kind::Function},
-      {"sigmoid", Kind::Function},
-      {"erf", Kind::Function},
-      {"sin", Kind::Function},
-      {"cos", Kind::Function},
-      {"abs", Kind::Function},
-      {"floor", Kind::Function},
-      {"ceil", Kind::Function},
-      {"round", Kind::Function},
-      {"extent", Kind::Extent},
-      {"config", Kind::Config},
-      {"dynamic", Kind::Dynamic},
-      {"stream", Kind::Stream},
-  };
+  static const std::unordered_map<std::string_view, Kind> table = [] {
+    std::unordered_map<std::string_view, Kind> all = {
+        {"size", Kind::Size},       {"const", Kind::Const},   {"index", Kind::Index},
+        {"param", Kind::Param},     {"fn", Kind::Fn},         {"block", Kind::Block},
+        {"model", Kind::Model},     {"use", Kind::Use},       {"repeat", Kind::Repeat},
+        {"from", Kind::From},       {"if", Kind::If},         {"then", Kind::Then},
+        {"else", Kind::Else},       {"and", Kind::And},       {"or", Kind::Or},
+        {"not", Kind::Not},         {"where", Kind::Where},   {"true", Kind::True},
+        {"false", Kind::False},     {"extent", Kind::Extent}, {"config", Kind::Config},
+        {"dynamic", Kind::Dynamic}, {"stream", Kind::Stream}, {"inf", Kind::Infinity},
+    };
+    for (const ReductionInfo &r : reductions())
+      all[r.name] = Kind::Reduction;
+    for (const Function &f : functions())
+      all[f.name] = reductionNamed(f.name) ? Kind::MinMax : Kind::Function;
+    return all;
+  }();
   return table;
 }
 
@@ -479,6 +451,7 @@ bool endsOperand(Kind kind) {
   case Kind::Drop:
   case Kind::Integer:
   case Kind::Number:
+  case Kind::Infinity:
   case Kind::String:
   case Kind::True:
   case Kind::False:

@@ -69,13 +69,14 @@ enum class Kind : uint8_t {
   Where,
   True,
   False,
-  Reduction, ///< sum mean prod logsumexp argmax softmax
+  Reduction, ///< sum mean prod softmax ... (the table of dsl/functions)
   MinMax,    ///< min max: a reduction before `[`, a function before `(`
-  Function,  ///< exp log sqrt ...
+  Function,  ///< exp log sqrt ... (likewise)
   Extent,
   Config,
   Dynamic,
   Stream,
+  Infinity, ///< inf
 };
 
 struct Token {

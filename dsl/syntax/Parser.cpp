@@ -31,6 +31,7 @@ QKV_RULE(name, ast::Name, "a name");
 QKV_RULE(letter, ast::Name, "a letter");
 QKV_RULE(type, ast::Name, "a type (float, int, bool or token)");
 QKV_RULE(label, ast::Name, "'max'");
+QKV_RULE(minLabel, ast::Name, "'min'");
 QKV_RULE(text, Place, "a string");
 QKV_RULE(letters, std::vector<ast::Name>, "'['");
 QKV_RULE(indices, std::vector<ExprPtr>, "'['");
@@ -61,6 +62,7 @@ QKV_RULE(config, ExprPtr, "'config'");
 QKV_RULE(configDefault, ExprPtr, "a default");
 QKV_RULE(arriving, ExprPtr, "'dynamic'");
 QKV_RULE(argument, ast::Argument, "an argument");
+QKV_RULE(minimum, ast::Argument, "'min'");
 QKV_RULE(argumentValue, ExprPtr, "an expression");
 QKV_RULE(functionName, ExprPtr, "a function");
 
@@ -80,10 +82,11 @@ QKV_RULE(import, ast::Use, "'use'");
 #undef QKV_RULE
 
 // Names and lists
-const auto name_def = Word<false>();
-const auto letter_def = Word<false>();
-const auto type_def = Word<false>();
-const auto label_def = Word<true>();
+const auto name_def = Word<Label::None>();
+const auto letter_def = Word<Label::None>();
+const auto type_def = Word<Label::None>();
+const auto label_def = Word<Label::Max>();
+const auto minLabel_def = Word<Label::Min>();
 const auto text_def = OneOf(Kind::String);
 const auto letters_def = sign(Kind::LeftBracket) > (letter >> *(comma > letter)) >
                          sign(Kind::RightBracket);
@@ -110,7 +113,8 @@ const auto powerOf_def =
 const auto parenthesis_def = spanned(sign(Kind::LeftParen) > expression > sign(Kind::RightParen));
 const auto operand_def = reading | number | builtIn | reduction | parenthesis | conditional |
                          extent | root | config | arriving;
-const auto number_def = OneOf(Kind::Integer, Kind::Number, Kind::True, Kind::False)[toLiteral];
+const auto number_def =
+    OneOf(Kind::Integer, Kind::Number, Kind::Infinity, Kind::True, Kind::False)[toLiteral];
 const auto numeral_def = OneOf(Kind::Integer, Kind::Number)[toLiteral];
 const auto conditional_def =
     spanned(sign(Kind::If)[startIf] > expression[addChild] > sign(Kind::Then) >
@@ -142,8 +146,10 @@ const auto config_def =
             -(comma > configDefault[addChild]) > sign(Kind::RightParen));
 const auto configDefault_def = OneOf(Kind::String)[toLiteral] | expression[become];
 const auto arriving_def =
-    spanned(OneOf(Kind::Dynamic, Kind::Stream)[startNode] > sign(Kind::LeftParen) > label >
-            sign(Kind::Colon) > expression[addChild] > sign(Kind::RightParen));
+    spanned(OneOf(Kind::Dynamic, Kind::Stream)[startNode] > sign(Kind::LeftParen) >
+            -(minimum[addArgument] > comma) > label > sign(Kind::Colon) > expression[addChild] >
+            -(comma > minimum[addArgument]) > sign(Kind::RightParen));
+const auto minimum_def = minLabel[setLabel] > sign(Kind::Colon) > expression[setValue];
 
 // Statements (G5)
 const auto definition_def = name[setLabel] > assign > expression[setValue];
@@ -186,7 +192,7 @@ BOOST_SPIRIT_DEFINE(operand, parenthesis, number, conditional, reading, builtIn,
 BOOST_SPIRIT_DEFINE(functionName, reduction, root, rootOperand, rootAccess, extent, config)
 BOOST_SPIRIT_DEFINE(configDefault, arriving, definition, range, param, fallback, fallbackName)
 BOOST_SPIRIT_DEFINE(fallbackNumber, target, statement, repeatHead, formal, result, signature)
-BOOST_SPIRIT_DEFINE(numeral, import)
+BOOST_SPIRIT_DEFINE(numeral, import, minimum, minLabel)
 
 template <class R, class Node> void read(R const &rule, Place &at, Place end, Node &node) {
   Place place = at;

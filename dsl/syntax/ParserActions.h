@@ -47,12 +47,14 @@ inline ExprPtr make(Expr::Kind kind) {
 }
 
 inline ExprPtr literal(const Token &token) {
-  ExprPtr node = make(token.kind == Kind::Integer  ? Expr::Kind::Integer
-                      : token.kind == Kind::Number ? Expr::Kind::Number
-                      : token.kind == Kind::String ? Expr::Kind::String
-                                                   : Expr::Kind::Boolean);
+  ExprPtr node =
+      make(token.kind == Kind::Integer                                  ? Expr::Kind::Integer
+           : token.kind == Kind::Number || token.kind == Kind::Infinity ? Expr::Kind::Number
+           : token.kind == Kind::String                                 ? Expr::Kind::String
+                                                                        : Expr::Kind::Boolean);
   node->integer = token.integer;
-  node->number = token.number;
+  node->number =
+      token.kind == Kind::Infinity ? std::numeric_limits<double>::infinity() : token.number;
   node->boolean = token.kind == Kind::True;
   if (token.kind == Kind::String)
     node->name = {token.text, token.span};

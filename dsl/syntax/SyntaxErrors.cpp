@@ -198,7 +198,8 @@ private:
       }
     Kind kind = found_.kind;
     bool operand = kind == Kind::Name || kind == Kind::Integer || kind == Kind::Number ||
-                   kind == Kind::LeftParen || kind == Kind::Reduction || kind == Kind::Function;
+                   kind == Kind::Infinity || kind == Kind::LeftParen || kind == Kind::Reduction ||
+                   kind == Kind::Function;
     if (at_ != first_ && operand && lexical::endsOperand(before()) && at_[-1].line == found_.line)
       diagnostic.hint("a product is written with '*'");
   }

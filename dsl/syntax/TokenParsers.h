@@ -34,7 +34,7 @@ struct OneOf : x3::parser<OneOf> {
   static constexpr bool has_attribute = true;
   uint64_t kinds = 0;
   template <class... Kinds> constexpr explicit OneOf(Kinds... list) {
-    static_assert(static_cast<int>(Kind::Stream) < 64);
+    static_assert(static_cast<int>(Kind::Infinity) < 64);
     kinds = (... | (uint64_t(1) << static_cast<int>(list)));
   }
   template <class Context, class RContext, class Attribute>
@@ -47,14 +47,17 @@ struct OneOf : x3::parser<OneOf> {
   }
 };
 
-/// A name; also the word `max` where it is only a label.
-template <bool Label> struct Word : x3::parser<Word<Label>> {
+enum class Label : uint8_t { None, Max, Min };
+/// A name; or the word `max` or `min` where it is only a label.
+template <Label label> struct Word : x3::parser<Word<label>> {
   using attribute_type = ast::Name;
   static constexpr bool has_attribute = true;
   template <class Context, class RContext, class Attribute>
   bool parse(Place &first, Place const &last, Context const &, RContext &, Attribute &out) const {
+    const char *word = label == Label::Max ? "max" : "min";
     if (first == last ||
-        !(Label ? first->kind == Kind::MinMax && first->text == "max" : first->kind == Kind::Name))
+        !(label == Label::None ? first->kind == Kind::Name
+                               : first->kind == Kind::MinMax && first->text == word))
       return false;
     x3::traits::move_to(ast::Name{first->text, first->span}, out);
     ++first;

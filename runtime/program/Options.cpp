@@ -100,12 +100,12 @@ std::string valueText(const qkv_value &value, const std::vector<int64_t> &small,
 }
 
 std::string signatureText(const qkv_model &model) {
-  std::vector<int64_t> ones(model.size_count, 1), most;
+  std::vector<int64_t> least, most;
   for (int32_t i = 0; i < model.size_count; ++i)
-    most.push_back(model.sizes[i].max);
+    most.push_back(model.sizes[i].max), least.push_back(model.sizes[i].min);
   std::vector<std::vector<int64_t>> inputs[2], results[2];
   // Extents that do not depend on a size are shown as numbers.
-  if (!checkModel(model, nullptr) || !shapesOf(model, ones, inputs[0], results[0], nullptr) ||
+  if (!checkModel(model, nullptr) || !shapesOf(model, least, inputs[0], results[0], nullptr) ||
       !shapesOf(model, most, inputs[1], results[1], nullptr))
     return "";
   std::string text;
@@ -121,9 +121,9 @@ std::string signatureText(const qkv_model &model) {
   if (model.size_count)
     text += "\nsizes, taken from the inputs' shapes:\n";
   for (int32_t i = 0; i < model.size_count; ++i)
-    text += format("  %-16s 1 to %lld%s\n", model.sizes[i].name,
-                   static_cast<long long>(model.sizes[i].max),
-                   model.sizes[i].stream ? ", a stream" : "");
+    text += format(
+        "  %-16s %lld to %lld%s\n", model.sizes[i].name, static_cast<long long>(model.sizes[i].min),
+        static_cast<long long>(model.sizes[i].max), model.sizes[i].stream ? ", a stream" : "");
   return text;
 }
 

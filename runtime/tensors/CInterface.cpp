@@ -83,9 +83,10 @@ static int runSession(qkv_session *session, const int64_t *sequences, const void
   std::vector<int64_t> sizes(model.size_count);
   for (int32_t i = 0; i < model.size_count; ++i) {
     next(&sizes[i]);
-    if (sizes[i] < 1 || sizes[i] > model.sizes[i].max)
-      return fail(error, format("size %s is %lld, expected 1 to %lld [A4]", model.sizes[i].name,
+    if (sizes[i] < model.sizes[i].min || sizes[i] > model.sizes[i].max)
+      return fail(error, format("size %s is %lld, expected %lld to %lld [A4]", model.sizes[i].name,
                                 static_cast<long long>(sizes[i]),
+                                static_cast<long long>(model.sizes[i].min),
                                 static_cast<long long>(model.sizes[i].max))),
              -1;
   }

@@ -61,10 +61,10 @@ static bool bindOne(const qkv_model &model, int32_t input, int32_t axis, int64_t
                        size.name, number(call.sizes[letter.size]), other.axes[first.axis].name,
                        other.name, number(extent), letter.name, value.name));
   }
-  if (extent < 1 || extent > size.max)
-    return fail(error,
-                format("size %s is %lld along %s of input %s, expected 1 to %lld [A4]", size.name,
-                       number(extent), letter.name, value.name, number(size.max)));
+  if (extent < size.min || extent > size.max)
+    return fail(error, format("size %s is %lld along %s of input %s, expected %lld to %lld [A4]",
+                              size.name, number(extent), letter.name, value.name, number(size.min),
+                              number(size.max)));
   if (first.input < 0)
     first = {input, axis};
   call.sizes[letter.size] = extent;

@@ -54,6 +54,10 @@ bool Generator::fits(std::string_view source, std::string_view prompt, Stream &s
     return fail(error, format("%zu bytes, %s holds at most %lld", source.size(),
                               model.sizes[sourceSize].name,
                               static_cast<long long>(model.sizes[sourceSize].max)));
+  if (sourceSize >= 0 && static_cast<int64_t>(source.size()) < model.sizes[sourceSize].min)
+    return fail(error, format("%zu bytes, %s holds at least %lld", source.size(),
+                              model.sizes[sourceSize].name,
+                              static_cast<long long>(model.sizes[sourceSize].min)));
   stream.source = tokensOf(source);
   stream.tokens = tokensOf(prompt);
   for (int64_t token : stream.tokens)

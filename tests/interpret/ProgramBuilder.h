@@ -61,11 +61,9 @@ inline E toFloat(const E &e) {
 }
 
 inline E apply(Op op, std::vector<E> args) {
-  bool comparison = op >= Op::Equal && op <= Op::GreaterEqual;
-  bool logic = op == Op::And || op == Op::Or || op == Op::Not;
-  bool keeps = op == Op::Neg || op == Op::Abs || op == Op::Add || op == Op::Sub || op == Op::Mul ||
-               op == Op::FloorDiv || op == Op::Mod || op == Op::Min || op == Op::Max;
-  bool toInt = op == Op::Floor || op == Op::Ceil || op == Op::Round;
+  bool comparison = isComparison(op), logic = isCondition(op) && !comparison;
+  bool keeps = typingOf(op) == Typing::Same && !comparison && !logic;
+  bool toInt = typingOf(op) == Typing::Int;
   bool anyFloat = false, constant = true;
   for (E &a : args) {
     anyFloat |= a.type() == Type::Float;
@@ -212,14 +210,13 @@ public:
 
   E reduce(Reduction r, std::vector<Index> letters, E body, E guard = {},
            std::vector<E> position = {}) {
-    bool keeps =
-        r == Reduction::Sum || r == Reduction::Prod || r == Reduction::Max || r == Reduction::Min;
-    if (!keeps && r != Reduction::ArgMax)
+    Typing typing = infoOf(r).typing;
+    if (typing == Typing::Float)
       body = toFloat(body);
     bool constant = body.node->constant && (!guard.node || guard.node->constant);
     for (E &p : position)
       constant &= p.node->constant;
-    Type type = r == Reduction::ArgMax ? Type::Int : keeps ? body.type() : Type::Float;
+    Type type = typing == Typing::Int ? Type::Int : body.type();
     auto n = E::make(Expr::Kind::Reduce, type, constant);
     n->reduction = r;
     for (Index &l : letters)

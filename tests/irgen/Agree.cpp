@@ -47,8 +47,9 @@ bool agrees(const std::string &file, const std::string &model, Sources &sources,
     trialOptions.sizes = given;
     if (size > 0)
       for (int atom : program->dynamicSizes)
-        trialOptions.sizes.try_emplace(program->atoms[atom].name,
-                                       std::min(size, program->atoms[atom].max));
+        trialOptions.sizes.try_emplace(
+            program->atoms[atom].name,
+            std::clamp(size, program->atoms[atom].min, program->atoms[atom].max));
     Trial trial = makeTrial(*program, trialOptions);
     roundParams(jit->model(), trial);
     std::vector<int> tensors;

@@ -113,6 +113,10 @@ TEST(G7Errors, ReservedWords) {
   EXPECT_EQ(errors("size const = 1"), "1:6 [G7] 'const' is reserved and cannot be a name\n");
   EXPECT_EQ(errors("fn max(x) -> y { y = x }"),
             "1:4 [G7] 'max' is reserved and cannot be a name\n");
+  EXPECT_EQ(errors("inf = 1"), "1:1 [G7] 'inf' is reserved and cannot be a name\n");
+  EXPECT_EQ(errors("rank = 1"), "1:1 [G7] 'rank' is reserved and cannot be a name\n");
+  EXPECT_EQ(errors("x = log1p"),
+            "1:5 [G7] 'log1p' takes its argument in parentheses; hint: write log1p(...)\n");
   EXPECT_EQ(errors("x = param"), "1:5 [G7] 'param' is reserved and is no value\n");
   EXPECT_EQ(errors("x = f(a, size: 3)"), "1:10 [G7] 'size' is reserved and cannot be a name\n");
 }

@@ -49,6 +49,9 @@ TEST(Formatter, Spaces) {
   EXPECT_EQ(formatted("fn f( x [i] :token,size W=4 )->( y,z ){y=x;z=x}"),
             "fn f(x[i] : token, size W = 4) -> (y, z) { y = x; z = x }\n");
   EXPECT_EQ(formatted("size S=dynamic( max :4 )"), "size S = dynamic(max: 4)\n");
+  EXPECT_EQ(formatted("size S=dynamic( min:3,max :4 )"), "size S = dynamic(min: 3, max: 4)\n");
+  EXPECT_EQ(formatted("x[i]=rank [ j ](min( - inf,y^inf ) )*inf"),
+            "x[i] = rank[j](min(-inf, y^inf)) * inf\n");
   EXPECT_EQ(formatted("x=∑ [j] (a·b)−√ c"), "x = ∑[j](a · b) − √c\n");
 }
 

@@ -101,6 +101,9 @@ TEST(G5Lists, Declarations) {
             "param W[o, c] = \"w\" else wte, b[o] = \"b\" else 0, s = \"s\" else -0.5f\n");
   EXPECT_EQ(treeOf("size S = dynamic(max: 512); size T = stream(max: 2 * 1024)"),
             "size S = dynamic(max: 512)\nsize T = stream(max: (2 * 1024))\n");
+  EXPECT_EQ(treeOf("size S = dynamic(min: 3, max: 64)"), "size S = dynamic(max: 64, min: 3)\n");
+  EXPECT_EQ(treeOf("size S = dynamic(max: 64, min: 2 + 1)"),
+            "size S = dynamic(max: 64, min: (2 + 1))\n");
 }
 
 TEST(G6From, BelongsToTheCall) {
@@ -113,6 +116,9 @@ TEST(G6From, BelongsToTheCall) {
 TEST(G7Reserved, MaxIsBoth) {
   EXPECT_EQ(expr("max[j](x[j]) + max(a, b, c)"), "(max[j](x[j]) + max(a, b, c))");
   EXPECT_EQ(expr("min(a, b) + min[j](x[j])"), "(min(a, b) + min[j](x[j]))");
+  EXPECT_EQ(expr("argmin[j](x[j]) + rank[j](x[j] where j < 3)"),
+            "(argmin[j](x[j]) + rank[j](x[j] where (?j < 3)))");
+  EXPECT_EQ(expr("log1p(expm1(x)) - -inf"), "(log1p(expm1(x)) - (- inff))");
   EXPECT_EQ(expr("extent(d) + int + float + silu(x)"), "(extent(d) + int + float + silu(x))");
   EXPECT_EQ(expr("f(x, act: tanh)"), "f(x, act: tanh)");
   EXPECT_EQ(expr("f(x, act: tanh(y))"), "f(x, act: tanh(y))");

@@ -93,7 +93,10 @@ std::string tree(const ExprPtr &expr) {
         << trees(e.children) << ')';
     break;
   case Expr::Kind::Dynamic:
-    out << "dynamic(max: " << trees(e.children) << ')';
+    out << "dynamic(max: " << trees(e.children);
+    for (const ast::Argument &a : e.arguments)
+      out << ", " << a.name->text << ": " << tree(a.value);
+    out << ')';
     break;
   case Expr::Kind::Stream:
     out << "stream(max: " << trees(e.children) << ')';

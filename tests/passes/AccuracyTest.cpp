@@ -33,7 +33,7 @@ std::map<std::string, std::array<double, 2>> statedErrors() {
   for (std::string line; std::getline(text, line);) {
     char name[16];
     double with, without;
-    if (std::sscanf(line.c_str(), "| `%15[a-z]` | %lf | %lf |", name, &with, &without) == 3)
+    if (std::sscanf(line.c_str(), "| `%15[a-z0-9]` | %lf | %lf |", name, &with, &without) == 3)
       out[name] = {with, without};
   }
   return out;
@@ -56,6 +56,8 @@ const Function functions[] = {
     {"rsqrt", [](double x, double) { return 1 / std::sqrt(x); }},
     {"pow", [](double x, double y) { return std::pow(x, y); }},
     {"power", [](double x, double) { return std::pow(x, double(-0.7f)); }},
+    {"expm1", [](double x, double) { return std::expm1(x); }},
+    {"log1p", [](double x, double) { return std::log1p(x); }},
 };
 
 class Accuracy : public testing::TestWithParam<const char *> {

@@ -2,7 +2,7 @@
  * ids, linked as a user links one: cc and the archive. In: the runtime's interface alone. */
 #include "runtime/qkv.h"
 
-static const qkv_size sizes[] = {{"T", 8, 0}};
+static const qkv_size sizes[] = {{"T", 8, 0, 1}};
 static const qkv_axis idsAxes[] = {{"i", 0, 0}};
 static const qkv_axis xAxes[] = {{"k", -1, 0}};
 static const qkv_value inputs[] = {{"ids", QKV_INT, 0, 1, 0, idsAxes},

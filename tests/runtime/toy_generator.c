@@ -8,7 +8,7 @@
 #define TOY_VOCAB 258
 #endif
 
-static const qkv_size sizes[] = {{"T", 12, 1}, {"S", 10, 0}};
+static const qkv_size sizes[] = {{"T", 12, 1, 1}, {"S", 10, 0, 1}};
 static const qkv_axis streamAxes[] = {{"i", 0, 0}}, sourceAxes[] = {{"j", 1, 0}};
 static const qkv_axis logitsAxes[] = {{"i", 0, 0}, {"v", -1, 0}};
 static const qkv_value inputs[] = {{"tokens", QKV_INT, 1, 1, 0, streamAxes},

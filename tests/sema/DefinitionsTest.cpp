@@ -278,6 +278,68 @@ TEST(S4, AQuotientOfSizesIsAtMostWhatItIsOf) {
             (V{1, 2, 8}));
   EXPECT_EQ(evaluate(text, Inputs().floats("x", {1}, {1}).floats("z", {2}, {8, 9})), (V{8}));
 }
+TEST(S2, ArgminIsTheFirstOfTheLeast) {
+  EXPECT_EQ(run("model m(x[t]) -> y { y = argmin[t](x[t]) }", {7, 1, 1}), V{1});
+  EXPECT_EQ(run("model m(x[t]) -> y { y = argmin[t](x[t] where x[t] > 9) }", {7, 1, 1}), V{-1});
+  EXPECT_EQ(run("model m(x[t]) -> y { y = argmin[t](floor(x[t]) % 4) }", {7, 5, 4}), V{2});
+}
+TEST(S2, WhatIsNotANumberTakesNoPart) {
+  EXPECT_EQ(run("model m(x[t]) -> (y, z) { y = argmax[t](log(x[t])); z = argmin[t](log(x[t])) }",
+                {-1, 2, 3}),
+            (V{2, 1}));
+  EXPECT_EQ(run("model m(x[t]) -> y { y = argmax[t](log(x[t])) }", {-1, -2}), V{-1});
+  EXPECT_EQ(run("model m(x[t]) -> y { y = argmax[t](log(x[t])) }", {-1, 0}), V{1}); // -inf is one
+}
+TEST(S3, RankCountsTheGreaterAndTheEqualBefore) {
+  const double left = 9223372036854775807.;
+  EXPECT_EQ(run("model m(x[t]) -> y[t] { y[t] = rank[t](x[t]) }", {3, 7, 3, 9}), (V{2, 1, 3, 0}));
+  EXPECT_EQ(run("model m(x[t]) -> y[t] { y[t] = rank[t](floor(x[t]) where x[t] < 8) }",
+                {3, 7, 3, 9}),
+            (V{1, 0, 2, left}));
+}
+TEST(S3, RankOfSeveralLettersIsInRowMajorOrder) {
+  EXPECT_EQ(evaluate("index i < 2, j < 2\nmodel m(x[i,j]) -> y[i,j] { y[i,j] = rank[i,j](x[i,j]) }",
+                     Inputs().floats("x", {2, 2}, {1, 5, 5, 1})),
+            (V{2, 0, 1, 3}));
+}
+TEST(S3, AConditionOnItChoosesTheGreatest) {
+  V y = run("model m(x[t]) -> (y, z) {\n  y = sum[t](x[t] where rank[t](x[t]) < 2)\n"
+            "  z = sum[t](softmax[t](0 * x[t] where rank[t](x[t]) < 2) * x[t])\n}",
+            {3, 7, 3, 9});
+  EXPECT_NEAR(y.at(0), 16, 1e-12);
+  EXPECT_NEAR(y.at(1), 8, 1e-12);
+}
+TEST(A4, ASizeBelowItsMinIsAnError) {
+  const char *text = "size T = dynamic(min: 3, max: 9)\nindex t < T\n"
+                     "model m(x[t]) -> y { y = x[2] }";
+  EXPECT_EQ(evaluate(text, Inputs().floats("x", {3}, {1, 2, 3})), V{3});
+  std::string wrong;
+  evaluate(text, Inputs().floats("x", {2}, {1, 2}), &wrong);
+  EXPECT_NE(wrong.find("size T is between 3 and 9"), std::string::npos) << wrong;
+}
+TEST(E4, MaxAndMinOfSizesAreSizes) {
+  const char *text = "size A = dynamic(max: 9), B = dynamic(max: 9), M = max(A, B), N = min(A, B)\n"
+                     "index a < A, b < B, m < M, n < N, k < max(B, A)\n"
+                     "model f(x[a], y[b]) -> (u[m], v[n], s, c) {\n"
+                     "  u[m] = (if m < A then x[m] else 0) + (if m < B then y[m] else 0)\n"
+                     "  v[n] = x[n] * y[n]\n  w[k] = 2\n  r = u + w\n  s = sum[m](r[m])\n"
+                     "  c = max(3, min(4, 5)) + max(extent(n), 1)\n}";
+  EXPECT_EQ(evaluate(text, Inputs().floats("x", {3}, {1, 2, 3}).floats("y", {2}, {10, 20})),
+            (V{11, 22, 3, 10, 40, 42, 6}));
+}
+TEST(T1, InfinityIsANumber) {
+  const double inf = std::numeric_limits<double>::infinity();
+  EXPECT_EQ(run("const most = inf\nmodel m(x[t]) -> (a, b, c[t]) {\n  a = most\n  b = -inf\n"
+                "  c[t] = min(x[t], if t == 1 then -inf else inf)\n}"),
+            (V{inf, -inf, 3, -inf, 2}));
+  EXPECT_EQ(run("model m(x[t]) -> y { y = sum[t](softmax[t](if t == 0 then -inf else 0) * x[t]) }"),
+            V{1.5});
+}
+TEST(T2, Log1pAndExpm1KeepWhatIsSmall) {
+  EXPECT_EQ(run("model m(x[t]) -> y[t] { y[t] = log1p(x[t]) + expm1(2 * x[t]) }", {1e-300, -1}),
+            (V{3e-300, std::log1p(-1) + std::expm1(-2)}));
+  EXPECT_EQ(run("const a = log1p(1e-20) / expm1(1e-20)\nmodel m(x[t]) -> y { y = a }"), V{1});
+}
 TEST(S2, TiesOfArgmaxGoToTheSmallest) {
   EXPECT_EQ(run("model m(x[t]) -> y { y = argmax[t](x[t]) }", {1, 7, 7}), V{1});
 }

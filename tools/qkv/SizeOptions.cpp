@@ -33,8 +33,9 @@ std::string readSizes(const std::vector<Description::Size> &known, const std::st
     if (found == known.end())
       return "--size " + text + ": model " + model + " has no dynamic size " + name +
              (all.empty() ? "" : " (it has " + all + ")");
-    if (value < 1 || value > found->max)
-      return "--size " + text + ": expected 1 to " + std::to_string(found->max);
+    if (value < found->min || value > found->max)
+      return "--size " + text + ": expected " + std::to_string(found->min) + " to " +
+             std::to_string(found->max);
     sizes[name] = value;
   }
   return "";
@@ -45,7 +46,7 @@ std::vector<int64_t> allSizes(const std::vector<Description::Size> &known,
   std::vector<int64_t> sizes;
   for (const auto &size : known) {
     auto found = given.find(size.name);
-    sizes.push_back(found != given.end() ? found->second : std::min(usual, size.max));
+    sizes.push_back(found != given.end() ? found->second : std::clamp(usual, size.min, size.max));
   }
   return sizes;
 }

@@ -24,7 +24,7 @@ std::vector<Description::Size> dynamicSizes(const Program &program) {
   std::vector<Description::Size> sizes;
   for (int atom : program.dynamicSizes)
     sizes.push_back({program.atoms[atom].name, program.atoms[atom].max,
-                     program.atoms[atom].kind == SizeAtom::Kind::Stream});
+                     program.atoms[atom].kind == SizeAtom::Kind::Stream, program.atoms[atom].min});
   return sizes;
 }
 

@@ -1,8 +1,8 @@
-// In: functions of f32 scalars (exp, log, tanh, erf, sin, cos, rsqrt, powers) in bodies and around
-// them. Out: arithmetic that has the same form on vectors, as close to the exact value as the
-// README says; and sums of products as fused multiply-adds.
-// Must hold: this runs on scalars, before vectors exist, so that every lane and every rest of
-// a loop computes the same bits. Doubles stay for libm: tables are exact (T3) and made once.
+// In: functions of f32 scalars (exp, log, expm1, log1p, tanh, erf, sin, cos, rsqrt, powers) in
+// bodies and around them. Out: arithmetic that has the same form on vectors, as close to the exact
+// value as the README says; and sums of products as fused multiply-adds. Must hold: this runs on
+// scalars, before vectors exist, so that every lane and every rest of a loop computes the same
+// bits. Doubles stay for libm: tables are exact (T3) and made once.
 #include "compiler/passes/Passes.h"
 #include "compiler/passes/Target.h"
 #include "compiler/passes/math/ScalarMath.h"
@@ -58,6 +58,10 @@ Value expand(Operation *op, ScalarMath &math) {
     return math.exponential(x);
   if (isa<math::LogOp>(op))
     return math.logarithm(x);
+  if (isa<math::ExpM1Op>(op))
+    return math.exponentialLess1(x);
+  if (isa<math::Log1pOp>(op))
+    return math.logarithmOf1Plus(x);
   if (isa<math::TanhOp>(op))
     return math.hyperbolicTangent(x);
   if (isa<math::ErfOp>(op))

@@ -1,6 +1,6 @@
-// What all expansions are written with, and exp, log, tanh, erf. (ScalarAngles.cpp has sin and
-// cos, ScalarPower.cpp pow.) Their errors stand in the README; tests/passes/AccuracyTest.cpp
-// holds them to it.
+// What all expansions are written with, and exp, log, expm1, log1p, tanh, erf. (ScalarAngles.cpp
+// has sin and cos, ScalarPower.cpp pow.) Their errors stand in the README;
+// tests/passes/AccuracyTest.cpp holds them to it.
 #include "compiler/passes/math/ScalarMath.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -103,18 +103,37 @@ Value ScalarMath::exponential(Value x) {
   return select(inRange, scaled, add(x, number(INFINITY)));
 }
 
-/// log(x) = e ln 2 + log1p(m), x = 2^e (1 + m), m in [-1/3, 1/3]
-Value ScalarMath::logarithm(Value x) {
-  // Below the normal numbers (where they are not flushed) the exponent needs a head start.
-  Value tiny = less(x, number(0x1p-126f));
-  Value a = select(tiny, multiply(x, number(0x1p23f)), x);
-  Value e = arith::AndIOp::create(
-      builder_, loc_, arith::SubIOp::create(builder_, loc_, toBits(a), integer(0x3f2aaaab)),
+/// exp(x) - 1 = 2^n p + (2^n - 1), p = exp(r) - 1, r and n as above. Of n = 0 that is p.
+Value ScalarMath::exponentialLess1(Value x) {
+  Value high = number(0x1.62e42ep6f); // the last x with exp(x) finite
+  Value low = number(-32);            // from there on the result is -1
+  Value inside = select(less(high, x), high, x);
+  inside = select(less(inside, low), low, inside);
+  Value magic = number(0x1.8p23f);
+  Value shifted = multiplyAdd(inside, number(0x1.715476p0f), magic);
+  Value n = subtract(shifted, magic);
+  Value r = multiplyAdd(n, number(-0x1.62e400p-1f), inside);
+  r = multiplyAdd(n, number(-0x1.7f7d1cp-20f), r);
+  Value p = polynomial(
+      r, {0x1.a12652p-13f, 0x1.6d44b2p-10f, 0x1.1110e0p-7f, 0x1.5554e8p-5f, 0x1.555556p-3f, 0.5f});
+  p = multiplyAdd(p, multiply(r, r), r);
+  // Half of it, since 2^128 is no number.
+  Value half = fromBits(arith::AddIOp::create(
+      builder_, loc_, arith::ShLIOp::create(builder_, loc_, toBits(shifted), integer(23)),
+      integer(0x3f000000)));
+  Value far = multiplyAdd(half, p, subtract(half, number(0.5f)));
+  Value result = withSignOf(select(equal(n, number(0)), p, add(far, far)), x);
+  Value inRange = arith::CmpFOp::create(builder_, loc_, arith::CmpFPredicate::OLE, x, high);
+  return select(inRange, result, add(x, number(INFINITY)));
+}
+
+Value ScalarMath::exponentBits(Value x) {
+  return arith::AndIOp::create(
+      builder_, loc_, arith::SubIOp::create(builder_, loc_, toBits(x), integer(0x3f2aaaab)),
       integer(static_cast<int32_t>(0xff800000)));
-  Value m = fromBits(arith::SubIOp::create(builder_, loc_, toBits(a), e));
-  Value exponent = arith::SIToFPOp::create(builder_, loc_, builder_.getF32Type(), e);
-  exponent = multiplyAdd(exponent, number(0x1p-23f), select(tiny, number(-23), number(0)));
-  m = subtract(m, number(1));
+}
+
+Value ScalarMath::logarithmOfParts(Value n, Value m) {
   Value s = multiply(m, m);
   Value r = polynomial(s, {-0x1.0ae000p-3f, -0x1.f198b2p-4f, -0x1.55b36cp-3f, -0x1.fffe02p-3f});
   Value t = polynomial(s, {0x1.208000p-3f, 0x1.1e5740p-3f, 0x1.99d8b2p-3f});
@@ -122,7 +141,37 @@ Value ScalarMath::logarithm(Value x) {
   r = multiplyAdd(r, m, number(0x1.5554fap-2f));
   r = multiplyAdd(r, m, number(-0.5f));
   r = multiplyAdd(r, s, m);
-  r = multiplyAdd(exponent, number(0x1.62e430p-1f), r);
+  return multiplyAdd(n, number(0x1.62e430p-1f), r);
+}
+
+/// log(1 + x) = n ln 2 + log(1 + m), 1 + x = 2^n (1 + m), so m = 2^-n x + (2^-n - 1): the sum 1 + x
+/// is rounded for n alone.
+Value ScalarMath::logarithmOf1Plus(Value x) {
+  Value e = exponentBits(add(x, number(1)));
+  // (Four times 2^-n, which is a normal number for n = 128 too.)
+  Value scale = fromBits(arith::SubIOp::create(builder_, loc_, integer(0x40800000), e));
+  Value m = fromBits(arith::SubIOp::create(builder_, loc_, toBits(x), e));
+  m = add(m, multiplyAdd(scale, number(0.25f), number(-1)));
+  Value n =
+      multiply(arith::SIToFPOp::create(builder_, loc_, builder_.getF32Type(), e), number(0x1p-23f));
+  Value r = withSignOf(logarithmOfParts(n, m), x);
+  // log(0) = -inf, log(inf) = inf, log of less than 0 (and of a NaN) a NaN
+  r = select(equal(x, number(-1)), number(-INFINITY), r);
+  Value defined = arith::CmpFOp::create(builder_, loc_, arith::CmpFPredicate::OGE, x, number(-1));
+  r = select(defined, r, number(NAN));
+  return select(equal(x, number(INFINITY)), x, r);
+}
+
+/// log(x) = e ln 2 + log1p(m), x = 2^e (1 + m), m in [-1/3, 1/3]
+Value ScalarMath::logarithm(Value x) {
+  // Below the normal numbers (where they are not flushed) the exponent needs a head start.
+  Value tiny = less(x, number(0x1p-126f));
+  Value a = select(tiny, multiply(x, number(0x1p23f)), x);
+  Value e = exponentBits(a);
+  Value m = fromBits(arith::SubIOp::create(builder_, loc_, toBits(a), e));
+  Value exponent = arith::SIToFPOp::create(builder_, loc_, builder_.getF32Type(), e);
+  exponent = multiplyAdd(exponent, number(0x1p-23f), select(tiny, number(-23), number(0)));
+  Value r = logarithmOfParts(exponent, subtract(m, number(1)));
   // log(0) = -inf, log(inf) = inf, log of less than 0 (and of a NaN) a NaN
   r = select(equal(x, number(0)), number(-INFINITY), r);
   Value positive = arith::CmpFOp::create(builder_, loc_, arith::CmpFPredicate::OGE, x, number(0));

@@ -15,6 +15,9 @@ public:
 
   mlir::Value exponential(mlir::Value x);
   mlir::Value logarithm(mlir::Value x);
+  /// exp(x) - 1 and log(1 + x), as close near 0 as elsewhere.
+  mlir::Value exponentialLess1(mlir::Value x);
+  mlir::Value logarithmOf1Plus(mlir::Value x);
   mlir::Value hyperbolicTangent(mlir::Value x);
   mlir::Value errorFunction(mlir::Value x);
   mlir::Value sine(mlir::Value x);
@@ -44,6 +47,10 @@ private:
   Angle reduceModerateAngle(mlir::Value x);
   Angle reduceLargeAngle(mlir::Value x);
   mlir::Value sineOf(const Angle &angle);
+  /// x = 2^n * (1 + m) with m in [-1/3, 1/3], x above 0 and normal: the bits n * 2^23.
+  mlir::Value exponentBits(mlir::Value x);
+  /// log(2^n * (1 + m))
+  mlir::Value logarithmOfParts(mlir::Value n, mlir::Value m);
   /// log2(|x|) in f64, x an f32.
   mlir::Value logarithm2(mlir::Value magnitude);
   /// 2^t in f32, t an f64.

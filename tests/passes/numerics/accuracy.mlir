@@ -7,15 +7,16 @@ func.func @accuracy(%ctx: !llvm.ptr, %I: index, %x: tensor<?xf32> {test.dims = [
     %erf: memref<?xf32> {test.dims = [0]}, %sin: memref<?xf32> {test.dims = [0]},
     %cos: memref<?xf32> {test.dims = [0]}, %sqrt: memref<?xf32> {test.dims = [0]},
     %rsqrt: memref<?xf32> {test.dims = [0]}, %pow: memref<?xf32> {test.dims = [0]},
-    %power: memref<?xf32> {test.dims = [0]})
+    %power: memref<?xf32> {test.dims = [0]}, %expm1: memref<?xf32> {test.dims = [0]},
+    %log1p: memref<?xf32> {test.dims = [0]})
     attributes {qkv.entry} {
   %e = tensor.empty(%I) : tensor<?xf32>
   %one = arith.constant 1.0 : f32
   %exponent = arith.constant -0.7 : f32
-  %r:11 = linalg.generic {indexing_maps = [#i, #i, #i, #i, #i, #i, #i, #i, #i, #i, #i, #i, #i], iterator_types = ["parallel"]}
+  %r:13 = linalg.generic {indexing_maps = [#i, #i, #i, #i, #i, #i, #i, #i, #i, #i, #i, #i, #i, #i, #i], iterator_types = ["parallel"]}
       ins(%x, %y : tensor<?xf32>, tensor<?xf32>)
-      outs(%e, %e, %e, %e, %e, %e, %e, %e, %e, %e, %e : tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>) {
-  ^bb0(%v: f32, %w: f32, %o0: f32, %o1: f32, %o2: f32, %o3: f32, %o4: f32, %o5: f32, %o6: f32, %o7: f32, %o8: f32, %o9: f32, %o10: f32):
+      outs(%e, %e, %e, %e, %e, %e, %e, %e, %e, %e, %e, %e, %e : tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>) {
+  ^bb0(%v: f32, %w: f32, %o0: f32, %o1: f32, %o2: f32, %o3: f32, %o4: f32, %o5: f32, %o6: f32, %o7: f32, %o8: f32, %o9: f32, %o10: f32, %o11: f32, %o12: f32):
     %f0 = math.exp %v : f32
     %f1 = math.log %v : f32
     %f2 = math.tanh %v : f32
@@ -30,8 +31,10 @@ func.func @accuracy(%ctx: !llvm.ptr, %I: index, %x: tensor<?xf32> {test.dims = [
     %f8 = math.rsqrt %v : f32
     %f9 = math.powf %v, %w : f32
     %f10 = math.powf %v, %exponent : f32
-    linalg.yield %f0, %f1, %f2, %f3, %f4, %f5, %f6, %f7, %f8, %f9, %f10 : f32, f32, f32, f32, f32, f32, f32, f32, f32, f32, f32
-  } -> (tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>)
+    %f11 = math.expm1 %v : f32
+    %f12 = math.log1p %v : f32
+    linalg.yield %f0, %f1, %f2, %f3, %f4, %f5, %f6, %f7, %f8, %f9, %f10, %f11, %f12 : f32, f32, f32, f32, f32, f32, f32, f32, f32, f32, f32, f32, f32
+  } -> (tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>)
   bufferization.materialize_in_destination %r#0 in restrict writable %exp : (tensor<?xf32>, memref<?xf32>) -> ()
   bufferization.materialize_in_destination %r#1 in restrict writable %log : (tensor<?xf32>, memref<?xf32>) -> ()
   bufferization.materialize_in_destination %r#2 in restrict writable %tanh : (tensor<?xf32>, memref<?xf32>) -> ()
@@ -43,5 +46,7 @@ func.func @accuracy(%ctx: !llvm.ptr, %I: index, %x: tensor<?xf32> {test.dims = [
   bufferization.materialize_in_destination %r#8 in restrict writable %rsqrt : (tensor<?xf32>, memref<?xf32>) -> ()
   bufferization.materialize_in_destination %r#9 in restrict writable %pow : (tensor<?xf32>, memref<?xf32>) -> ()
   bufferization.materialize_in_destination %r#10 in restrict writable %power : (tensor<?xf32>, memref<?xf32>) -> ()
+  bufferization.materialize_in_destination %r#11 in restrict writable %expm1 : (tensor<?xf32>, memref<?xf32>) -> ()
+  bufferization.materialize_in_destination %r#12 in restrict writable %log1p : (tensor<?xf32>, memref<?xf32>) -> ()
   return
 }

@@ -61,7 +61,7 @@ Trial runGenerated(const Program &program, int64_t size, Precision precision, ui
   Trial run;
   std::vector<int64_t> sizes(program.atoms.count(), 0);
   for (int atom : program.dynamicSizes) {
-    sizes[atom] = std::min(size, program.atoms[atom].max);
+    sizes[atom] = std::clamp(size, program.atoms[atom].min, program.atoms[atom].max);
     run.sizes[program.atoms[atom].name] = sizes[atom];
   }
   // Ints from fewer and fewer until all checks at run time hold.
