@@ -823,4 +823,40 @@ std::variant<Stream, Obstacle> deriveStream(const Program &program) {
   return out;
 }
 
+void wantLastRow(Stream &stream) {
+  Program &step = stream.step;
+  StreamResult &logits = stream.results[0];
+  const Tensor from = step.tensors[logits.tensor];
+  Tensor last;
+  last.name = from.name + ".last";
+  last.label = from.label;
+  last.type = from.type;
+  last.span = from.span;
+  Piece piece;
+  piece.span = from.span;
+  std::vector<ExprPtr> args;
+  for (size_t a = 0; a < from.axes.size(); ++a) {
+    if (static_cast<int>(a) == logits.axis) {
+      args.push_back(size(from.axes[a].extent - Size(1)));
+      continue;
+    }
+    step.letters.push_back({from.axes[a].name, from.axes[a].extent});
+    int l = static_cast<int>(step.letters.size()) - 1;
+    last.axes.push_back({from.axes[a].name, from.axes[a].extent, 0, 0});
+    piece.indices.push_back({l, {}});
+    args.push_back(letter(l));
+  }
+  piece.value = read(step, logits.tensor, std::move(args), from.span);
+  last.pieces = {std::move(piece)};
+  logits.tensor = static_cast<int>(step.tensors.size());
+  logits.axis = -1;
+  step.tensors.push_back(std::move(last));
+  std::vector<Result> results{{logits.name, logits.tensor}};
+  for (const State &state : stream.states)
+    if (state.next >= 0)
+      results.push_back({step.tensors[state.next].name, state.next});
+  stream.results.resize(1);
+  step.results = std::move(results);
+}
+
 } // namespace qkv::streams

@@ -60,4 +60,8 @@ struct Stream {
 /// The step, or a sentence why there is none. Precondition: program.stream >= 0.
 std::variant<Stream, Obstacle> deriveStream(const Program &program);
 
+/// Leaves of a generator's results its logits at the last position of a step alone: the first of
+/// the step's results, without the axis of the rows. Precondition: the logits grow row by row.
+void wantLastRow(Stream &stream);
+
 } // namespace qkv::streams
