@@ -508,7 +508,7 @@ private:
     if (state.kind == State::Window || state.kind == State::History)
       rows = Size(state.outside);
     Tensor made = shaped(t, state.slice, state.name + ".begin", rows);
-    made.pieces.push_back(whole(session, made, [&](auto &) { return zero(made.type); }));
+    std::set<int64_t> defined; // for every element
     std::vector<Piece> outside;
     for (const Piece &piece : model_.tensors[t].pieces) {
       const PieceIndex &index = piece.indices[row];
@@ -534,8 +534,14 @@ private:
         continue;
       copy.value = replaced(copy.value, fixed);
       copy.guard = copy.guard ? replaced(copy.guard, fixed) : nullptr;
+      if (std::count_if(copy.indices.begin(), copy.indices.end(),
+                        [](const PieceIndex &i) { return i.letter < 0; }) == 1 &&
+          !copy.guard)
+        defined.insert(at);
       outside.push_back(std::move(copy));
     }
+    if (static_cast<int64_t>(defined.size()) < positions)
+      made.pieces.push_back(whole(session, made, [&](auto &) { return zero(made.type); }));
     made.pieces.insert(made.pieces.begin(), outside.begin(), outside.end());
     state.begin = addTensor(session, made);
     session.results.push_back({made.name, state.begin});

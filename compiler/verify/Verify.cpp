@@ -2,6 +2,7 @@
 #include "compiler/verify/Verify.h"
 #include "compiler/Compilation.h"
 #include "compiler/equations/Rewritings.h"
+#include "compiler/description/Description.h"
 #include "compiler/native/Jit.h"
 #include "compiler/streams/Chunks.h"
 #include "dsl/proof/Schedule.h"
@@ -283,7 +284,9 @@ private:
                                          const std::map<int, Values> &inputs,
                                          const std::vector<int> &tensors,
                                          std::vector<Values> &out) const {
-    Trial call{{}, inputs, trial.params};
+    Trial call{{}, inputs, {}};
+    for (int param : usedParams(part))
+      call.params[param] = trial.params.at(param);
     std::map<int, std::vector<int64_t>> shapes;
     for (auto &[tensor, values] : inputs)
       shapes[tensor] = values.shape;
