@@ -17,5 +17,6 @@ void addVerify(CLI::App &app, int &code);
 void addIr(CLI::App &app, int &code);
 void addExplain(CLI::App &app, int &code);
 void addBench(CLI::App &app, int &code);
+void addWeights(CLI::App &app, int &code);
 
 } // namespace qkv::driver

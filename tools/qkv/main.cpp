@@ -125,6 +125,7 @@ int main(int argc, char **argv) {
   addIr(app, code);
   addExplain(app, code);
   addBench(app, code);
+  addWeights(app, code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success &success) {
