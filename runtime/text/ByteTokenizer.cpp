@@ -9,9 +9,9 @@ constexpr int64_t startToken = 256, endToken = 257, allTokens = 258;
 
 bool ByteTokenizer::hasSpecial() const { return vocabulary >= allTokens; }
 
-bool ByteTokenizer::encode(std::string_view text, bool special, std::vector<int64_t> &tokens,
+bool ByteTokenizer::encode(std::string_view text, unsigned special, std::vector<int64_t> &tokens,
                            std::string &why) const {
-  if (special && hasSpecial())
+  if ((special & SpecialAround) && hasSpecial())
     tokens.push_back(startToken);
   for (unsigned char byte : text) {
     if (byte >= vocabulary) {

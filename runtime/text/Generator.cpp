@@ -43,7 +43,7 @@ bool Generator::tokensOf(std::string_view source, std::string_view prompt,
                               static_cast<long long>(model.sizes[sourceSize].max)));
   for (unsigned char byte : source)
     sourceTokens.push_back(byte);
-  if (!tokenizer->encode(prompt, /*special=*/true, tokens, why))
+  if (!tokenizer->encode(prompt, SpecialAround, tokens, why))
     return fail(error, "the prompt has " + why);
   if (tokens.empty())
     return fail(error, format("a vocabulary of %lld has no start token (256): the stream needs a "

@@ -1,6 +1,7 @@
 // In: the logits of the next token. Out: the token that is taken.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 

@@ -9,13 +9,20 @@
 
 namespace qkv::rt {
 
+/// Which special tokens encode() makes. What a person typed is encoded without SpecialInside, so that
+/// it never becomes one.
+enum : unsigned {
+  SpecialNone = 0,
+  SpecialAround = 1, ///< those that stand around a whole text
+  SpecialInside = 2, ///< those whose text stands in the text
+};
+
 /// Immutable once made; safe from several threads at once.
 class Tokenizer {
 public:
   virtual ~Tokenizer() = default;
-  /// Appends the tokens of a text, which may be any bytes. `special`: with those that stand around
-  /// a whole text. False with `why` set where the text cannot be said in tokens.
-  virtual bool encode(std::string_view text, bool special, std::vector<int64_t> &tokens,
+  /// Appends the tokens of a text, which may be any bytes. False with `why` set where the text cannot be said in tokens.
+  virtual bool encode(std::string_view text, unsigned special, std::vector<int64_t> &tokens,
                       std::string &why) const = 0;
   /// The text of tokens; tokens that are no text (special ones) are left out unless `special`.
   virtual std::string decode(const std::vector<int64_t> &tokens, bool special) const = 0;
@@ -29,7 +36,7 @@ public:
 class ByteTokenizer : public Tokenizer {
 public:
   explicit ByteTokenizer(int64_t vocabulary) : vocabulary(vocabulary) {}
-  bool encode(std::string_view text, bool special, std::vector<int64_t> &tokens,
+  bool encode(std::string_view text, unsigned special, std::vector<int64_t> &tokens,
               std::string &why) const override;
   std::string decode(const std::vector<int64_t> &tokens, bool special) const override;
   int64_t size() const override { return vocabulary; }

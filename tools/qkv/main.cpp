@@ -126,6 +126,7 @@ int main(int argc, char **argv) {
   addExplain(app, code);
   addBench(app, code);
   addWeights(app, code);
+  addTokenize(app, code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success &success) {
