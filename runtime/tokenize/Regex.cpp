@@ -14,7 +14,9 @@ struct Regex::Code {
 
 Regex::~Regex() = default;
 
-static const char *const wordClass = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+/// What \w is. (Oniguruma takes Latin-1's fractions and raised digits for parts of words, too.)
+static const char *const wordClass =
+    "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\xB2\\xB3\\xB9\\xBC-\\xBE";
 
 /// The expression with classes spelled out; false with `why` where it means another thing to PCRE2.
 static bool translate(const std::string &pattern, std::string &out, std::string &why) {
