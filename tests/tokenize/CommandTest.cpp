@@ -90,7 +90,10 @@ TEST_F(Commands, TokenizeSaysWhatIsWrong) {
 }
 
 TEST_F(Commands, WeightsOfBothFormats) {
-  Answer plain = run("weights " QKV_BLOCKS), json = run("weights - --json < " QKV_BLOCKS);
+  std::ostringstream blocks;
+  blocks << std::ifstream(QKV_BLOCKS, std::ios::binary).rdbuf();
+  std::string contents = blocks.str();
+  Answer plain = run("weights " QKV_BLOCKS), json = run("weights - --json", contents);
   EXPECT_EQ(plain.code, 0);
   EXPECT_NE(plain.text.find("q4_k.weight    Q4_K    [3,256]  432 bytes\n"), std::string::npos)
       << plain.text;
