@@ -3,12 +3,14 @@
 #include "runtime/checkpoint/Configuration.h"
 
 #include "runtime/Error.h"
+#include "runtime/checkpoint/Gguf.h"
 #include "runtime/checkpoint/Json.h"
 #include "runtime/checkpoint/Weights.h"
 
 #include <clocale>
 #include <cstdlib>
 #include <locale.h>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -49,10 +51,17 @@ bool findConfiguration(const std::string &weights, Configuration &found, qkv_err
   if (!isFolder(weights)) {
     FileBytes file;
     size_t offset = 0;
-    if (exists(weights) && file.open(weights, nullptr) &&
-        (isPacked(file, 0) || findAppended(file, offset))) {
-      found = {packedConfiguration(file, offset), weights};
-      return true;
+    if (exists(weights) && file.open(weights, nullptr)) {
+      if (isPacked(file, 0) || findAppended(file, offset)) {
+        found = {packedConfiguration(file, offset), weights};
+        return true;
+      }
+      if (isGguf(file)) {
+        std::unique_ptr<Gguf> checkpoint = Gguf::fromFile(std::move(file), weights, error);
+        if (checkpoint)
+          found = {configurationText(checkpoint->metadata()), weights};
+        return checkpoint != nullptr;
+      }
     }
   }
   std::string path = isFolder(weights) ? weights + (weights.back() == '/' ? "" : "/")

@@ -15,8 +15,8 @@ struct Configuration {
 };
 
 /// The configuration of weights: config.json in the folder that is `weights`, or beside the file;
-/// what was packed with it in a packed file. None for standard input. False with *error set where
-/// there is one that cannot be read.
+/// what was packed with it in a packed file; a GGUF's own keys. None for standard input. False with
+/// *error set where there is one that cannot be read.
 bool findConfiguration(const std::string &weights, Configuration &found, qkv_error *error);
 
 /// Whether the model read the same from its own configuration as it would read from this. False

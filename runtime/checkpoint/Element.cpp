@@ -2,6 +2,8 @@
 // except F64 to f32, which rounds to nearest.
 #include "runtime/checkpoint/Element.h"
 
+#include "runtime/checkpoint/Blocks.h"
+
 #include <cstring>
 
 namespace qkv::rt {
@@ -9,11 +11,19 @@ namespace {
 
 struct Row {
   const char *name;
-  size_t size;
+  Block block;
 };
-constexpr Row rows[] = {{"F64", 8}, {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"I64", 8}, {"I32", 4},
-                        {"I16", 2}, {"I8", 1},  {"U8", 1},  {"U16", 2},  {"U32", 4}, {"BOOL", 1}};
-constexpr size_t rowCount = sizeof rows / sizeof rows[0];
+constexpr Row rows[] = {
+    {"F64", {1, 8}},      {"F32", {1, 4}},      {"F16", {1, 2}},      {"BF16", {1, 2}},
+    {"I64", {1, 8}},      {"I32", {1, 4}},      {"I16", {1, 2}},      {"I8", {1, 1}},
+    {"U8", {1, 1}},       {"U16", {1, 2}},      {"U32", {1, 4}},      {"BOOL", {1, 1}},
+    {"Q4_0", {32, 18}},   {"Q4_1", {32, 20}},   {"Q5_0", {32, 22}},   {"Q5_1", {32, 24}},
+    {"Q8_0", {32, 34}},   {"Q2_K", {256, 84}},  {"Q3_K", {256, 110}}, {"Q4_K", {256, 144}},
+    {"Q5_K", {256, 176}}, {"Q6_K", {256, 210}}, {"IQ4_NL", {32, 18}}, {"IQ4_XS", {256, 136}},
+    {"MXFP4", {32, 17}},  {"NVFP4", {64, 36}},  {"TQ1_0", {256, 54}}, {"TQ2_0", {256, 66}},
+    {"Q1_0", {128, 18}},  {"Q2_0", {64, 18}},   {"other", {1, 0}}};
+static_assert(sizeof rows / sizeof rows[0] == static_cast<size_t>(Dtype::Other) + 1);
+constexpr size_t plainCount = static_cast<size_t>(Dtype::Q4_0); // safetensors knows these
 
 template <typename T> T load(const char *source) {
   T value;
@@ -27,6 +37,15 @@ float fromBits(uint32_t bits) {
   return value;
 }
 
+template <typename From, typename To> void widen(void *target, const void *source, int64_t count) {
+  auto *to = static_cast<To *>(target);
+  auto *from = static_cast<const char *>(source);
+  for (int64_t i = 0; i < count; ++i)
+    to[i] = static_cast<To>(load<From>(from + i * sizeof(From)));
+}
+
+} // namespace
+
 float fromHalf(uint16_t half) {
   uint32_t sign = (half & 0x8000u) << 16, exponent = (half >> 10) & 31, fraction = half & 0x3FFu;
   if (exponent == 31)
@@ -38,29 +57,29 @@ float fromHalf(uint16_t half) {
   return sign ? -magnitude : magnitude;
 }
 
-template <typename From, typename To> void widen(void *target, const void *source, int64_t count) {
-  auto *to = static_cast<To *>(target);
-  auto *from = static_cast<const char *>(source);
-  for (int64_t i = 0; i < count; ++i)
-    to[i] = static_cast<To>(load<From>(from + i * sizeof(From)));
-}
-
-} // namespace
-
 Dtype dtypeOf(std::string_view name) {
-  for (size_t i = 0; i < rowCount; ++i)
+  for (size_t i = 0; i < plainCount; ++i)
     if (name == rows[i].name)
       return static_cast<Dtype>(i);
   return Dtype::Other;
 }
 
-size_t dtypeSize(Dtype type) {
-  return type == Dtype::Other ? 0 : rows[static_cast<size_t>(type)].size;
+Block blockOf(Dtype type) { return rows[static_cast<size_t>(type)].block; }
+
+int64_t bytesOf(Block block, int64_t count) {
+  int64_t bytes = 0;
+  if (count < 0 || count % block.elements ||
+      __builtin_mul_overflow(count / block.elements, block.bytes, &bytes))
+    return -1;
+  return bytes;
 }
 
-const char *dtypeText(Dtype type) {
-  return type == Dtype::Other ? "other" : rows[static_cast<size_t>(type)].name;
+size_t dtypeSize(Dtype type) {
+  Block block = blockOf(type);
+  return block.elements == 1 ? block.bytes : 0;
 }
+
+const char *dtypeText(Dtype type) { return rows[static_cast<size_t>(type)].name; }
 
 size_t typeSize(int32_t type) { return type == QKV_FLOAT ? 4 : type == QKV_INT ? 8 : 1; }
 
@@ -76,7 +95,7 @@ const char *acceptedText(int32_t type) {
 
 bool accepts(int32_t type, Dtype from) {
   if (type == QKV_FLOAT)
-    return from <= Dtype::BF16;
+    return from <= Dtype::BF16 || (from >= Dtype::Q4_0 && from < Dtype::Other);
   if (type == QKV_INT)
     return from >= Dtype::I64 && from <= Dtype::U32;
   return from == Dtype::Bool;
@@ -123,6 +142,7 @@ void convertElements(int32_t type, void *target, Dtype from, const void *source,
       static_cast<uint8_t *>(target)[i] = bytes[i] != 0;
     return;
   default:
+    decodeBlocks(from, source, count / blockOf(from).elements, static_cast<float *>(target));
     return;
   }
 }

@@ -10,13 +10,56 @@
 
 namespace qkv::rt {
 
-/// Element types of safetensors files; Other is one that no model can read.
-enum class Dtype : uint8_t { F64, F32, F16, BF16, I64, I32, I16, I8, U8, U16, U32, Bool, Other };
+/// Element types of checkpoints. From Q4_0 on elements are held in blocks (Blocks.h), which are
+/// numbers for a model's floats. Other is a type that no model can read.
+enum class Dtype : uint8_t {
+  F64,
+  F32,
+  F16,
+  BF16,
+  I64,
+  I32,
+  I16,
+  I8,
+  U8,
+  U16,
+  U32,
+  Bool,
+  Q4_0,
+  Q4_1,
+  Q5_0,
+  Q5_1,
+  Q8_0,
+  Q2_K,
+  Q3_K,
+  Q4_K,
+  Q5_K,
+  Q6_K,
+  IQ4_NL,
+  IQ4_XS,
+  MXFP4,
+  NVFP4,
+  TQ1_0,
+  TQ2_0,
+  Q1_0,
+  Q2_0,
+  Other
+};
 
-/// The type that a file names; Other when it is not in T1.
+/// The type that a safetensors file names; Other when it is not in T1.
 Dtype dtypeOf(std::string_view name);
 
-/// Bytes of an element; 0 for Other.
+/// How many elements lie in how many bytes, and cannot be read one without the others.
+struct Block {
+  int64_t elements = 1;
+  int64_t bytes = 0; ///< 0 for Other
+};
+Block blockOf(Dtype type);
+
+/// Bytes of `count` elements, which are whole blocks; -1 if they are none, or too many.
+int64_t bytesOf(Block block, int64_t count);
+
+/// Bytes of an element; 0 for Other, and for what is in blocks.
 size_t dtypeSize(Dtype type);
 
 /// The file's name for it.
@@ -37,7 +80,7 @@ bool accepts(int32_t type, Dtype from);
 /// Whether the file's bytes are the model's bytes (bools are not: any byte may stand there).
 bool sameBytes(int32_t type, Dtype from);
 
-/// Converts `count` elements; `accepts(type, from)` holds. `source` may be unaligned.
+/// Converts `count` elements, whole blocks; `accepts(type, from)` holds. `source` may be unaligned.
 void convertElements(int32_t type, void *target, Dtype from, const void *source, int64_t count);
 
 } // namespace qkv::rt

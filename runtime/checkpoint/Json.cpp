@@ -36,12 +36,15 @@ struct HeaderEvents : Events {
   enum Field { None, Type, Shape, Offsets };
   std::vector<HeaderEntry> &entries;
   Field field = None;
+  std::vector<std::pair<std::string, std::string>> &texts;
+  std::string metadataKey;
   bool metadata = false;
   bool seen[4] = {};
   std::vector<uint64_t> offsets;
 
-  HeaderEvents(std::string &why, std::vector<HeaderEntry> &entries)
-      : Events(why), entries(entries) {}
+  HeaderEvents(std::string &why, std::vector<HeaderEntry> &entries,
+               std::vector<std::pair<std::string, std::string>> &texts)
+      : Events(why), entries(entries), texts(texts) {}
 
   bool inEntry() const { return depth >= 2 && !metadata; }
   std::string entryName() const { return quote(entries.back().name); }
@@ -82,6 +85,8 @@ struct HeaderEvents : Events {
       entries.back().dtype = value;
       return true;
     }
+    if (metadata && depth == 2)
+      texts.emplace_back(metadataKey, value);
     return misplaced();
   }
   bool key(std::string &name) {
@@ -93,7 +98,9 @@ struct HeaderEvents : Events {
         offsets.clear();
         seen[Type] = seen[Shape] = seen[Offsets] = false;
       }
-    } else if (depth == 2 && inEntry()) {
+    } else if (depth == 2 && metadata) {
+      metadataKey = name;
+    } else if (depth == 2) {
       field = name == "dtype"          ? Type
               : name == "shape"        ? Shape
               : name == "data_offsets" ? Offsets
@@ -211,8 +218,8 @@ bool unique(const List &list, Name nameOf, std::string &why) {
 } // namespace
 
 bool parseHeader(const char *begin, const char *end, std::vector<HeaderEntry> &entries,
-                 std::string &why) {
-  HeaderEvents events(why, entries);
+                 std::vector<std::pair<std::string, std::string>> &metadata, std::string &why) {
+  HeaderEvents events(why, entries, metadata);
   if (!Json::sax_parse(begin, end, &events)) {
     if (why.empty())
       why = "its header is not valid JSON";

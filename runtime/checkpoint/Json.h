@@ -19,9 +19,9 @@ struct HeaderEntry {
 };
 
 /// The header of a safetensors file (https://huggingface.co/docs/safetensors), in its order;
-/// `__metadata__` is passed over. False with `why` set.
+/// the texts of `__metadata__` are put by themselves. False with `why` set.
 bool parseHeader(const char *begin, const char *end, std::vector<HeaderEntry> &entries,
-                 std::string &why);
+                 std::vector<std::pair<std::string, std::string>> &metadata, std::string &why);
 
 /// The `weight_map` of a model.safetensors.index.json: tensor name, shard file. False with `why`.
 bool parseIndex(const char *begin, const char *end,

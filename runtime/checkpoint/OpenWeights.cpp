@@ -21,7 +21,7 @@ static bool openPath(const qkv_model &model, const std::string &path, qkv_weight
       return openPacked(model, weights, offset, path, error);
     weights.packed = FileBytes();
   }
-  weights.source = Safetensors::open(path, error);
+  weights.source = Checkpoint::open(path, error);
   if (!weights.source || !findConfiguration(path, weights.configuration, error) ||
       !checkSettings(model, weights.configuration, error) ||
       !resolveParams(model, *weights.source, weights, error) || !checkIntact(weights, error))

@@ -4,54 +4,13 @@
 
 #include "runtime/Error.h"
 #include "runtime/checkpoint/Json.h"
-#include "runtime/checkpoint/Names.h"
 
 #include <algorithm>
 #include <cstring>
-#include <numeric>
 #include <tuple>
 #include <utility>
 
 namespace qkv::rt {
-
-int64_t elementCount(const std::vector<int64_t> &shape) {
-  int64_t count = 1;
-  bool empty = false, overflow = false;
-  for (int64_t extent : shape) {
-    if (extent < 0)
-      return -1;
-    empty |= extent == 0;
-    overflow |= __builtin_mul_overflow(count, extent, &count);
-    if (overflow)
-      count = 1;
-  }
-  return empty ? 0 : overflow ? -1 : count;
-}
-
-int64_t FileTensor::count() const { return elementCount(shape); }
-
-/// Two tensors in the same bytes: the file lies, or was cut and patched.
-static bool overlapping(const std::vector<HeaderEntry> &entries, std::string &why) {
-  std::vector<uint32_t> order(entries.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
-    return std::pair(entries[a].begin, entries[a].end) <
-           std::pair(entries[b].begin, entries[b].end);
-  });
-  const HeaderEntry *last = nullptr;
-  for (uint32_t index : order) {
-    auto &entry = entries[index];
-    if (entry.begin == entry.end)
-      continue;
-    if (last && entry.begin < last->end) {
-      why =
-          format("tensors %s and %s overlap", quote(last->name).c_str(), quote(entry.name).c_str());
-      return true;
-    }
-    last = &entry;
-  }
-  return false;
-}
 
 /// Why an entry's place or size cannot be; empty if all is well.
 static std::string wrongEntry(const HeaderEntry &entry, uint64_t dataBytes) {
@@ -103,13 +62,32 @@ bool Safetensors::readBytes(FileBytes file, const std::string &path, std::vector
 
   std::vector<HeaderEntry> entries;
   std::string why;
-  if (!parseHeader(header, data, entries, why))
+  std::vector<std::pair<std::string, std::string>> metadata;
+  if (!parseHeader(header, data, entries, metadata, why))
     return wrong(why);
   for (auto &entry : entries)
     if (std::string reason = wrongEntry(entry, dataBytes); !reason.empty())
       return wrong(reason);
-  if (overlapping(entries, why))
+  std::vector<TensorPlace> places;
+  for (auto &entry : entries)
+    places.push_back({&entry.name, entry.begin, entry.end});
+  if (overlapping(std::move(places), why))
     return wrong(why);
+  // Of a key that is there twice the first counts, and shards repeat what the first one says.
+  std::vector<const std::pair<std::string, std::string> *> order;
+  for (auto &one : metadata)
+    order.push_back(&one);
+  std::sort(order.begin(), order.end(),
+            [](auto *a, auto *b) { return std::tie(a->first, a) < std::tie(b->first, b); });
+  for (size_t i = 0; i < order.size(); ++i) {
+    if (keys.find(order[i]->first) || (i > 0 && order[i]->first == order[i - 1]->first))
+      continue;
+    texts.push_back(std::make_unique<std::string>(order[i]->second));
+    MetaValue value;
+    value.text = *texts.back();
+    keys.add(order[i]->first, value);
+  }
+  keys.sort();
 
   into.reserve(into.size() + entries.size());
   for (auto &entry : entries) {
@@ -161,13 +139,6 @@ bool Safetensors::readShards(const std::string &index, qkv_error *error) {
   return true;
 }
 
-void Safetensors::sortNames() {
-  byName.resize(list.size());
-  std::iota(byName.begin(), byName.end(), 0);
-  std::sort(byName.begin(), byName.end(),
-            [&](uint32_t a, uint32_t b) { return list[a].name < list[b].name; });
-}
-
 std::unique_ptr<Safetensors> Safetensors::open(const std::string &path, qkv_error *error) {
   std::unique_ptr<Safetensors> file(new Safetensors);
   file->place = path;
@@ -204,65 +175,23 @@ std::unique_ptr<Safetensors> Safetensors::openFile(const std::string &path, qkv_
   return file;
 }
 
-std::unique_ptr<Safetensors> Safetensors::fromBytes(const void *data, size_t size,
-                                                    const std::string &name, qkv_error *error) {
+std::unique_ptr<Safetensors> Safetensors::fromFile(FileBytes bytes, const std::string &name,
+                                                   qkv_error *error) {
   std::unique_ptr<Safetensors> file(new Safetensors);
   file->place = name;
-  FileBytes bytes;
-  if (!bytes.copy(data, size)) {
-    fail(error, format("%s: not enough memory", name.c_str()));
-    return nullptr;
-  }
   if (!file->readBytes(std::move(bytes), name, file->list, error))
     return nullptr;
   file->sortNames();
   return file;
 }
 
-const FileTensor *Safetensors::find(std::string_view name) const {
-  auto found = std::lower_bound(byName.begin(), byName.end(), name,
-                                [&](uint32_t index, auto key) { return list[index].name < key; });
-  return found != byName.end() && list[*found].name == name ? &list[*found] : nullptr;
-}
-
-bool Safetensors::intact() const {
-  return std::all_of(files.begin(), files.end(),
-                     [](const FileBytes &file) { return file.intact(); });
-}
-
-bool Safetensors::holds(const void *memory) const {
-  auto *at = static_cast<const char *>(memory);
-  return std::any_of(files.begin(), files.end(), [&](const FileBytes &file) {
-    return at >= file.data() && at < file.data() + file.size();
-  });
-}
-
-void Safetensors::forget(const FileTensor &tensor) const {
-  for (const FileBytes &file : files)
-    if (tensor.data >= file.data() && tensor.data < file.data() + file.size())
-      file.forget(tensor.data, tensor.bytes);
-}
-
-const FileTensor *Safetensors::nearest(std::string_view name) const {
-  std::vector<std::string_view> names;
-  for (uint32_t index : byName)
-    names.push_back(list[index].name);
-  int64_t best = nearestName(names, name);
-  return best < 0 ? nullptr : &list[byName[best]];
-}
-
-/// A name as a JSON string.
-static std::string jsonText(std::string_view name) {
-  std::string text = "\"";
-  for (char c : name) {
-    if (c == '"' || c == '\\')
-      text += '\\';
-    if (static_cast<unsigned char>(c) < 0x20)
-      text += format("\\u%04x", c);
-    else
-      text += c;
-  }
-  return text + "\"";
+std::unique_ptr<Safetensors> Safetensors::fromBytes(const void *data, size_t size,
+                                                    const std::string &name, qkv_error *error) {
+  FileBytes bytes;
+  if (bytes.copy(data, size))
+    return fromFile(std::move(bytes), name, error);
+  fail(error, format("%s: not enough memory", name.c_str()));
+  return nullptr;
 }
 
 bool writeSafetensors(OutputFile &output, const std::vector<NewTensor> &tensors, qkv_error *error) {
@@ -276,7 +205,7 @@ bool writeSafetensors(OutputFile &output, const std::vector<NewTensor> &tensors,
   for (auto &tensor : tensors) {
     header += header.size() > 1 ? "," : "";
     header +=
-        jsonText(tensor.name) + format(":{\"dtype\":\"%s\",\"shape\":[", dtypeText(tensor.type));
+        jsonString(tensor.name) + format(":{\"dtype\":\"%s\",\"shape\":[", dtypeText(tensor.type));
     for (size_t axis = 0; axis < tensor.shape.size(); ++axis)
       header += format(axis ? ",%lld" : "%lld", static_cast<long long>(tensor.shape[axis]));
     uint64_t end = offset + sizeOf(tensor);

@@ -76,7 +76,7 @@ std::string transposeHint(const std::vector<int64_t> &wanted, std::vector<int64_
               : "";
 }
 
-bool checkTensor(const qkv_param &param, const FileTensor &tensor, const Safetensors &file,
+bool checkTensor(const qkv_param &param, const FileTensor &tensor, const Checkpoint &file,
                  qkv_error *error) {
   std::vector<int64_t> wanted = namedShape(param);
   if (!accepts(QKV_FLOAT, tensor.type))
@@ -122,10 +122,17 @@ void *holdParam(const qkv_param &param, void *plain, qkv_weights &weights) {
 }
 
 void convertInParallel(float *target, const FileTensor &tensor) {
-  size_t size = dtypeSize(tensor.type);
-  parallelFor(tensor.count(), 1 << 16, [&](int64_t begin, int64_t end) {
-    convertElements(QKV_FLOAT, target + begin, tensor.type, tensor.data + begin * size,
-                    end - begin);
+  Block block = blockOf(tensor.type);
+  int64_t count = tensor.count();
+  // A factor stands for as many elements as lie behind one index of the first axis.
+  int64_t each = tensor.factors.empty() ? 1 : count / static_cast<int64_t>(tensor.factors.size());
+  parallelFor(count / block.elements, (1 << 16) / block.elements, [&](int64_t begin, int64_t end) {
+    int64_t from = begin * block.elements, to = end * block.elements;
+    convertElements(QKV_FLOAT, target + from, tensor.type, tensor.data + begin * block.bytes,
+                    to - from);
+    if (!tensor.factors.empty())
+      for (int64_t i = from; i < to; ++i)
+        target[i] *= tensor.factors[i / each];
   });
 }
 
@@ -182,9 +189,9 @@ void *readStacked(const qkv_param &param, const std::vector<const FileTensor *> 
 }
 
 /// The parameter's own tensors; null (all is well) if there are none and it has a fallback.
-bool readParam(const qkv_param &param, const Safetensors &file, qkv_weights &weights,
-               void *&pointer, std::vector<std::string_view> &missing, int64_t &firstMissing,
-               int32_t index, qkv_error *error) {
+bool readParam(const qkv_param &param, const Checkpoint &file, qkv_weights &weights, void *&pointer,
+               std::vector<std::string_view> &missing, int64_t &firstMissing, int32_t index,
+               qkv_error *error) {
   std::vector<const FileTensor *> tensors;
   std::vector<std::string_view> absent;
   for (int32_t k = 0; k < param.name_count; ++k) {
@@ -227,7 +234,7 @@ bool readParam(const qkv_param &param, const Safetensors &file, qkv_weights &wei
   return true;
 }
 
-bool failMissing(const qkv_model &model, const Safetensors &file,
+bool failMissing(const qkv_model &model, const Checkpoint &file,
                  const std::vector<std::string_view> &missing, int64_t firstMissing,
                  qkv_error *error) {
   const qkv_param &param = model.params[firstMissing];
@@ -277,7 +284,7 @@ bool fallBack(const qkv_model &model, int32_t index, qkv_weights &weights, qkv_e
 
 } // namespace
 
-bool resolveParams(const qkv_model &model, const Safetensors &file, qkv_weights &weights,
+bool resolveParams(const qkv_model &model, const Checkpoint &file, qkv_weights &weights,
                    qkv_error *error) {
   weights.params.assign(model.param_count, nullptr);
   weights.origins.assign(model.param_count, {});

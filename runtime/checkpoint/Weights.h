@@ -29,7 +29,7 @@ struct qkv_weights {
   // Converted, stacked or filled: in one block, or where it has no room from qkv_alloc.
   qkv::rt::LargeBlock held;
   std::vector<void *> owned;
-  std::unique_ptr<qkv::rt::Safetensors> source;
+  std::unique_ptr<qkv::rt::Checkpoint> source;
   qkv::rt::FileBytes packed;
   std::string place; // the path that was opened, for messages
   ~qkv_weights();
@@ -41,9 +41,9 @@ namespace qkv::rt {
 /// dimensions of 1 inserted or missing (language.md, "Parameters").
 bool shapeFits(const std::vector<int64_t> &wanted, const std::vector<int64_t> &found);
 
-/// Fills `weights` from safetensors. False with *error set: the missing parameters of the model
+/// Fills `weights` from a checkpoint. False with *error set: the missing parameters of the model
 /// in one message, or the first whose shape or type does not fit.
-bool resolveParams(const qkv_model &model, const Safetensors &file, qkv_weights &weights,
+bool resolveParams(const qkv_model &model, const Checkpoint &file, qkv_weights &weights,
                    qkv_error *error);
 
 /// Writes a packed file: `path` shows it whole or not at all.

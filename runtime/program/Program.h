@@ -16,6 +16,8 @@
 
 namespace qkv::rt {
 
+struct StepModel;
+
 /// Exit codes.
 enum ExitCode { ExitDone = 0, ExitFailed = 1, ExitMisuse = 2 };
 
@@ -28,6 +30,7 @@ struct Options {
   int64_t batch = 0;      // 0: one
   int64_t maxTokens = -1; // -1: until the stream is full
   int threads = 0;        // 0: QKV_THREADS or the cores there are
+  const StepModel *steps = nullptr; // generators: how a token is computed from what is kept
 };
 
 /// Reads a command line. False with `why` set: misuse.

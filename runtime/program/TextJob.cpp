@@ -77,8 +77,8 @@ void answer(const Generator &generator, const Options &options, size_t most,
     generator.begin(isSource ? answer.line : "", isSource ? options.prompt : answer.line,
                     answer.stream);
     answer.stream.to = &answer.text;
-    answer.stream.emit = [](void *to, char byte) {
-      *static_cast<std::string *>(to) += byte;
+    answer.stream.emit = [](void *to, std::string_view text) {
+      *static_cast<std::string *>(to) += text;
       return true;
     };
     order.push_back({answer.line.size(), number});
@@ -170,9 +170,9 @@ int runPrompt(const Generator &generator, const Options &options) {
   Stream stream;
   generator.begin("", prompt, stream);
   stream.to = &out;
-  stream.emit = [](void *to, char byte) {
+  stream.emit = [](void *to, std::string_view text) {
     auto *out = static_cast<Out *>(to);
-    return out->written = writeText({&byte, 1}, out->options);
+    return out->written = writeText(text, out->options);
   };
   generator.run({&stream});
   if (stream.failed)
@@ -183,7 +183,7 @@ int runPrompt(const Generator &generator, const Options &options) {
 } // namespace
 
 int runText(const qkv_model &model, const qkv_weights *weights, const Options &options) {
-  Generator generator(model, weights, options.maxTokens);
+  Generator generator(model, weights, options.steps, options.maxTokens);
   qkv_error error = {};
   error.size = sizeof error;
   if (!generator.prepare(&error)) {

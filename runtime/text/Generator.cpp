@@ -3,24 +3,13 @@
 #include "runtime/text/Generator.h"
 
 #include "runtime/Error.h"
-#include "runtime/tensors/Batch.h"
 #include "runtime/tensors/Inputs.h"
+#include "runtime/text/Stepped.h"
+#include "runtime/text/WholePrefix.h"
 
 #include <algorithm>
 
 namespace qkv::rt {
-
-constexpr int64_t startToken = 256, endToken = 257, specialTokens = 258;
-
-static std::vector<int64_t> tokensOf(std::string_view text) {
-  std::vector<int64_t> tokens;
-  tokens.reserve(text.size());
-  for (unsigned char byte : text)
-    tokens.push_back(byte);
-  return tokens;
-}
-
-bool Generator::special() const { return vocabulary >= specialTokens; }
 
 /// The vocabulary is the extent of the logits' last axis.
 bool Generator::prepare(qkv_error *error) {
@@ -36,20 +25,22 @@ bool Generator::prepare(qkv_error *error) {
   if (!shapesOf(model, sizes, inputs, results, error))
     return false;
   vocabulary = results[0].empty() ? 0 : results[0].back();
-  return vocabulary > 0 || fail(error, format("model %s has no vocabulary", model.name));
+  if (vocabulary <= 0)
+    return fail(error, format("model %s has no vocabulary", model.name));
+  tokenizer = std::make_unique<ByteTokenizer>(vocabulary);
+  sampler = std::make_unique<Greedy>();
+  if (steps)
+    sequences = std::make_unique<Stepped>(*steps);
+  else
+    sequences = std::make_unique<WholePrefix>(model, weights, vocabulary);
+  return true;
 }
 
-/// The largest logit's token, the smallest of several; what is not a number is never the largest.
-static int64_t greedy(const float *logits, int64_t count) {
-  int64_t best = -1;
-  for (int64_t token = 0; token < count; ++token)
-    if (best < 0 ? logits[token] == logits[token] : logits[token] > logits[best])
-      best = token;
-  return best < 0 ? 0 : best;
-}
-
-bool Generator::fits(std::string_view source, std::string_view prompt, Stream &stream) const {
-  qkv_error *error = &stream.error;
+bool Generator::tokensOf(std::string_view source, std::string_view prompt,
+                         std::vector<int64_t> &sourceTokens, std::vector<int64_t> &tokens,
+                         qkv_error *error) const {
+  std::string why;
+  // (A source is what the model's own table of tokens reads: it is checked when it runs.)
   if (sourceSize >= 0 && static_cast<int64_t>(source.size()) > model.sizes[sourceSize].max)
     return fail(error, format("%zu bytes, %s holds at most %lld", source.size(),
                               model.sizes[sourceSize].name,
@@ -58,71 +49,63 @@ bool Generator::fits(std::string_view source, std::string_view prompt, Stream &s
     return fail(error, format("%zu bytes, %s holds at least %lld", source.size(),
                               model.sizes[sourceSize].name,
                               static_cast<long long>(model.sizes[sourceSize].min)));
-  stream.source = tokensOf(source);
-  stream.tokens = tokensOf(prompt);
-  for (int64_t token : stream.tokens)
-    if (token >= vocabulary)
-      return fail(error, format("the prompt has byte %lld, outside the vocabulary of %lld",
-                                static_cast<long long>(token), static_cast<long long>(vocabulary)));
-  if (special())
-    stream.tokens.insert(stream.tokens.begin(), startToken);
-  if (stream.tokens.empty())
+  for (unsigned char byte : source)
+    sourceTokens.push_back(byte);
+  if (!tokenizer->encode(prompt, SpecialAround, tokens, why))
+    return fail(error, "the prompt has " + why);
+  if (tokens.empty())
     return fail(error, format("a vocabulary of %lld has no start token (256): the stream needs a "
                               "prompt, at least one byte",
                               static_cast<long long>(vocabulary)));
   int64_t streamMax = model.sizes[streamSize].max;
-  if (static_cast<int64_t>(stream.tokens.size()) > streamMax)
+  if (static_cast<int64_t>(tokens.size()) > streamMax)
     return fail(error, format("the prompt makes a stream of %zu tokens, %s holds at most %lld",
-                              stream.tokens.size(), model.sizes[streamSize].name,
+                              tokens.size(), model.sizes[streamSize].name,
                               static_cast<long long>(streamMax)));
   return true;
 }
 
 void Generator::begin(std::string_view source, std::string_view prompt, Stream &stream) const {
-  stream.failed = stream.done = !fits(source, prompt, stream);
-  stream.sizes.assign(model.size_count, 1);
-  stream.inputs.assign(model.input_count, nullptr);
-  stream.results.assign(model.result_count, nullptr);
-  stream.logits.resize(vocabulary);
-  stream.results[0] = stream.logits.data();
-  if (sourceSize >= 0) {
-    stream.sizes[sourceSize] = static_cast<int64_t>(stream.source.size());
-    stream.inputs[model.generator_source] = stream.source.data();
-  }
+  std::vector<int64_t> sourceTokens, tokens;
+  stream.failed = stream.done = !tokensOf(source, prompt, sourceTokens, tokens, &stream.error);
+  stream.prompt = tokens.size();
+  stream.sequence = sequences->begin(std::move(sourceTokens), std::move(tokens));
 }
 
 /// The next token of a stream whose logits were computed.
 void Generator::take(Stream &stream) const {
-  int64_t token = greedy(stream.logits.data(), vocabulary);
-  if (special() && token == endToken) {
+  TokenSequence &sequence = *stream.sequence;
+  int64_t token =
+      sampler->choose({sequence.logits(), vocabulary, sequence.tokens(), stream.prompt, 0});
+  if (tokenizer->ends(token)) {
     stream.done = true;
     return;
   }
-  stream.tokens.push_back(token);
-  stream.done = token < startToken && !stream.emit(stream.to, static_cast<char>(token));
+  sequence.append(token);
+  std::string text = tokenizer->decode({token}, /*special=*/false);
+  stream.done = !text.empty() && !stream.emit(stream.to, text);
 }
 
 void Generator::run(std::vector<Stream *> streams) const {
   for (int64_t made = 0; maxTokens < 0 || made < maxTokens; ++made) {
     // Those that have not ended are the rows of the next run.
     streams.erase(std::remove_if(streams.begin(), streams.end(),
-                                 [&](Stream *s) { return s->done || isFull(*s); }),
+                                 [&](Stream *s) { return s->done || s->sequence->full(); }),
                   streams.end());
     if (streams.empty())
       return;
-    std::vector<Sequence> sequences;
+    std::vector<TokenSequence *> rows;
+    for (Stream *stream : streams)
+      rows.push_back(stream->sequence.get());
+    sequences->advance(rows);
     for (Stream *stream : streams) {
-      stream->sizes[streamSize] = static_cast<int64_t>(stream->tokens.size());
-      stream->inputs[model.generator_input] = stream->tokens.data();
-      sequences.push_back(
-          {stream->sizes.data(), stream->inputs.data(), stream->results.data(), &stream->error});
+      if (const qkv_error *failure = stream->sequence->failure()) {
+        stream->error = *failure;
+        stream->failed = stream->done = true;
+      } else {
+        take(*stream);
+      }
     }
-    runTogether(model, weights, sequences, /*lastOnly=*/true);
-    for (size_t at = 0; at < streams.size(); ++at)
-      if (sequences[at].failed)
-        streams[at]->failed = streams[at]->done = true;
-      else
-        take(*streams[at]);
   }
 }
 

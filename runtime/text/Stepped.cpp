@@ -146,6 +146,8 @@ std::unique_ptr<TokenSequence> Stepped::begin(std::vector<int64_t> source,
   return std::make_unique<SteppedSequence>(model, std::move(source), std::move(tokens));
 }
 
+bool Stepped::together() const { return model.step->entry_batch != nullptr; }
+
 void Stepped::advance(const std::vector<TokenSequence *> &sequences) const {
   std::vector<SteppedSequence *> all, fresh;
   for (TokenSequence *one : sequences)

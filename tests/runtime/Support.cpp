@@ -47,6 +47,75 @@ std::string safetensorsBytes(const std::string &header, const std::string &data)
   return text + header + data;
 }
 
+void mutate(std::string &bytes, std::mt19937 &random, size_t head) {
+  static const char *const pieces[] = {
+      "9223372036854775807",  "-1",   "[", "]", "{",      "}", "\"", "1e99",
+      "18446744073709551616", "null", ",", ":", "\\u0000"};
+  for (int edits = 1 + random() % 3; edits > 0 && !bytes.empty(); --edits) {
+    size_t at = random() % std::min(bytes.size(), head + 8);
+    switch (random() % 5) {
+    case 0:
+      bytes[at] = static_cast<char>(random());
+      break;
+    case 1:
+      bytes[at] ^= 1 << random() % 8;
+      break;
+    case 2:
+      bytes.resize(at);
+      break;
+    case 3:
+      bytes.erase(at, 1 + random() % 4);
+      break;
+    default: {
+      std::string piece = pieces[random() % (sizeof pieces / sizeof pieces[0])];
+      bytes.replace(at, std::min(piece.size(), bytes.size() - at), piece);
+    }
+    }
+  }
+}
+
+std::string GgufBytes::string(const std::string &text) {
+  return numberBytes<uint64_t>(text.size()) + text;
+}
+
+GgufBytes &GgufBytes::key(const std::string &name, uint32_t type, const std::string &bytes) {
+  keys += string(name) + numberBytes(type) + bytes;
+  ++keyCount;
+  return *this;
+}
+
+GgufBytes &GgufBytes::text(const std::string &name, const std::string &value) {
+  return key(name, 8, string(value));
+}
+
+GgufBytes &GgufBytes::list(const std::string &name, uint32_t type, uint64_t count,
+                           const std::string &bytes) {
+  return key(name, 9, numberBytes(type) + numberBytes(count) + bytes);
+}
+
+GgufBytes &GgufBytes::tensorAt(const std::string &name, const std::vector<int64_t> &extents,
+                               uint32_t type, uint64_t offset) {
+  tensors += string(name) + numberBytes<uint32_t>(extents.size()) + bytesOf(extents) +
+             numberBytes(type) + numberBytes(offset);
+  ++tensorCount;
+  return *this;
+}
+
+GgufBytes &GgufBytes::tensor(const std::string &name, const std::vector<int64_t> &extents,
+                             uint32_t type, const std::string &bytes) {
+  tensorAt(name, extents, type, data.size());
+  data += bytes;
+  data.resize((data.size() + alignment - 1) / alignment * alignment);
+  return *this;
+}
+
+std::string GgufBytes::bytes() const {
+  std::string all = "GGUF" + numberBytes(version) + numberBytes(tensorCount) +
+                    numberBytes(keyCount) + keys + tensors;
+  all.resize((all.size() + alignment - 1) / alignment * alignment);
+  return all + data;
+}
+
 Finished runCommand(const std::vector<std::string> &arguments, const std::string &input) {
   TestFolder folder;
   writeFile(folder / "in", input);

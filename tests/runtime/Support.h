@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,28 @@ std::vector<std::string> namesIn(const std::string &folder);
 /// A safetensors file: the header as given, then the data.
 std::string safetensorsBytes(const std::string &header, const std::string &data);
 
+/// A GGUF file made piece by piece, as true or as false as a test wants it.
+class GgufBytes {
+public:
+  uint32_t version = 3, alignment = 32;
+  /// A key: the number of its type, then its bytes.
+  GgufBytes &key(const std::string &name, uint32_t type, const std::string &bytes);
+  GgufBytes &text(const std::string &name, const std::string &value);
+  GgufBytes &list(const std::string &name, uint32_t type, uint64_t count, const std::string &bytes);
+  /// A tensor (extents with the fastest first) whose bytes stand behind those of the last one.
+  GgufBytes &tensor(const std::string &name, const std::vector<int64_t> &extents, uint32_t type,
+                    const std::string &bytes);
+  /// One that says where its bytes are.
+  GgufBytes &tensorAt(const std::string &name, const std::vector<int64_t> &extents, uint32_t type,
+                      uint64_t offset);
+  std::string bytes() const;
+  static std::string string(const std::string &text);
+
+private:
+  std::string keys, tensors, data;
+  int64_t keyCount = 0, tensorCount = 0;
+};
+
 /// The bytes of values.
 template <typename T> std::string bytesOf(const std::vector<T> &values) {
   return {reinterpret_cast<const char *>(values.data()), values.size() * sizeof(T)};
@@ -39,6 +62,14 @@ struct Finished {
 };
 /// Runs a program with this standard input.
 Finished runCommand(const std::vector<std::string> &arguments, const std::string &input = "");
+
+/// The bytes of one number.
+template <typename T> std::string numberBytes(T value) {
+  return {reinterpret_cast<const char *>(&value), sizeof value};
+}
+
+/// Changes a few bytes of what is to be read, or cuts it; most changes fall into the first `head`.
+void mutate(std::string &bytes, std::mt19937 &random, size_t head);
 
 /// An error to be filled.
 inline qkv_error emptyError() {

@@ -18,5 +18,7 @@ void addIr(CLI::App &app, int &code);
 void addExplain(CLI::App &app, int &code);
 void addBench(CLI::App &app, int &code);
 void addState(CLI::App &app, int &code);
+void addWeights(CLI::App &app, int &code);
+void addTokenize(CLI::App &app, int &code);
 
 } // namespace qkv::driver

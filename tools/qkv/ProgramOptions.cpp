@@ -3,6 +3,7 @@
 #include "tools/qkv/ProgramOptions.h"
 #include "tools/qkv/ModelFile.h"
 #include "tools/qkv/Report.h"
+#include "tools/qkv/SteppedModel.h"
 
 #include <CLI/CLI.hpp>
 
@@ -55,13 +56,33 @@ int checkOutputs(const rt::Options &options, const ModelOptions &given, const Mo
   return rt::checkOutputs(ofProgram(options, given), filesOf(file));
 }
 
-int runModel(const qkv_model &model, rt::Options options, const ModelOptions &given) {
-  options = ofProgram(std::move(options), given);
+/// A model with parameters and no weights is misuse. 0 or the exit code.
+static int checkWeights(const qkv_model &model, const rt::Options &options,
+                        const ModelOptions &given) {
   if (model.param_count > 0 && !options.hasWeights)
     return misuse(given.command, std::string("model ") + model.name + " has parameters (" +
                                      model.params[0].name + (model.param_count > 1 ? ", ..." : "") +
                                      "): it needs --weights PATH");
-  return rt::runProgram(model, options);
+  return 0;
+}
+
+int runModel(const qkv_model &model, rt::Options options, const ModelOptions &given) {
+  options = ofProgram(std::move(options), given);
+  int code = checkWeights(model, options, given);
+  return code ? code : rt::runProgram(model, options);
+}
+
+int runSteps(const qkv_model &model, SteppedModel &steps, rt::Options options,
+             const ModelOptions &given) {
+  options = ofProgram(std::move(options), given);
+  if (int code = checkWeights(model, options, given))
+    return code;
+  qkv_error error = {};
+  error.size = sizeof error;
+  if (!steps.open(options.weights, &error))
+    return fail(given.command, error);
+  options.steps = &steps.model();
+  return rt::runProgram(model, /*weights=*/nullptr, options);
 }
 
 } // namespace qkv::driver

@@ -14,6 +14,7 @@ namespace qkv::driver {
 
 struct ModelFile;
 struct ModelOptions;
+class SteppedModel;
 
 void addProgramOptions(CLI::App &app, rt::Options &options, std::string &weights);
 
@@ -23,5 +24,9 @@ int checkOutputs(const rt::Options &options, const ModelOptions &given, const Mo
 
 /// Runs a model as its executable would. `weights` empty: there are none. Returns the exit code.
 int runModel(const qkv_model &model, rt::Options options, const ModelOptions &given);
+
+/// The same of a generator's text, by steps.
+int runSteps(const qkv_model &model, SteppedModel &steps, rt::Options options,
+             const ModelOptions &given);
 
 } // namespace qkv::driver

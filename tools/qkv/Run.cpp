@@ -3,7 +3,9 @@
 #include "tools/qkv/ModelFile.h"
 #include "tools/qkv/ProgramOptions.h"
 #include "tools/qkv/Report.h"
+#include "tools/qkv/SteppedModel.h"
 
+#include "compiler/description/Description.h"
 #include "compiler/native/Jit.h"
 
 #include <CLI/CLI.hpp>
@@ -15,10 +17,38 @@ struct Options : ModelOptions {
   rt::Options program;
 };
 
+/// A generator's text by steps: the exit code. Nothing where the model is none, or has no step.
+std::optional<int> generate(const Options &options) {
+  int code = 0;
+  std::unique_ptr<ModelFile> file;
+  std::unique_ptr<SteppedModel> stepped;
+  {
+    Progress progress("compiling " + options.file);
+    if (!(file = openModel(options, /*dumps=*/true, code)))
+      return code;
+    if (!file->program || file->program->generatorInput < 0)
+      return std::nullopt;
+    if ((code = checkOutputs(options.program, options, *file)))
+      return code;
+    std::string error;
+    stepped = SteppedModel::create(*file->program, options, error);
+    if (!error.empty())
+      return fail(options.command, options.file + ": " + error);
+    if (!stepped)
+      return std::nullopt;
+  }
+  const Program &program = *file->program;
+  ModelInMemory model(describe(program, usedParams(program)));
+  return runSteps(model.model(), *stepped, options.program, options);
+}
+
 int run(const Options &options) {
   int code = 0;
   std::unique_ptr<JitModel> model;
   std::unique_ptr<ModelFile> file;
+  if (options.program.inputs.empty() && options.from.empty())
+    if (std::optional<int> done = generate(options))
+      return *done;
   {
     Progress progress("compiling " + options.file);
     std::unique_ptr<Compilation> compilation = openCompilation(options, file, code);

@@ -126,6 +126,8 @@ int main(int argc, char **argv) {
   addExplain(app, code);
   addState(app, code);
   addBench(app, code);
+  addWeights(app, code);
+  addTokenize(app, code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success &success) {

@@ -1,0 +1,40 @@
+// In: tokens, one after the other. Out: the logits of the token that comes next. Holds: whether the
+// model computes all of them anew each time or goes on from a state is this room's own matter.
+#pragma once
+
+#include "runtime/qkv.h"
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace qkv::rt {
+
+/// One stream of tokens in a model, with its source where the model has one.
+class TokenSequence {
+public:
+  virtual ~TokenSequence() = default;
+  virtual void append(int64_t token) = 0;
+  virtual const std::vector<int64_t> &tokens() const = 0;
+  /// Whether the model holds no more tokens.
+  virtual bool full() const = 0;
+  /// Of the token behind the last one, once Sequences::advance has computed them.
+  virtual const float *logits() const = 0;
+  /// Whether computing failed, and why.
+  virtual const qkv_error *failure() const = 0;
+};
+
+/// All that a model computes is the same for a sequence by itself and among others.
+class Sequences {
+public:
+  virtual ~Sequences() = default;
+  /// A stream that begins with some tokens, and its source (of no length where there is none).
+  virtual std::unique_ptr<TokenSequence> begin(std::vector<int64_t> source,
+                                               std::vector<int64_t> tokens) const = 0;
+  /// Whether several are computed faster together.
+  virtual bool together() const = 0;
+  /// Computes the logits of each; all are equally long, with equally long sources.
+  virtual void advance(const std::vector<TokenSequence *> &sequences) const = 0;
+};
+
+} // namespace qkv::rt

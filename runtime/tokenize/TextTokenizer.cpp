@@ -1,0 +1,146 @@
+// In: the parts of a tokenizer. Out: text to tokens and back.
+#include "runtime/tokenize/TextTokenizer.h"
+
+#include "runtime/checkpoint/Names.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+namespace qkv::rt {
+
+/// The tokens of words that were seen in this text: most words come again.
+struct TextTokenizer::Words {
+  std::unordered_map<std::string, std::pair<uint32_t, uint32_t>> places; // in `tokens`
+  std::vector<int64_t> tokens;
+
+  bool append(const TokenModel &model, const std::string &word, std::vector<int64_t> &to,
+              std::string &why) {
+    constexpr size_t longest = 256, most = 1 << 22;
+    if (auto found = places.find(word); found != places.end()) {
+      auto [begin, end] = found->second;
+      to.insert(to.end(), tokens.begin() + begin, tokens.begin() + end);
+      return true;
+    }
+    size_t before = to.size();
+    if (!model.tokenize(word, to, why))
+      return false;
+    if (word.size() <= longest && tokens.size() < most) {
+      auto begin = static_cast<uint32_t>(tokens.size());
+      tokens.insert(tokens.end(), to.begin() + static_cast<std::ptrdiff_t>(before), to.end());
+      places.emplace(word, std::pair(begin, static_cast<uint32_t>(tokens.size())));
+    }
+    return true;
+  }
+};
+
+bool TextTokenizer::prepare(std::string &why) {
+  for (int byte = 0; byte < 256; ++byte) {
+    auto one = static_cast<unsigned char>(byte);
+    int64_t token =
+        model->vocabulary.find(byteLevel ? std::string(byteCharacter(one)) : byteTokenText(one));
+    if (token < 0) {
+      byteTokens.clear();
+      break;
+    }
+    byteTokens.push_back(token);
+  }
+  return added.prepare(normalizer.get(), why);
+}
+
+bool TextTokenizer::encode(std::string_view text, unsigned special, std::vector<int64_t> &tokens,
+                           std::string &why) const {
+  Words words;
+  if (special & SpecialAround)
+    tokens.insert(tokens.end(), before.begin(), before.end());
+  std::string valid;
+  if (byteTokens.empty()) {
+    valid = replaceInvalid(text);
+    if (!encodeValid(valid, true, special & SpecialInside, words, tokens, why))
+      return false;
+  } else {
+    // What is not UTF-8 is said in bytes, between stretches that are.
+    bool first = true;
+    for (size_t at = 0; at < text.size();) {
+      size_t length, begin = at;
+      while (at < text.size() && (length = utf8Length(text.substr(at))))
+        at += length;
+      valid = text.substr(begin, at - begin);
+      if (!valid.empty() && !encodeValid(valid, first, special & SpecialInside, words, tokens, why))
+        return false;
+      first = false;
+      for (; at < text.size() && !utf8Length(text.substr(at)); ++at)
+        tokens.push_back(byteTokens[static_cast<unsigned char>(text[at])]);
+    }
+  }
+  if (special & SpecialAround)
+    tokens.insert(tokens.end(), behind.begin(), behind.end());
+  return true;
+}
+
+bool TextTokenizer::encodeValid(const std::string &text, bool first, bool special, Words &words,
+                                std::vector<int64_t> &tokens, std::string &why) const {
+  for (const AddedTokens::Part &raw : added.split(text, /*normalized=*/false, special)) {
+    if (raw.token >= 0)
+      tokens.push_back(raw.token);
+    else if (!encodePiece(text.substr(raw.begin, raw.end - raw.begin), first && raw.begin == 0,
+                          special, words, tokens, why))
+      return false;
+  }
+  return true;
+}
+
+/// Text without raw added tokens.
+bool TextTokenizer::encodePiece(std::string text, bool first, bool special, Words &words,
+                                std::vector<int64_t> &tokens, std::string &why) const {
+  if (normalizer && !normalizer->normalize(text, why))
+    return false;
+  for (const AddedTokens::Part &part : added.split(text, /*normalized=*/true, special)) {
+    if (part.token >= 0) {
+      tokens.push_back(part.token);
+      continue;
+    }
+    std::vector<Piece> pieces{
+        {text.substr(part.begin, part.end - part.begin), first && part.begin == 0}};
+    if (preTokenizer && !preTokenizer->split(pieces, why))
+      return false;
+    for (const Piece &piece : pieces)
+      if (!piece.text.empty() && !words.append(*model, piece.text, tokens, why))
+        return false;
+  }
+  return true;
+}
+
+const std::string *TextTokenizer::text(int64_t token) const {
+  if (const AddedToken *one = added.find(token))
+    return &one->content;
+  return model->vocabulary.text(token);
+}
+
+std::string TextTokenizer::decode(const std::vector<int64_t> &tokens, bool special) const {
+  std::vector<std::string> texts;
+  for (int64_t token : tokens) {
+    const AddedToken *one = added.find(token);
+    const std::string *known = text(token);
+    if (known && (special || !one || !one->special))
+      texts.push_back(*known);
+  }
+  if (decoder)
+    decoder->decode(texts);
+  std::string all;
+  for (size_t i = 0; i < texts.size(); ++i)
+    all += (i && !decoder ? " " : "") + texts[i];
+  return all;
+}
+
+int64_t TextTokenizer::size() const {
+  int64_t size = model->vocabulary.size();
+  for (const AddedToken &one : added.all())
+    size = std::max(size, one.token + 1);
+  return size;
+}
+
+bool TextTokenizer::ends(int64_t token) const {
+  return std::find(endings.begin(), endings.end(), token) != endings.end();
+}
+
+} // namespace qkv::rt

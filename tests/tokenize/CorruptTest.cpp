@@ -1,0 +1,183 @@
+// In: tokenizers and texts that are anything. Out: a message or tokens, never a crash; bytes that
+// come back as they were.
+#include "runtime/Error.h"
+#include "runtime/tokenize/Fields.h"
+#include "runtime/tokenize/TextTokenizer.h"
+
+#include <fstream>
+#include <gtest/gtest.h>
+#include <random>
+#include <sstream>
+
+using namespace qkv::rt;
+
+namespace {
+
+Json figures(const char *name) {
+  std::ostringstream text;
+  text << std::ifstream(std::string(QKV_FIGURES) + "/" + name).rdbuf();
+  return Json::parse(text.str())["tokenizer"];
+}
+
+std::unique_ptr<TextTokenizer> make(const Json &json) {
+  std::string why;
+  auto tokenizer = readTokenizerJson(json.dump(), why);
+  EXPECT_TRUE(tokenizer) << why;
+  return tokenizer;
+}
+
+TEST(TokenizeBytes, WhatIsNoUtf8ComesBack) {
+  std::mt19937 random(5);
+  for (const char *name : {"bpe-bytes.json", "bpe-byte-fallback.json"}) {
+    auto tokenizer = make(figures(name));
+    for (int round = 0; round < 300; ++round) {
+      std::string bytes, why;
+      for (size_t count = random() % 20; count > 0; --count)
+        bytes += static_cast<char>(random() % 3 ? random() : "aé日"[random() % 6]);
+      // (Of this one a space at the front of each stretch of text is put there, and goes one time.)
+      if (std::string(name) == "bpe-byte-fallback.json" && bytes != replaceInvalid(bytes))
+        bytes = std::string(1, static_cast<char>(0x80 + random() % 64));
+      if (!bytes.empty() && bytes[0] == ' ')
+        continue;
+      std::vector<int64_t> tokens;
+      ASSERT_TRUE(tokenizer->encode(bytes, SpecialNone, tokens, why)) << why;
+      EXPECT_EQ(tokenizer->decode(tokens, true), bytes);
+    }
+  }
+}
+
+TEST(TokenizeBytes, WithoutBytesItIsTheReplacementCharacter) {
+  auto tokenizer = make(figures("wordlevel.json"));
+  std::vector<int64_t> bad, good;
+  std::string why;
+  ASSERT_TRUE(tokenizer->encode("the \xE6\x97 fox\xFF\xFE", SpecialNone, bad, why));
+  ASSERT_TRUE(
+      tokenizer->encode("the \xEF\xBF\xBD fox\xEF\xBF\xBD\xEF\xBF\xBD", SpecialNone, good, why));
+  EXPECT_EQ(bad, good);
+}
+
+TEST(TokenizeBytes, SpecialTokensOnlyWhereAskedFor) {
+  auto tokenizer = make(figures("bpe-bytes.json"));
+  std::vector<int64_t> with, without;
+  std::string why;
+  ASSERT_TRUE(tokenizer->encode("a<|end|>", SpecialInside, with, why));
+  ASSERT_TRUE(tokenizer->encode("a<|end|>", SpecialNone, without, why));
+  EXPECT_EQ(with.size(), 2u);
+  EXPECT_GT(without.size(), 2u);
+  EXPECT_EQ(tokenizer->decode(with, false), "a");
+  EXPECT_EQ(tokenizer->decode(with, true), "a<|end|>");
+  EXPECT_EQ(tokenizer->decode(without, false), "a<|end|>");
+}
+
+TEST(TokenizeBytes, WhatIsNotKnownIsAnError) {
+  Json good = figures("bpe-bytes.json");
+  auto fails = [&](auto change, const char *expected) {
+    Json json = good;
+    change(json);
+    std::string why;
+    EXPECT_FALSE(readTokenizerJson(json.dump(), why)) << expected;
+    EXPECT_NE(why.find(expected), std::string::npos) << why << "\n" << expected;
+  };
+  fails([](Json &j) { j = Json::array(); }, "it is not an object");
+  fails([](Json &j) { j.erase("model"); }, "it has no model");
+  fails([](Json &j) { j["extra"] = 1; }, "its field extra is not known");
+  fails([](Json &j) { j["model"]["extra"] = 1; }, "its field extra is not known");
+  fails([](Json &j) { j["model"]["type"] = "Other"; }, "its type Other is not known");
+  fails([](Json &j) { j["model"]["dropout"] = 0.5; }, "dropout");
+  fails([](Json &j) { j["model"]["vocab"] = 3; }, "vocab is not an object");
+  fails([](Json &j) { j["model"]["vocab"]["x"] = -1; }, "is no number of a token");
+  fails([](Json &j) { j["model"]["vocab"]["x"] = 1 << 30; }, "is no number of a token");
+  fails([](Json &j) { j["model"]["merges"][0] = "a"; }, "a merge is not two texts");
+  fails([](Json &j) { j["model"]["merges"][0] = "a zz"; }, "is not in the vocabulary");
+  fails([](Json &j) { j["model"]["merges"][0] = 3; }, "neither a text nor a pair");
+  fails([](Json &j) { j["pre_tokenizer"]["type"] = "Odd"; },
+        "its pre_tokenizer is of type \"Odd\"");
+  fails([](Json &j) { j["pre_tokenizer"]["extra"] = 1; }, "its field extra is not known");
+  fails([](Json &j) { j["normalizer"] = {{"type", "Odd"}}; }, "its normalizer is of type \"Odd\"");
+  fails([](Json &j) { j["decoder"] = {{"type", "Odd"}}; }, "its decoder is of type \"Odd\"");
+  fails([](Json &j) { j["post_processor"] = {{"type", "Odd"}}; }, "its type Odd is not known");
+  fails([](Json &j) { j["added_tokens"][0]["id"] = "x"; }, "id is not a whole number");
+  fails(
+      [](Json &j) {
+        j["pre_tokenizer"] = {
+            {"type", "Split"}, {"pattern", {{"Regex", "(a"}}}, {"behavior", "Isolated"}};
+      },
+      "the regular expression (a is not understood");
+  fails(
+      [](Json &j) {
+        j["pre_tokenizer"] = {
+            {"type", "Split"}, {"pattern", {{"Regex", "[a&&b]"}}}, {"behavior", "Isolated"}};
+      },
+      "intersection of classes");
+  fails(
+      [](Json &j) {
+        j["pre_tokenizer"] = {
+            {"type", "Split"}, {"pattern", {{"String", "a"}}}, {"behavior", "Odd"}};
+      },
+      "its behavior Odd is not known");
+  fails(
+      [](Json &j) {
+        Json deep = {{"type", "NFC"}};
+        for (int i = 0; i < 40; ++i)
+          deep = {{"type", "Sequence"}, {"normalizers", {deep}}};
+        j["normalizer"] = deep;
+      },
+      "too deep");
+  std::string why;
+  EXPECT_FALSE(readTokenizerJson("{\"a\":", why));
+  EXPECT_EQ(why, "it is not JSON");
+  EXPECT_FALSE(readTokenizerJson(std::string(100000, '['), why));
+}
+
+/// An expression that takes exponentially many steps ends with a message.
+TEST(TokenizeBytes, AnExpressionThatNeverEnds) {
+  Json json = figures("bpe-bytes.json");
+  json["pre_tokenizer"] = {{"type", "Split"},
+                           {"pattern", {{"Regex", "(?:a|aa)+(?:a|aa)+(?:a|aa)+$"}}},
+                           {"behavior", "Isolated"}};
+  auto tokenizer = make(json);
+  std::vector<int64_t> tokens;
+  std::string why;
+  EXPECT_FALSE(tokenizer->encode(std::string(60, 'a') + "b", SpecialNone, tokens, why));
+  EXPECT_NE(why.find("takes too many steps"), std::string::npos) << why;
+}
+
+TEST(TokenizeBytes, MutatedTokenizersAreReadOrRefused) {
+  std::mt19937 random(9);
+  int read = 0;
+  for (const char *name : {"wordpiece.json", "bpe-suffix.json", "unigram.json"}) {
+    std::string good = figures(name).dump();
+    for (int round = 0; round < 700; ++round) {
+      std::string bytes = good, why;
+      for (int edits = 1 + static_cast<int>(random() % 2); edits > 0; --edits) {
+        size_t at = random() % std::min<size_t>(bytes.size(), random() % 2 ? 800 : bytes.size());
+        switch (random() % 4) {
+        case 0:
+          bytes[at] = static_cast<char>(random());
+          break;
+        case 1:
+          bytes.erase(at, 1 + random() % 5);
+          break;
+        case 2:
+          bytes.insert(at, "9");
+          break;
+        default:
+          bytes.resize(random() % 8 ? bytes.size() : at);
+        }
+      }
+      auto tokenizer = readTokenizerJson(bytes, why);
+      if (!tokenizer) {
+        EXPECT_FALSE(why.empty());
+        continue;
+      }
+      ++read;
+      std::vector<int64_t> tokens;
+      if (tokenizer->encode("the lower Fox, 日本 <s>\xFF", SpecialInside | SpecialAround, tokens,
+                            why))
+        tokenizer->decode(tokens, true);
+    }
+  }
+  EXPECT_GT(read, 50) << "most mutations are caught before anything interesting";
+}
+
+} // namespace

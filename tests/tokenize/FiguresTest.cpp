@@ -1,0 +1,132 @@
+// In: figures of the reference implementation (make_figures.mjs), and real vocabularies with
+// expected tokens. Out: the same tokens, the same texts.
+#include "runtime/Error.h"
+#include "runtime/File.h"
+#include "runtime/tokenize/Fields.h"
+#include "runtime/tokenize/TextTokenizer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <sstream>
+
+using namespace qkv::rt;
+
+namespace {
+
+std::string contentsOf(const std::string &path) {
+  std::ostringstream text;
+  text << std::ifstream(path, std::ios::binary).rdbuf();
+  return text.str();
+}
+
+/// All cases of one file. A file may name its vocabulary in place of holding it.
+void compare(const std::string &path, int longest) {
+  Json figures = Json::parse(contentsOf(path));
+  std::string why;
+  std::string source = figures.contains("file") ? contentsOf(figures["file"].get<std::string>())
+                                                : figures["tokenizer"].dump();
+  auto tokenizer = readTokenizerJson(source, why);
+  ASSERT_TRUE(tokenizer) << path << ": " << why;
+  int wrong = 0, count = 0;
+  for (const Json &one : figures["cases"]) {
+    ++count;
+    auto text = one["text"].get<std::string>();
+    std::vector<int64_t> plain, around;
+    bool done = tokenizer->encode(text, SpecialInside, plain, why);
+    if (one.contains("fails")) {
+      EXPECT_FALSE(done) << path << ": " << Json(text).dump();
+      continue;
+    }
+    ASSERT_TRUE(done) << why;
+    ASSERT_TRUE(tokenizer->encode(text, SpecialInside | SpecialAround, around, why));
+    std::string decoded = replaceInvalid(tokenizer->decode(plain, false));
+    if (Json(plain) == one["plain"] && Json(around) == one["around"] &&
+        Json(decoded) == one["decoded"])
+      continue;
+    if (++wrong <= longest)
+      ADD_FAILURE() << path << "\n  text    " << Json(text).dump() << "\n  tokens  "
+                    << Json(plain).dump() << "\n  wanted  " << one["plain"].dump() << "\n  around  "
+                    << Json(around).dump() << "\n  wanted  " << one["around"].dump()
+                    << "\n  decoded " << Json(decoded).dump() << "\n  wanted  "
+                    << one["decoded"].dump();
+  }
+  EXPECT_EQ(wrong, 0) << "of " << count << " texts in " << path;
+  EXPECT_GT(count, 0);
+}
+
+TEST(TokenizeFigures, OwnVocabulariesGiveTheTokensOfTheReference) {
+  int files = 0;
+  for (auto &entry : std::filesystem::directory_iterator(QKV_FIGURES)) {
+    compare(entry.path(), 3);
+    ++files;
+  }
+  EXPECT_GE(files, 17);
+}
+
+/// More of them: QKV_TOKENIZE_FIGURES is a folder that make_figures.mjs filled.
+TEST(TokenizeFigures, GivenVocabularies) {
+  const char *folder = getenv("QKV_TOKENIZE_FIGURES");
+  if (!folder)
+    GTEST_SKIP() << "QKV_TOKENIZE_FIGURES is not set: a folder that make_figures.mjs filled";
+  for (auto &entry : std::filesystem::directory_iterator(folder))
+    compare(entry.path(), 4);
+}
+
+/// A vocabulary in a GGUF; beside it texts, and a line of expected tokens for each.
+void compareWithFile(const std::string &name) {
+  std::string path = std::string(QKV_TEST_DATA) + "/" + name;
+  if (std::string(QKV_TEST_DATA).empty() || !exists(path))
+    GTEST_SKIP() << "no " << name << ": set the CMake variable QKV_TEST_DATA to a folder with it";
+  qkv_error error = {};
+  error.size = sizeof error;
+  auto tokenizer = openTokenizer(path, &error);
+  ASSERT_TRUE(tokenizer) << error.text;
+  std::string texts = contentsOf(path + ".inp"), mark = "\n__ggml_vocab_test__\n", why;
+  std::istringstream lines(contentsOf(path + ".out"));
+  int count = 0;
+  for (size_t at = 0; at <= texts.size();) {
+    size_t end = texts.find(mark, at);
+    std::string text = texts.substr(at, end == texts.npos ? end : end - at);
+    at = end == texts.npos ? texts.size() + 1 : end + mark.size();
+    std::string line;
+    if (!std::getline(lines, line))
+      break;
+    std::istringstream numbers(line);
+    std::vector<int64_t> wanted, tokens;
+    for (int64_t token; numbers >> token;)
+      wanted.push_back(token);
+    ASSERT_TRUE(tokenizer->encode(text, SpecialInside, tokens, why)) << why;
+    EXPECT_EQ(tokens, wanted) << Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
+    EXPECT_EQ(tokenizer->decode(tokens, true), text);
+    ++count;
+  }
+  EXPECT_GT(count, 30);
+}
+
+TEST(TokenizeFigures, MergesInGguf) { compareWithFile("ggml-vocab-gpt-2.gguf"); }
+TEST(TokenizeFigures, ScoresInGguf) { compareWithFile("ggml-vocab-llama-spm.gguf"); }
+
+/// A megabyte of words that differ, and a megabyte of one letter, which is one word.
+TEST(TokenizeFigures, AMegabyteTakesLessThanASecond) {
+  std::string path = std::string(QKV_FIGURES) + "/bpe-bytes.json", why;
+  auto tokenizer = readTokenizerJson(Json::parse(contentsOf(path))["tokenizer"].dump(), why);
+  ASSERT_TRUE(tokenizer) << why;
+  std::string words, letters(1 << 20, 'l');
+  for (uint32_t state = 1; words.size() < 1 << 20; state = state * 1664525 + 1013904223)
+    words += "the newest " + std::to_string(state) + " lower\n";
+  for (const std::string &text : {words, letters}) {
+    std::vector<int64_t> tokens;
+    std::clock_t begin = std::clock(); // of the processor: a busy machine does not count
+    ASSERT_TRUE(tokenizer->encode(text, SpecialNone, tokens, why)) << why;
+    double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+    EXPECT_EQ(tokenizer->decode(tokens, true), text);
+    EXPECT_LT(seconds, 1.0);
+    RecordProperty("milliseconds", static_cast<int>(1000 * seconds));
+  }
+}
+
+} // namespace
