@@ -46,7 +46,7 @@ int run(const Options &options) {
   int code = 0;
   std::unique_ptr<JitModel> model;
   std::unique_ptr<ModelFile> file;
-  if (options.program.inputs.empty() && options.from.empty())
+  if (options.program.inputs.empty() && options.from.empty() && options.file != "-")
     if (std::optional<int> done = generate(options))
       return *done;
   {
