@@ -182,12 +182,14 @@ struct Module::Data {
     }
     for (auto &descriptor : descriptors)
       words.push_back(reinterpret_cast<int64_t>(descriptor.data()));
-    words.resize(16);
-    auto function = reinterpret_cast<void (*)(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t,
-                                              int64_t, int64_t, int64_t, int64_t, int64_t, int64_t,
-                                              int64_t, int64_t, int64_t, int64_t)>(entry);
+    words.resize(20);
+    using Word = int64_t;
+    auto function =
+        reinterpret_cast<void (*)(Word, Word, Word, Word, Word, Word, Word, Word, Word, Word, Word,
+                                  Word, Word, Word, Word, Word, Word, Word, Word, Word)>(entry);
     function(words[0], words[1], words[2], words[3], words[4], words[5], words[6], words[7],
-             words[8], words[9], words[10], words[11], words[12], words[13], words[14], words[15]);
+             words[8], words[9], words[10], words[11], words[12], words[13], words[14], words[15],
+             words[16], words[17], words[18], words[19]);
   }
 };
 

@@ -293,9 +293,9 @@ TEST(S2, WhatIsNotANumberTakesNoPart) {
 TEST(S3, RankCountsTheGreaterAndTheEqualBefore) {
   const double left = 9223372036854775807.;
   EXPECT_EQ(run("model m(x[t]) -> y[t] { y[t] = rank[t](x[t]) }", {3, 7, 3, 9}), (V{2, 1, 3, 0}));
-  EXPECT_EQ(run("model m(x[t]) -> y[t] { y[t] = rank[t](floor(x[t]) where x[t] < 8) }",
-                {3, 7, 3, 9}),
-            (V{1, 0, 2, left}));
+  EXPECT_EQ(
+      run("model m(x[t]) -> y[t] { y[t] = rank[t](floor(x[t]) where x[t] < 8) }", {3, 7, 3, 9}),
+      (V{1, 0, 2, left}));
 }
 TEST(S3, RankOfSeveralLettersIsInRowMajorOrder) {
   EXPECT_EQ(evaluate("index i < 2, j < 2\nmodel m(x[i,j]) -> y[i,j] { y[i,j] = rank[i,j](x[i,j]) }",
