@@ -182,7 +182,9 @@ private:
     auto single = singleKey(program_, whole);
     if (!single)
       return refuse("the sum is not over the softmax's letters");
-    const auto &[letters, softmax, factors, guard, span] = *single;
+    const auto &[letters, softmax, factors, wholeGuard, span] = *single;
+    // (What the softmax leaves out weighs nothing, and is not read.)
+    const ExprPtr guard = beside(wholeGuard, softmax);
     WeightedSum sum;
     sum.plain = softmax->reduction != Reduction::Softmax;
     sum.key = softmax->letters[0];
@@ -269,6 +271,25 @@ private:
     for (auto &f : of.front)
       result = apply(Op::Mul, {f, result}, span);
     return others.empty() ? result : reduce(Reduction::Sum, others, result, nullptr, span);
+  }
+
+  /// What a sum's guard says beside the guard of its weights; or null.
+  ExprPtr beside(const ExprPtr &guard, const ExprPtr &softmax) {
+    auto text = [&](const ExprPtr &e) {
+      std::string out;
+      Text(program_, [](int l) { return "l" + std::to_string(l); }).write(e, out);
+      return out;
+    };
+    std::set<std::string> known;
+    if (softmax->args[1])
+      for (const ExprPtr &c :
+           conjuncts(substitute(softmax->args[1], {{softmax->letters[0], softmax->args[2]}})))
+        known.insert(text(c));
+    ExprPtr out;
+    for (const ExprPtr &c : conjuncts(guard))
+      if (!known.count(text(c)))
+        out = both(out, c);
+    return out;
   }
 
   /// What holds of a pair of row and key that takes part, at the softmax's letter and at the sum's.
@@ -366,12 +387,12 @@ private:
 
   ExprPtr fuse(const ExprPtr &e, bool root) {
     if (e->kind != K::Reduce || e->reduction != Reduction::Sum || e->type != Type::Float ||
-        e->constant || asWeightedSum(program_, e) || !softmaxes_.weighs(e->args[0]))
+        e->constant || asWeightedSum(program_, e) || !softmaxes_.weighs(e->args[0], e->args[1]))
       return nullptr;
     std::vector<Term> terms;
     softmaxes_.inlined.clear();
     reason_ = "a product of two softmaxes";
-    if (!softmaxes_.distribute(e->args[0], terms))
+    if (!softmaxes_.distribute(e->args[0], terms, e->args[1]))
       return refused(nullptr);
     terms = apart(program_, terms, e->letters);
     std::vector<int> weights = softmaxes_.inlined;
