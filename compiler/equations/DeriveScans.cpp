@@ -39,15 +39,6 @@ bool isCostly(const ExprPtr &e) {
   return costly;
 }
 
-bool isChecked(const ExprPtr &e) {
-  bool checked = false;
-  if (e)
-    forEachNode(e, [&](const Expr &n) {
-      checked = checked || std::count(n.checked.begin(), n.checked.end(), true) > 0;
-    });
-  return checked;
-}
-
 /// The letter and the number that an index is the sum of, if it is one.
 std::optional<std::pair<int, int64_t>> letterAndNumber(const ExprPtr &e) {
   if (e->kind == K::Letter)
@@ -160,7 +151,7 @@ private:
     if (!loops.empty() && !derivesLooped_)
       return e;
     auto place = placeOf(e, *running, loops);
-    if (!place || (anyChecked(*running) && !(root && takesAll(*place, *running))))
+    if (!place || (anyFails(*running) && !(root && takesAll(*place, *running))))
       return e;
     changedLoop_ = changedLoop_ || !loops.empty();
     switch (e->reduction) {
@@ -175,7 +166,7 @@ private:
     }
   }
 
-  static bool anyChecked(const Running &r) { return isChecked(r.body) || isChecked(r.rest); }
+  static bool anyFails(const Running &r) { return mayFail(r.body) || mayFail(r.rest); }
 
   /// Whether each position of the recurrence has a reader, so that what it checks is checked
   /// anyway.

@@ -13,6 +13,18 @@ using K = Expr::Kind;
 /// Rows fewer than these are reduced one by one, vectors at a time.
 static constexpr double fewRows = 8;
 
+bool mayFail(const ExprPtr &e) {
+  bool fails = false;
+  if (e)
+    forEachNode(e, [&](const Expr &n) {
+      bool divides = n.kind == K::Apply && (n.op == Op::FloorDiv || n.op == Op::Mod);
+      fails = fails || std::count(n.checked.begin(), n.checked.end(), true) > 0 ||
+              (divides && n.type == Type::Float &&
+               (n.args[1]->kind != K::Float || n.args[1]->number == 0));
+    });
+  return fails;
+}
+
 double nominalCount(const Program &program, const std::set<int> &letters) {
   std::vector<int64_t> values(program.atoms.count(), 0);
   for (int a = 0; a < program.atoms.count(); ++a)
@@ -98,14 +110,6 @@ std::optional<LetterBound> boundOn(const ExprPtr &condition, int letter, FreeLet
   return LetterBound{upper, other};
 }
 
-bool isChecked(const ExprPtr &e) {
-  bool checked = false;
-  forEachNode(e, [&](const Expr &n) {
-    checked = checked || std::count(n.checked.begin(), n.checked.end(), true) > 0;
-  });
-  return checked;
-}
-
 bool readsData(const ExprPtr &e) {
   bool reads = false;
   forEachNode(e, [&](const Expr &n) { reads = reads || n.kind == K::Read; });
@@ -147,7 +151,7 @@ std::optional<Running> runningReduction(const Program &program, FreeLetters &fre
     for (int l : e->letters) {
       auto bound = boundOn(parts[c], l, free);
       // (What stands behind another condition may be read only where that holds.)
-      if (!bound || isChecked(bound->value) || (c > 0 && readsData(bound->value)))
+      if (!bound || mayFail(bound->value) || (c > 0 && readsData(bound->value)))
         continue;
       ExprPtr rest;
       for (size_t other = 0; other < parts.size(); ++other)

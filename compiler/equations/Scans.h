@@ -18,6 +18,10 @@ struct Running {
   std::set<int> rows; ///< letters that the bound alone depends on
 };
 
+/// Whether computing `e` (or null) may fail: an index that is checked (A1), a divisor that may be
+/// 0.
+bool mayFail(const ExprPtr &e);
+
 /// The number of positions that letters are taken to have together, dynamic sizes being a quarter
 /// of their maximum.
 double nominalCount(const Program &program, const std::set<int> &letters);
