@@ -177,98 +177,156 @@ private:
     }
   }
 
+  /// What of a sum over a single key is what.
+  struct Parts {
+    int key, sumKey;
+    bool plain;
+    std::vector<int> others; ///< letters that the weighted sum is summed over itself
+    std::set<int> score;     ///< letters of the weights, without the key
+    ExprPtr guard;           ///< of the sum alone
+    Values::Factors factors;
+    std::vector<int> own; ///< the value's letters
+    int one = -1;         ///< a letter of one position, where the value has none
+    bool alone = false;   ///< a number for each key: a part of a plain weight; the value is 1
+  };
+
+  /// Nothing, with the reason, where it is no sum that keys can stream by for.
+  std::optional<Parts> partsOf(const WeighedBy &sum) {
+    auto no = [&](const std::string &reason) {
+      reason_ = reason;
+      return std::nullopt;
+    };
+    Parts out;
+    out.plain = sum.softmax->reduction != Reduction::Softmax;
+    out.key = sum.softmax->letters[0];
+    out.sumKey = sum.softmax->args[2]->letter;
+    if (auto keys = program_.letters[out.key].extent.constant(); keys && *keys < fewKeys)
+      return no("there are few keys: " + std::to_string(*keys) + " of " +
+                program_.letters[out.key].name);
+    for (int l : sum.letters)
+      if (l != out.sumKey)
+        out.others.push_back(l);
+    // (What the softmax leaves out weighs nothing, and is not read.)
+    out.guard = beside(sum.guard, sum.softmax);
+    if (out.guard && !out.others.empty())
+      return no("a guarded sum over several letters");
+    out.score = free_.of(sum.softmax);
+    out.score.erase(out.sumKey);
+    if (out.score.empty())
+      return no("there is one row of weights");
+    out.factors = values_.sort(sum.factors, out.sumKey, out.score);
+    if (out.factors.row < 0)
+      return no("each row has values of its own");
+    out.own.assign(out.factors.own.begin(), out.factors.own.end());
+    if (out.guard)
+      for (int l : free_.of(out.guard))
+        if (l != out.sumKey && !out.score.count(l))
+          return no("the sum's guard depends on the value's letters");
+    out.alone = out.plain && out.own.empty() && !out.factors.placed;
+    if (out.alone) {
+      std::vector<ExprPtr> &pairs = out.factors.pairs;
+      pairs.insert(pairs.end(), out.factors.values.begin(), out.factors.values.end());
+    } else if (out.own.empty()) {
+      out.one = static_cast<int>(program_.letters.size());
+      program_.letters.push_back({"one", Size(1)});
+      out.own.push_back(out.one);
+    }
+    return out;
+  }
+
+  /// The value that the weights are multiplied with, as the kernel reads it; null where it is 1.
+  ExprPtr valueOf(Parts &parts, Span span) {
+    const Values::Factors &of = parts.factors;
+    if (of.placed)
+      return values_.placedValue(of.placed, parts.score, parts.sumKey, parts.own);
+    if (parts.alone)
+      return nullptr;
+    return values_.valueOf(of.values.empty() ? toFloat(integer(1)) : product(of.values, span),
+                           parts.score, parts.sumKey, parts.own);
+  }
+
+  /// The form of the sum; its value's letters are in the kernel's order then.
+  WeightedSum formOf(const WeighedBy &whole, Parts &parts) {
+    const ExprPtr &softmax = whole.softmax;
+    WeightedSum sum;
+    sum.plain = parts.plain;
+    sum.key = parts.key;
+    sum.sumKey = parts.alone ? parts.key : parts.sumKey;
+    sum.row = parts.factors.row;
+    scores_.takePart(conditionsOf(softmax, parts.guard));
+    sum.value = valueOf(parts, whole.span);
+    ExprPtr weight = softmax->args[0];
+    std::vector<ExprPtr> pairs = parts.factors.pairs;
+    if (sum.plain) {
+      pairs.insert(pairs.begin(), substitute(weight, {{parts.key, letter(parts.sumKey)}}));
+      weight = substitute(product(pairs, whole.span), {{parts.sumKey, letter(parts.key)}});
+      pairs.clear();
+    } else {
+      std::string meaning = meaningOf(weight, softmax->args[1], parts.key);
+      weighed_[meaning] = rowNumber_[sum.row];
+    }
+    sum.part = scores_.written(softmax->args[1], sum.row, parts.key);
+    sum.score = scores_.written(weight, sum.row, parts.key);
+    std::vector<ExprPtr> factor;
+    for (auto &f : pairs)
+      factor.push_back(scores_.written(f, sum.row, parts.sumKey));
+    sum.factor = product(factor, whole.span);
+    if (const ExprPtr &guard = parts.guard)
+      sum.factor = choose(scores_.written(guard, sum.row, parts.sumKey),
+                          sum.factor ? toFloat(sum.factor) : number(1), number(0), guard->span);
+    scores_.takePart({});
+    return sum;
+  }
+
   /// sum[others](front * sum[j](softmax * factor * value)), or null. The weights may be plain.
   ExprPtr attend(const WeighedBy &whole, bool root) {
     auto single = singleKey(program_, whole);
     if (!single)
       return refuse("the sum is not over the softmax's letters");
-    const auto &[letters, softmax, factors, guard, span] = *single;
-    WeightedSum sum;
-    sum.plain = softmax->reduction != Reduction::Softmax;
-    sum.key = softmax->letters[0];
-    sum.sumKey = softmax->args[2]->letter;
-    if (auto keys = program_.letters[sum.key].extent.constant(); keys && *keys < fewKeys)
-      return refuse("there are few keys: " + std::to_string(*keys) + " of " +
-                    program_.letters[sum.key].name);
-    std::vector<int> others;
-    for (int l : letters)
-      if (l != sum.sumKey)
-        others.push_back(l);
-    if (guard && !others.empty())
-      return refuse("a guarded sum over several letters");
-
-    std::set<int> score = free_.of(softmax);
-    score.erase(sum.sumKey);
-    if (score.empty())
-      return refuse("there is one row of weights");
-    Values::Factors of = values_.sort(factors, sum.sumKey, score);
-    if (of.row < 0)
-      return refuse("each row has values of its own");
-    std::vector<int> own(of.own.begin(), of.own.end());
-    if (guard)
-      for (int l : free_.of(guard))
-        if (l != sum.sumKey && !score.count(l))
-          return refuse("the sum's guard depends on the value's letters");
-
-    // A number for each key is a part of a plain weight, and the value is 1.
-    bool alone = sum.plain && own.empty() && !of.placed;
-    if (alone)
-      of.pairs.insert(of.pairs.end(), of.values.begin(), of.values.end());
-    int one = -1;
-    if (own.empty() && !alone) {
-      one = static_cast<int>(program_.letters.size());
-      program_.letters.push_back({"one", Size(1)});
-      own.push_back(one);
-    }
-    scores_.takePart(conditionsOf(softmax, guard));
-    if (of.placed)
-      sum.value = values_.placedValue(of.placed, score, sum.sumKey, own);
-    else if (!alone)
-      sum.value =
-          values_.valueOf(of.values.empty() ? toFloat(integer(1)) : product(of.values, span), score,
-                          sum.sumKey, own);
-    ExprPtr weight = softmax->args[0];
-    if (sum.plain) {
-      of.pairs.insert(of.pairs.begin(), substitute(weight, {{sum.key, letter(sum.sumKey)}}));
-      weight = substitute(product(of.pairs, span), {{sum.sumKey, letter(sum.key)}});
-      of.pairs.clear();
-    } else {
-      std::string meaning = meaningOf(weight, softmax->args[1], sum.key);
-      weighed_[meaning] = rowNumber_[of.row];
-    }
-    sum.part = scores_.written(softmax->args[1], of.row, sum.key);
-    sum.score = scores_.written(weight, of.row, sum.key);
-    sum.row = of.row;
-    if (alone)
-      sum.sumKey = sum.key;
-    std::vector<ExprPtr> factor;
-    for (auto &f : of.pairs)
-      factor.push_back(scores_.written(f, of.row, sum.sumKey));
-    sum.factor = product(factor, span);
-    if (guard)
-      sum.factor = choose(scores_.written(guard, of.row, sum.sumKey),
-                          sum.factor ? toFloat(sum.factor) : number(1), number(0), guard->span);
-
-    scores_.takePart({});
-    ExprPtr result = weightedSum(sum, span);
+    auto parts = partsOf(*single);
+    if (!parts)
+      return nullptr;
+    Span span = single->span;
+    ExprPtr result = weightedSum(formOf(*single, *parts), span);
+    const std::vector<ExprPtr> &front = parts->factors.front;
     std::vector<int> order;
-    for (int l : score)
-      if (l != of.row)
+    for (int l : parts->score)
+      if (l != parts->factors.row)
         order.push_back(l);
-    order.push_back(of.row);
-    order.insert(order.end(), own.begin(), own.end());
+    order.push_back(parts->factors.row);
+    order.insert(order.end(), parts->own.begin(), parts->own.end());
     result = stored(result, order,
-                    root && others.empty() && of.front.empty() &&
-                        isWhole(order, alone ? -1 : order.back()));
-    if (result->kind == K::Read && one >= 0) {
+                    root && parts->others.empty() && front.empty() &&
+                        isWhole(order, parts->alone ? -1 : order.back()));
+    if (result->kind == K::Read && parts->one >= 0) {
       std::vector<ExprPtr> args;
       for (auto &a : result->args)
-        args.push_back(a->letter == one ? integer(0) : a);
+        args.push_back(a->letter == parts->one ? integer(0) : a);
       result = withArgs(result, std::move(args));
     }
-    for (auto &f : of.front)
+    for (auto &f : front)
       result = apply(Op::Mul, {f, result}, span);
-    return others.empty() ? result : reduce(Reduction::Sum, others, result, nullptr, span);
+    return parts->others.empty() ? result
+                                 : reduce(Reduction::Sum, parts->others, result, nullptr, span);
+  }
+
+  /// What a sum's guard says beside the guard of its weights; or null.
+  ExprPtr beside(const ExprPtr &guard, const ExprPtr &softmax) {
+    auto text = [&](const ExprPtr &e) {
+      std::string out;
+      Text(program_, [](int l) { return "l" + std::to_string(l); }).write(e, out);
+      return out;
+    };
+    std::set<std::string> known;
+    if (softmax->args[1])
+      for (const ExprPtr &c :
+           conjuncts(substitute(softmax->args[1], {{softmax->letters[0], softmax->args[2]}})))
+        known.insert(text(c));
+    ExprPtr out;
+    for (const ExprPtr &c : conjuncts(guard))
+      if (!known.count(text(c)))
+        out = both(out, c);
+    return out;
   }
 
   /// What holds of a pair of row and key that takes part, at the softmax's letter and at the sum's.
@@ -366,12 +424,12 @@ private:
 
   ExprPtr fuse(const ExprPtr &e, bool root) {
     if (e->kind != K::Reduce || e->reduction != Reduction::Sum || e->type != Type::Float ||
-        e->constant || asWeightedSum(program_, e) || !softmaxes_.weighs(e->args[0]))
+        e->constant || asWeightedSum(program_, e) || !softmaxes_.weighs(e->args[0], e->args[1]))
       return nullptr;
     std::vector<Term> terms;
     softmaxes_.inlined.clear();
     reason_ = "a product of two softmaxes";
-    if (!softmaxes_.distribute(e->args[0], terms))
+    if (!softmaxes_.distribute(e->args[0], terms, e->args[1]))
       return refused(nullptr);
     terms = apart(program_, terms, e->letters);
     std::vector<int> weights = softmaxes_.inlined;

@@ -19,6 +19,8 @@ ExprPtr NewTensors::make(const Origin &from, const std::vector<NewAxis> &axes, c
   std::string meaning = std::to_string(origin.region) + "/" + std::to_string(from.lifted) + "/";
   for (const NewAxis &a : axes) {
     meaning += a.axis.extent.text(program_.atoms) + ",";
+    if (a.axis.before || a.axis.after)
+      meaning += std::to_string(a.axis.before) + "," + std::to_string(a.axis.after) + ",";
     meaning += a.letter < 0 ? a.position.text(program_.atoms) + ";" : "*;";
     if (a.letter >= 0)
       number[a.letter] = static_cast<int>(args.size());

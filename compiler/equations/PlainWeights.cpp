@@ -10,6 +10,7 @@
 #include "compiler/equations/PlainWeights.h"
 
 #include "compiler/equations/Attention.h"
+#include "compiler/equations/Scans.h"
 
 #include "dsl/proof/Proof.h"
 
@@ -67,6 +68,10 @@ PlainWeights::Makeup PlainWeights::makeup(const ExprPtr &e, int row, int key) {
   bool ofRow = letters.count(row), ofKey = letters.count(key);
   if (!ofRow && !ofKey)
     return out;
+  if (ofRow && ofKey && runningReduction(program_, free_, e)) { // a table of its own
+    out.inMemory = true;
+    return out;
+  }
   if (e->kind == K::Letter || (e->kind == K::Read && (!ofRow || !ofKey))) {
     out.ofRow = ofRow;
     out.ofKey = ofKey;

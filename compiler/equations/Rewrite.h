@@ -79,6 +79,9 @@ void inlineTables(Program &program);
 /// softmax that does not, the notes say why.
 void fuseAttention(Program &program, Notes &notes);
 
+/// DeriveScans.cpp. Running reductions become recurrences.
+void deriveScans(Program &program);
+
 /// Demand.cpp. An axis along which all readers want one and the same position is dropped.
 void demandPositions(Program &program);
 /// The program whose only result is the first one at the last position of the stream.

@@ -3,6 +3,8 @@
 // out where the keys stream by.
 #include "compiler/equations/Scores.h"
 
+#include "compiler/equations/Scans.h"
+
 #include <algorithm>
 
 namespace qkv::equations {
@@ -97,6 +99,18 @@ ExprPtr Scores::ofOneSide(const ExprPtr &e, int row, int key, const std::vector<
   return extract(e, order, hasKey ? "key" : "query");
 }
 
+/// Whether a reduction of `e` is not for each pair to compute: the emitter has no form for it, or it
+/// is a running one, of which all elements together cost what one of them does (R5).
+bool Scores::hasOwnLoop(const ExprPtr &e) {
+  bool has = false;
+  forEachNode(e, [&](const Expr &n) {
+    has = has || (n.kind == K::Reduce &&
+                  (isHard(n) ||
+                   runningReduction(program_, free_, std::make_shared<const Expr>(n))));
+  });
+  return has;
+}
+
 // `inner`: letters of the sums around.
 ExprPtr Scores::written(const ExprPtr &e, int row, int key, std::vector<int> inner) {
   if (!e || e->constant)
@@ -106,7 +120,7 @@ ExprPtr Scores::written(const ExprPtr &e, int row, int key, std::vector<int> inn
     return ofOneSide(e, row, key, inner);
   if (e->kind == K::Read) {
     ExprPtr inside = softmaxes_.definition(e);
-    return inside && !any(inside, [](const Expr &n) { return n.kind == K::Reduce && isHard(n); })
+    return inside && !hasOwnLoop(inside)
                ? written(inside, row, key, inner)
                : e;
   }
@@ -116,8 +130,14 @@ ExprPtr Scores::written(const ExprPtr &e, int row, int key, std::vector<int> inn
       args.push_back(written(a, row, key, inner));
     return withArgs(e, std::move(args));
   }
-  if (isHard(*e)) // over all of its letters
-    return extract(e, {letters.begin(), letters.end()}, "score");
+  if (isHard(*e) || runningReduction(program_, free_, e)) { // over all of its letters
+    std::vector<int> order;
+    for (int l : letters)
+      if (l != row && l != key)
+        order.push_back(l);
+    order.insert(order.end(), {row, key});
+    return extract(e, order, "score");
+  }
   inner.insert(inner.end(), e->letters.begin(), e->letters.end());
   if (e->reduction == Reduction::Sum && !e->args[1])
     return sum(e, row, key, inner);

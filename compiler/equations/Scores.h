@@ -32,6 +32,7 @@ public:
   bool isComputed(const ExprPtr &e, int row, int key);
 
 private:
+  bool hasOwnLoop(const ExprPtr &e);
   ExprPtr written(const ExprPtr &e, int row, int key, std::vector<int> inner);
   ExprPtr ofOneSide(const ExprPtr &e, int row, int key, const std::vector<int> &inner);
   ExprPtr sum(const ExprPtr &e, int row, int key, const std::vector<int> &inner);

@@ -1,6 +1,7 @@
 // In: reads, products, differences, ratios. Out: which of them are softmaxes (Softmaxes.h).
 #include "compiler/equations/Softmaxes.h"
 
+#include "dsl/proof/LeftOut.h"
 #include "dsl/proof/Proof.h"
 
 #include <algorithm>
@@ -100,13 +101,49 @@ ExprPtr Softmaxes::withoutShift(ExprPtr score, int key) {
   return score;
 }
 
+/// What is exp(..) where its guard holds and 0 elsewhere.
+Softmaxes::Power Softmaxes::powerOf(const ExprPtr &e) {
+  Power out{resolved(e), nullptr};
+  while (out.power->kind == K::If && !out.power->constant && isZeroLiteral(out.power->args[2])) {
+    out.guard = both(out.guard, out.power->args[0]);
+    out.power = resolved(out.power->args[1]);
+  }
+  if (out.power->kind != K::Apply || out.power->op != Op::Exp)
+    out.power = nullptr;
+  return out;
+}
+
+/// What divides a softmax whose total has another addend: 1 + beside / sum, with
+///     exp(y - c) / sum[l](exp(s - c)) = exp(y - logsumexp[l](s)).
+ExprPtr Softmaxes::divisorOf(const ExprPtr &beside, const ExprPtr &sum, const ExprPtr &below,
+                             const ExprPtr &each, const ExprPtr &guard) {
+  Span span = beside->span;
+  auto isShifted = [](const ExprPtr &e) { return e->kind == K::Apply && e->op == Op::Sub; };
+  const std::vector<int> before = inlined;
+  ExprPtr sink = resolved(beside);
+  ExprPtr part;
+  if (sink->kind == K::Apply && sink->op == Op::Exp && isShifted(sink->args[0]) &&
+      isShifted(each->args[0]) && !free_.of(each->args[0]->args[1]).count(below->letters[0]) &&
+      textOf(sink->args[0]->args[1]) == textOf(each->args[0]->args[1])) {
+    ExprPtr log = reduce(Reduction::LogSumExp, below->letters, each->args[0]->args[0], guard, span);
+    part = apply(Op::Exp, {apply(Op::Sub, {sink->args[0]->args[0], log}, span)}, span);
+  } else {
+    inlined = before;
+    part = apply(Op::Exp, {apply(Op::Neg, {apply(Op::Log, {sum}, span)}, span)}, span);
+    part = apply(Op::Mul, {beside, part}, span);
+  }
+  return apply(Op::Add, {number(1), part}, span);
+}
+
 /// The softmax that power / total is, for power = exp(score) and total = sum[l](exp(score) where
-/// g), for a guard g that is `guard` at the softmax's letter. With another addend c in the total,
-///     power / (c + sum) = power / sum / (1 + c * exp(-log(sum))).
+/// g). A guard g is one of the power as well (0 where it does not hold), or of `guard`, which holds
+/// where the quotient is wanted. With another addend c in the total,
+///     power / (c + sum) = power / sum / (1 + c / sum).
 std::optional<Share> Softmaxes::writtenOut(const ExprPtr &power, const ExprPtr &total,
                                            const ExprPtr &guard) {
   std::vector<int> before = inlined;
-  ExprPtr above = resolved(power), below = resolved(total), sum = total, beside;
+  Power above = powerOf(power);
+  ExprPtr below = resolved(total), sum = total, beside;
   if (below->kind == K::Apply && below->op == Op::Add && !below->constant)
     for (int side : {0, 1})
       if (ExprPtr part = resolved(below->args[side]); part->kind == K::Reduce) {
@@ -116,29 +153,28 @@ std::optional<Share> Softmaxes::writtenOut(const ExprPtr &power, const ExprPtr &
         break;
       }
   inlined.swap(before); // those count only if it is one
-  if (above->kind != K::Apply || above->op != Op::Exp || above->constant ||
-      below->kind != K::Reduce || below->reduction != Reduction::Sum ||
-      below->letters.size() != 1 || !below->args[1] != !guard)
+  if (!above.power || above.power->constant || below->kind != K::Reduce ||
+      below->reduction != Reduction::Sum || below->letters.size() != 1)
     return std::nullopt;
-  ExprPtr each = resolved(below->args[0]);
-  if (each->kind != K::Apply || each->op != Op::Exp)
+  Power each = powerOf(below->args[0]);
+  ExprPtr part = both(below->args[1], each.guard);
+  if (!each.power || (!part && above.guard))
     return std::nullopt;
-  ExprPtr softmax =
-      softmaxOf(above->args[0], each->args[0], below->letters[0], free_.of(total), power->span);
+  ExprPtr softmax = softmaxOf(above.power->args[0], each.power->args[0], below->letters[0],
+                              free_.of(total), power->span);
   if (!softmax)
     return std::nullopt;
-  if (guard) {
-    if (textOf(substitute(below->args[1], {{below->letters[0], softmax->args[2]}})) !=
-        textOf(guard))
+  if (part) {
+    const std::string text = textOf(substitute(part, {{below->letters[0], softmax->args[2]}}));
+    bool holds = above.guard ? textOf(above.guard) == text : guard && textOf(guard) == text;
+    if (!holds)
       return std::nullopt;
-    softmax = withArgs(softmax, {softmax->args[0], below->args[1], softmax->args[2]});
+    softmax = withArgs(softmax, {softmax->args[0], part, softmax->args[2]});
   }
   inlined = before;
   if (!beside)
     return Share{softmax, nullptr};
-  Span span = power->span;
-  ExprPtr part = apply(Op::Exp, {apply(Op::Neg, {apply(Op::Log, {sum}, span)}, span)}, span);
-  return Share{softmax, apply(Op::Add, {number(1), apply(Op::Mul, {beside, part}, span)}, span)};
+  return Share{softmax, divisorOf(beside, sum, below, each.power, part)};
 }
 
 /// The softmax over `bound` of `each`, if `above` is the same at another letter, which is none of
@@ -226,9 +262,10 @@ std::optional<Share> Softmaxes::ratio(const ExprPtr &e) {
   for (ExprPtr &f : factors)
     if (auto share = writtenOut(f, e->args[1], above->args[1])) {
       f = share->value;
-      return Share{
-          reduce(Reduction::Sum, above->letters, product(factors, e->span), nullptr, e->span),
-          share->divisor};
+      // (Of its guard, what the weights say already is dropped where it becomes one equation.)
+      return Share{reduce(Reduction::Sum, above->letters, product(factors, e->span), above->args[1],
+                          e->span),
+                   share->divisor};
     }
   return std::nullopt;
 }
@@ -244,7 +281,7 @@ bool Softmaxes::tensorWeighs(int tensor) {
 }
 
 /// Whether a softmax stands in `e` as a factor or a term.
-bool Softmaxes::weighs(const ExprPtr &e) {
+bool Softmaxes::weighs(const ExprPtr &e, const ExprPtr &guard) {
   if (!e || e->constant)
     return false;
   if (isSoftmax(*e))
@@ -257,11 +294,11 @@ bool Softmaxes::weighs(const ExprPtr &e) {
   case Op::Mul:
   case Op::Add:
   case Op::Sub:
-    return weighs(e->args[0]) || weighs(e->args[1]);
+    return weighs(e->args[0], guard) || weighs(e->args[1], guard);
   case Op::Div:
-    return weighs(e->args[0]) || writtenOut(e->args[0], e->args[1]).has_value();
+    return weighs(e->args[0], guard) || writtenOut(e->args[0], e->args[1], guard).has_value();
   case Op::Neg:
-    return weighs(e->args[0]);
+    return weighs(e->args[0], guard);
   case Op::Exp:
     return normalized(e) != nullptr;
   default:
@@ -270,8 +307,8 @@ bool Softmaxes::weighs(const ExprPtr &e) {
 }
 
 /// `e` as a sum of products with at most one softmax each; false if it is none.
-bool Softmaxes::distribute(const ExprPtr &e, std::vector<Term> &out) {
-  if (!weighs(e)) {
+bool Softmaxes::distribute(const ExprPtr &e, std::vector<Term> &out, const ExprPtr &guard) {
+  if (!weighs(e, guard)) {
     out.push_back({nullptr, {e}, {}, false});
     return true;
   }
@@ -281,9 +318,9 @@ bool Softmaxes::distribute(const ExprPtr &e, std::vector<Term> &out) {
   }
   if (e->kind == K::Read) {
     ExprPtr inside = definition(e);
-    return inside && distribute(inside, out);
+    return inside && distribute(inside, out, guard);
   }
-  if (auto share = e->op == Op::Div ? writtenOut(e->args[0], e->args[1]) : std::nullopt) {
+  if (auto share = e->op == Op::Div ? writtenOut(e->args[0], e->args[1], guard) : std::nullopt) {
     out.push_back({share->value, {}, {}, false});
     if (share->divisor)
       out.back().divisors.push_back(share->divisor);
@@ -294,7 +331,7 @@ bool Softmaxes::distribute(const ExprPtr &e, std::vector<Term> &out) {
     return true;
   }
   std::vector<Term> a, b;
-  if (!distribute(e->args[0], a))
+  if (!distribute(e->args[0], a, guard))
     return false;
   if (e->op == Op::Neg || e->op == Op::Div) {
     for (Term &t : a)
@@ -305,7 +342,7 @@ bool Softmaxes::distribute(const ExprPtr &e, std::vector<Term> &out) {
     out.insert(out.end(), a.begin(), a.end());
     return true;
   }
-  if (!distribute(e->args[1], b))
+  if (!distribute(e->args[1], b, guard))
     return false;
   if (e->op != Op::Mul) {
     for (Term &t : b)

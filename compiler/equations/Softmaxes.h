@@ -53,10 +53,11 @@ public:
   /// What a read's tensor is defined as, with the read's indices; null if it may not be written
   /// there (pieces, recurrences, results, checked reads).
   ExprPtr definition(const ExprPtr &e);
-  /// Whether a softmax stands in `e` as a factor or a term.
-  bool weighs(const ExprPtr &e);
+  /// Whether a softmax stands in `e` as a factor or a term. `guard`: what holds (or null) wherever
+  /// `e` is wanted, the guard of the sum around.
+  bool weighs(const ExprPtr &e, const ExprPtr &guard = nullptr);
   /// `e` as a sum of products with at most one softmax each; false if it is none.
-  bool distribute(const ExprPtr &e, std::vector<Term> &out);
+  bool distribute(const ExprPtr &e, std::vector<Term> &out, const ExprPtr &guard = nullptr);
   /// sum[j](exp(s) * v where g) / sum[l](exp(s) where g): a sum weighed by a softmax. What is added
   /// to the sum below (a sink, 1) divides.
   std::optional<Share> ratio(const ExprPtr &e);
@@ -71,6 +72,13 @@ public:
   std::vector<int> inlined;
 
 private:
+  /// exp(s), and the condition (or null) where it is that and not 0; null where it is none.
+  struct Power {
+    ExprPtr power, guard;
+  };
+  Power powerOf(const ExprPtr &e);
+  ExprPtr divisorOf(const ExprPtr &beside, const ExprPtr &sum, const ExprPtr &below,
+                    const ExprPtr &each, const ExprPtr &guard);
   void findLoops(const std::vector<ScheduleNode> &nodes, bool inside);
   bool inlinable(int tensor) const;
   bool hasOneDefinition(int tensor) const;

@@ -71,6 +71,7 @@ static void emitEntry(ModuleState &state, const Prepared &prepared, std::vector<
                       const std::string &name, const std::vector<int> &params) {
   const Program &program = prepared.program;
   Bounds bounds(program);
+  loopByRows(program, nodes);
   Plan plan = irgen::plan(prepared, std::move(nodes));
   FunctionEmitter f(state, plan, bounds);
 

@@ -26,6 +26,9 @@ struct Plan {
   std::vector<bool> ofInput;             ///< by tensor: whether it depends on an input
 };
 
+/// LoopsByRows.cpp. Puts loops over rows around recurrences of rows.
+void loopByRows(const Program &program, std::vector<ScheduleNode> &nodes);
+
 /// Groups the nodes by the steps they belong to, keeping every read behind its computation. A
 /// step that is entangled with what is outside stays apart as single nodes.
 Plan plan(const Prepared &prepared, std::vector<ScheduleNode> nodes);
