@@ -123,8 +123,7 @@ std::optional<std::vector<View>> Elaborator::instantiate(const ast::Expr &e, Fun
                                                          Env &env) {
   Body &caller = *env.scope->body;
   if (bodies_.size() > maxCalls) {
-    if (!std::exchange(tooDeep_, true))
-      error(e.span, "this model makes more than " + std::to_string(maxCalls) + " calls", "F1");
+    errorTooDeep(e.span, "this model makes more than " + std::to_string(maxCalls) + " calls", "F1");
     return std::nullopt;
   }
   Level level(*this, e.span);
