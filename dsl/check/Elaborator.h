@@ -41,6 +41,13 @@ public:
   bool keepSound();
 
 private:
+  // Models.cpp
+  bool signature(Body &body);
+  bool input(const ast::Formal &formal, Body &body, std::set<std::string> &undeclared);
+  void sayUndeclared(const ast::Name &letter, Body &body);
+  void nameResults(Body &body, const std::vector<View> &views);
+  bool checkBound(const ast::Definition &definition);
+
   // Bodies.cpp
   void declare(Body &body) { declareScope(*body.root); }
   void declareScope(Scope &scope);
@@ -56,6 +63,9 @@ private:
   bool resolveIndexed(Variable &v);
   bool resolveWhole(Variable &v);
   bool resolveParam(Variable &v);
+  bool paramShape(const Variable &v, std::vector<Size> &extents, std::vector<int64_t> &shape);
+  bool paramNames(const Variable &v, const std::vector<int64_t> &shape, ParamSource &source);
+  bool paramFallback(const Variable &v, const std::vector<Size> &extents, ParamSource &source);
   bool elaborateItem(Variable &v, size_t item);
   bool checkPieces(Variable &v);
   int addTensor(const std::string &label, Scope &scope, Span span);
@@ -94,12 +104,19 @@ private:
   FunctionRef function(const std::string &name, Scope *scope);
   static bool elementwise(const ast::Definition &d);
   std::optional<std::vector<View>> call(const ast::Expr &e, Env &env);
+  void unknownFunction(const ast::Expr &e, Env &env);
+  bool mayCall(const ast::Expr &e, const ast::Definition &definition, const Env &env);
+  std::optional<std::vector<View>> callArguments(const ast::Expr &e,
+                                                 const ast::Definition &definition, Env &env);
   std::string mappedCall(const ast::Expr &argument, const View &view, size_t rank, const Env &env);
   std::optional<View> argumentView(const ast::Expr &e, Env &env, const ast::Formal &formal);
   std::optional<std::vector<View>> instantiate(const ast::Expr &e, FunctionRef f,
                                                const std::vector<View> &tensors, Env &env);
   bool bindFormal(Body &body, const ast::Formal &formal, const View &view, Span at);
   bool bindNamed(const ast::Expr &e, Body &body, Env &env);
+  const ast::Formal *namedFormal(const ast::Argument &a, const ast::Definition &d);
+  bool bindFunction(const ast::Argument &a, const ast::Formal &formal, Body &body, Env &env);
+  bool bindDefaults(const ast::Expr &e, Body &body, const std::set<std::string> &given);
   std::optional<std::vector<View>> results(Body &body, Span at);
   std::shared_ptr<const std::set<int>> freeLetters(const ExprPtr &e);
 
