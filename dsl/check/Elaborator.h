@@ -92,6 +92,8 @@ private:
   ExprPtr name(const ast::Expr &e, Env &env);
   ExprPtr access(const ast::Expr &e, Env &env);
   ExprPtr reduction(const ast::Expr &e, Env &env);
+  void sayNoLetter(const ast::Name &letter, Env &env);
+  static bool usedOutside(const std::string &letter, const Env &env);
   ExprPtr readView(const View &view, std::vector<ExprPtr> indices, Span span, bool own = false);
   ExprPtr constantExpr(const Constant &c, Span span);
   ExprPtr callExpr(const ast::Expr &e, Env &env);

@@ -304,6 +304,7 @@ bool Elaborator::resolveIndexed(Variable &v) {
     if (!env.scope) {
       env.scope = item.scope;
       env.order = static_cast<int>(item.statement - item.scope->statements->data());
+      env.equation = item.statement->value.get();
       env.bound = item.scope->body->lifted;
       env.guards = item.scope->body->guards;
       for (auto &x : infos[i].indices)
@@ -391,6 +392,7 @@ bool Elaborator::elaborateItem(Variable &v, size_t index) {
   if (!kept.scope) {
     kept.scope = item.scope;
     kept.order = static_cast<int>(item.statement - item.scope->statements->data());
+    kept.equation = item.statement->value.get();
     kept.bound = item.scope->body->lifted;
     kept.guards = item.scope->body->guards;
   }

@@ -114,8 +114,10 @@ struct Body {
 struct Env {
   Scope *scope = nullptr;
   int order = 0;
-  std::map<std::string, int> letters; ///< bound, by name
-  std::vector<int> bound;             ///< all bound letters, lifted ones first
+  std::map<std::string, int> letters;        ///< bound, by name
+  std::vector<int> bound;                    ///< all bound letters, lifted ones first
+  const ast::Expr *equation = nullptr;       ///< the right side, where its left side has letters
+  std::vector<const ast::Expr *> reductions; ///< around it, outermost first
   std::vector<ExprPtr> guards;
   bool whole = false;                ///< names stand for whole tensors here
   std::vector<ExprPtr> wholeLetters; ///< and are read at these

@@ -91,6 +91,25 @@ TEST(L2, TheFilesFunctionsHideTheLibrarys) {
       run("use nn\nfn relu(x) -> y { y = x + 100 }\nmodel m(x[t]) -> y[t] { y[t] = relu(x[t]) }"),
       (V{103, 101, 102}));
 }
+TEST(L4, AReductionBindsALetterAnew) {
+  EXPECT_EQ(run("model m(x[t]) -> y[t] { y[t] = x[t] / sum[t](x[t]) }", {3, 1, 4}),
+            (V{3.0 / 8, 1.0 / 8, 4.0 / 8}));
+  // Each t is the nearest reduction's: (3 + 1 + 2) * x summed, not x^2.
+  EXPECT_EQ(run("model m(x[t]) -> y { y = sum[t](x[t] * sum[t](x[t])) }"), V{36});
+  EXPECT_EQ(run("model m(x[t]) -> y[t] { y[t] = t + max[t](x[t] where t >= 1) }"), (V{2, 3, 4}));
+  EXPECT_EQ(run("model m(x[t]) -> y[t] { y[t] = sum[t,j](x[t] where j <= t) * 100 + x[t] }"),
+            (V{1103, 1101, 1102}));
+}
+TEST(L4, ASoftmaxBindsItsLetterInside) {
+  V y = run("model m(x[t]) -> y[t] { y[t] = softmax[t](0 * x[t] - max[t](x[t])) * x[t] }");
+  EXPECT_NEAR(y.at(0), 1, 1e-12);
+  EXPECT_NEAR(y.at(1), 1.0 / 3, 1e-12);
+}
+TEST(L4, GuardsOfOneLetterSayNothingOfTheOther) {
+  // x[t-1] is guarded for the inner t; the outer one begins at 0.
+  EXPECT_EQ(run("model m(x[t]) -> y[t] { y[t] = sum[t](x[t-1] where t >= 1) + 10 * t }"),
+            (V{4, 14, 24}));
+}
 TEST(L5, SoftmaxDoesNotBindItsLetter) {
   V y = run("model m(x[t]) -> y { y = sum[t](softmax[t](0 * x[t]) * x[t]) }");
   EXPECT_NEAR(y.at(0), 2, 1e-12);
