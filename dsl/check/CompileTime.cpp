@@ -539,6 +539,8 @@ std::optional<Constant> CompileTime::constantOf(const ast::Expr &e, Scope *scope
     return notKnown(e.span, "an element of " + e.name.text);
   case K::Reduction:
     return notKnown(e.span, "a reduction");
+  case K::Merged:
+    return notKnown(e.span, "an index of several letters");
   }
   return std::nullopt;
 }

@@ -7,6 +7,8 @@
 
 #include "dsl/Program.h"
 #include "dsl/check/CompileTime.h"
+#include "dsl/check/JoinPieces.h"
+#include "dsl/check/PieceSets.h"
 #include "dsl/syntax/Ast.h"
 #include "dsl/syntax/Diagnostics.h"
 
@@ -39,6 +41,8 @@ public:
   /// After errors: leaves in the program what depends on nothing that failed. False: that is not
   /// known, because an error is about what a name means.
   bool keepSound();
+  /// P5: for pieces with stripes, where they stand; for joinPieces.
+  const PieceStripes &stripes() const { return stripes_; }
 
 private:
   // Models.cpp
@@ -70,12 +74,47 @@ private:
   bool checkPieces(Variable &v);
   int addTensor(const std::string &label, Scope &scope, Span span);
   int addLetter(const std::string &name, const Size &extent);
+  /// An index on the left: a letter, `step * letter + first`, several letters, or a position.
   struct TargetIndex {
-    bool letter = false;
-    std::string name;
-    Size value; ///< the letter's extent, or the position
+    std::vector<std::pair<std::string, Size>> letters; ///< with their ranges; none: a position
+    int64_t step = 1;
+    Size first; ///< P5: where it begins; the position
     Span span;
+    /// How many positions it takes.
+    Size count() const;
+    /// One behind the last of them.
+    Size end() const { return first + (count() - Size(1)) * Size(step) + Size(1); }
+    /// Takes an axis from its start on, and says no more of it than how long it is.
+    bool plain() const { return letters.size() == 1 && step == 1 && first == Size(0); }
   };
+  /// What is known of one equation's left side before its axes are.
+  struct LeftSide {
+    std::vector<TargetIndex> indices;
+    size_t rank = 0;      ///< with those of its call's result that it leaves off (F4)
+    bool partial = false; ///< it leaves some off
+  };
+  /// The axes of a tensor as far as they are known.
+  struct Axes {
+    std::vector<std::optional<Size>> extents;
+    std::vector<std::string> names;
+    std::vector<int64_t> before, after; ///< P4
+  };
+  std::optional<TargetIndex> targetIndex(const ast::Expr &index, const Item &item);
+  std::optional<TargetIndex> targetName(const ast::Expr &index, const Item &item);
+  bool targetLetters(const ast::Expr &index, const Item &item, TargetIndex &out);
+  bool stripeOf(const ast::Expr &index, const Item &item, TargetIndex &out);
+  bool hasLetter(const ast::Expr &e, const Item &item);
+  std::optional<std::vector<LeftSide>> leftSides(const Variable &v);
+  bool lettersExtents(const Variable &v, const std::vector<LeftSide> &sides, Axes &axes);
+  bool callExtents(const Variable &v, const std::vector<LeftSide> &sides, Axes &axes);
+  bool positionExtents(const Variable &v, const std::vector<LeftSide> &sides, Axes &axes);
+  bool outsideOf(const Variable &v, const TargetIndex &index, size_t axis, Axes &axes);
+  AxisSet setOf(const TargetIndex &index, const Size &extent) const;
+  Env &statementEnv(const Item &item);
+  void bindTarget(const TargetIndex &index, Env &env);
+  PieceIndex pieceIndex(const TargetIndex &index, size_t axis, const Variable &v, const Env &env,
+                        Stripes &stripes);
+  bool resultsOf(const Item &item, const Variable &v, size_t given, Env &env, Piece &piece);
   std::optional<std::vector<TargetIndex>> targetIndices(const Item &item);
   /// A position on the left as the axis counts it: T - 2 is the end of u < T - 2, also where that
   /// is negative and the range is empty (S4).
@@ -87,6 +126,7 @@ private:
   // Expressions.cpp
   ExprPtr expr(const ast::Expr &e, Env &env);
   ExprPtr exprOf(const ast::Expr &e, Env &env);
+  ExprPtr merged(const ast::Expr &e, Env &env);
   ExprPtr binary(const ast::Expr &e, Env &env);
   ExprPtr compare(const ast::Expr &e, Env &env);
   ExprPtr name(const ast::Expr &e, Env &env);
@@ -142,6 +182,7 @@ private:
   std::map<std::pair<const ast::Statement *, Scope *>, std::vector<View>> statementCalls_;
   std::map<std::pair<const ast::Statement *, Scope *>, Env> statementEnvs_;
   std::map<std::pair<const ast::Expr *, Scope *>, std::optional<std::vector<View>>> wholeCalls_;
+  PieceStripes stripes_;
   std::map<std::string, int> params_;   // by checkpoint names and shape
   std::map<std::string, int> unique_;   // how often a tensor's name was taken
   std::map<int, std::string> dynamics_; // declared sizes, by atom

@@ -160,6 +160,27 @@ ExprPtr Elaborator::access(const ast::Expr &e, Env &env) {
   return readView(*view, indices, e.span, own);
 }
 
+// P5: (h,d) is the position h * extent(d) + d.
+ExprPtr Elaborator::merged(const ast::Expr &e, Env &env) {
+  ExprPtr acc;
+  for (auto &c : e.children) {
+    auto bound =
+        c->kind == ast::Expr::Kind::Name ? env.letters.find(c->name.text) : env.letters.end();
+    if (bound == env.letters.end()) {
+      ExprPtr other = c->kind == ast::Expr::Kind::Name ? expr(*c, env) : nullptr;
+      if (other || c->kind != ast::Expr::Kind::Name)
+        error(c->span, "an index of several, (h,d), takes letters", "P5");
+      return nullptr;
+    }
+    ExprPtr letter = letterExpr(bound->second, c->span);
+    if (acc)
+      acc =
+          apply(Op::Mul, {acc, sizeExpr(program_->letters[bound->second].extent, c->span)}, e.span);
+    acc = acc ? apply(Op::Add, {acc, letter}, e.span) : letter;
+  }
+  return acc;
+}
+
 ExprPtr Elaborator::binary(const ast::Expr &e, Env &env) {
   const std::map<std::string, Op> ops = {{"+", Op::Add}, {"-", Op::Sub},   {"*", Op::Mul},
                                          {"/", Op::Div}, {"%", Op::Mod},   {"//", Op::FloorDiv},
@@ -437,6 +458,8 @@ ExprPtr Elaborator::exprOf(const ast::Expr &e, Env &env) {
     auto c = constant(e, env.scope, *env.scope->body->file);
     return c ? constantExpr(*c, e.span) : nullptr;
   }
+  case K::Merged:
+    return merged(e, env);
   case K::Dynamic:
   case K::Stream:
     error(e.span, "dynamic and stream stand alone, as the value of a size");
