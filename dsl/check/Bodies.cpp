@@ -1,4 +1,4 @@
-// Names of a body: what each is, and which version is meant where (L1, L2, E1, F5).
+// What the statements of a body declare, and its equations in turn (L1, E1, F5).
 //
 // In: a definition's statements. Out: scopes with their variables, none of them resolved yet.
 // The steps of a `repeat` are scopes of their own, made at once: the count is known.
@@ -9,22 +9,6 @@
 
 namespace qkv::sema {
 namespace {
-
-const char *className(NameClass c) {
-  switch (c) {
-  case NameClass::Letter:
-    return "a letter";
-  case NameClass::Size:
-    return "a size";
-  case NameClass::Const:
-    return "a constant";
-  case NameClass::Tensor:
-    return "a tensor";
-  case NameClass::Function:
-    return "a function";
-  }
-  return "";
-}
 
 // Whether an expression mentions a name (as a size would be).
 bool mentions(const ast::Expr &e, const std::string &name) {
@@ -46,118 +30,9 @@ bool collects(const ast::Target &t, const std::string &letter) {
 
 } // namespace
 
-void Elaborator::classify(Body &body, const std::string &name, NameClass c, Span span) {
-  if (name == "_")
-    return;
-  auto [it, fresh] = body.names.try_emplace(name, c, span);
-  if (fresh || it->second.first == c)
-    return;
-  error(span,
-        name + " is " + className(it->second.first) + " of this body already, and cannot be " +
-            className(c) + " as well",
-        "L1")
-      .note(it->second.second, std::string("it is ") + className(it->second.first) + " here");
-}
-
-void Elaborator::sayHidden(Diagnostic &d, const std::string &name, Body &body) {
-  auto own = body.names.find(name);
-  if (own == body.names.end())
-    return;
-  const FileScope &file = *body.file;
-  const char *what = file.indices.count(name)  ? "letter"
-                     : file.sizes.count(name)  ? "size"
-                     : file.consts.count(name) ? "constant"
-                                               : nullptr;
-  d.note(own->second.second,
-         name + " is " + className(own->second.first) + " of this body" +
-             (what ? std::string(", and hides the ") + what + " of the file" : std::string()));
-  if (what)
-    d.hint(std::string("another name, and ") + name + " stays the " + what);
-}
-
-Body *Elaborator::makeBody(FileScope &file, const ast::Definition &definition, Body *caller) {
-  bodies_.push_back(std::make_unique<Body>());
-  Body *b = bodies_.back().get();
-  b->file = &file;
-  b->definition = &definition;
-  b->caller = caller;
-  b->instance = static_cast<int>(bodies_.size()) - 1;
-  scopes_.push_back(std::make_unique<Scope>());
-  b->root = scopes_.back().get();
-  b->root->body = b;
-  b->root->statements = &definition.body;
-  for (auto &f : definition.formals) {
-    NameClass c = f.kind == ast::Formal::Kind::Tensor  ? NameClass::Tensor
-                  : f.kind == ast::Formal::Kind::Size  ? NameClass::Size
-                  : f.kind == ast::Formal::Kind::Const ? NameClass::Const
-                                                       : NameClass::Function;
-    auto it = b->names.find(f.name.text);
-    if (it != b->names.end() && it->second.first == c)
-      error(f.name.span, f.name.text + " is an argument already", "L1")
-          .note(it->second.second, "here");
-    classify(*b, f.name.text, c, f.name.span);
-    if (c == NameClass::Tensor && definition.kind != ast::Definition::Kind::Model)
-      for (auto &l : f.letters)
-        classify(*b, l.text, NameClass::Letter, l.span);
-  }
-  std::function<void(const std::vector<ast::Statement> &)> scan =
-      [&](const std::vector<ast::Statement> &statements) {
-        using K = ast::Statement::Kind;
-        for (auto &s : statements) {
-          for (auto &d : s.declarations)
-            classify(*b, d.name.text,
-                     s.kind == K::Size    ? NameClass::Size
-                     : s.kind == K::Const ? NameClass::Const
-                                          : NameClass::Letter,
-                     d.name.span);
-          for (auto &p : s.params)
-            classify(*b, p.name.text, NameClass::Tensor, p.name.span);
-          for (auto &t : s.targets)
-            classify(*b, t.name.text, NameClass::Tensor, t.name.span);
-          if (s.repeat) {
-            classify(*b, s.repeat->letter.text, NameClass::Size, s.repeat->letter.span);
-            scan(s.repeat->body);
-          }
-        }
-      };
-  scan(definition.body);
-  return b;
-}
-
-Variable *Elaborator::addVariable(Scope &scope, const std::string &name, Variable::Kind kind,
-                                  int order, Span span) {
-  variables_.push_back(std::make_unique<Variable>());
-  Variable *v = variables_.back().get();
-  v->name = name;
-  v->scope = &scope;
-  v->kind = kind;
-  v->order = order;
-  v->span = span;
-  auto &versions = scope.variables[name];
-  versions.insert(std::upper_bound(versions.begin(), versions.end(), v,
-                                   [](auto *a, auto *b) { return a->order < b->order; }),
-                  v);
-  return v;
-}
-
-void Elaborator::declare(Body &body) { declareScope(*body.root); }
-
-bool Elaborator::visible(Scope *scope, const std::string &name, int order) {
-  for (Scope *s = scope; s; order = s->orderInParent, s = s->parent) {
-    auto it = s->variables.find(name);
-    if (it != s->variables.end())
-      for (Variable *v : it->second)
-        if (v->order < order)
-          return true;
-  }
-  return false;
-}
-
-void Elaborator::declareScope(Scope &scope) {
+// Sizes, constants and letters, each declared once.
+void Elaborator::declareNumbers(Scope &scope) {
   using K = ast::Statement::Kind;
-  const auto &statements = *scope.statements;
-  Body &body = *scope.body;
-  bool isFn = body.definition->kind == ast::Definition::Kind::Fn;
   auto once = [&](auto &map, const ast::Declaration &d) {
     auto [it, fresh] = map.try_emplace(d.name.text, &d);
     if (!fresh)
@@ -166,205 +41,164 @@ void Elaborator::declareScope(Scope &scope) {
     else if (scope.constants.count(d.name.text) || scope.letters.count(d.name.text))
       error(d.name.span, d.name.text + " is an argument already", "L1");
   };
-  for (auto &s : statements)
+  for (auto &s : *scope.statements)
     for (auto &d : s.declarations)
       once(s.kind == K::Size ? scope.sizes : s.kind == K::Const ? scope.consts : scope.indices, d);
+}
 
+void Elaborator::declareParam(Scope &scope, const ast::Param &p) {
+  const ast::Definition &definition = *scope.body->definition;
+  if (definition.kind == ast::Definition::Kind::Fn) {
+    error(p.span, "a param belongs in a block or a model; " + definition.name.text + " is a fn",
+          "F2")
+        .hint("block " + definition.name.text + "(...) instead of fn");
+  }
+  if (scope.variables.count(p.name.text)) {
+    error(p.name.span, p.name.text + " is defined already", "E1")
+        .note(scope.variables[p.name.text][0]->span, "here");
+    return;
+  }
+  addVariable(scope, p.name.text, Variable::Kind::Param, -1, p.span)->param = &p;
+}
+
+void Elaborator::declareTarget(Scope &scope, const ast::Statement &s, size_t t, int order) {
+  Body &body = *scope.body;
+  const ast::Target &target = s.targets[t];
+  const std::string &name = target.name.text;
+  if (name == "_")
+    return;
+  if (body.names.count(name) && body.names[name].first != NameClass::Tensor)
+    return; // said already (L1)
+  if (!target.indexed) {
+    for (size_t u = 0; u < t; ++u)
+      if (s.targets[u].name.text == name)
+        error(target.name.span, name + " stands on the left twice", "E1");
+    Variable *v = addVariable(scope, name, Variable::Kind::Whole, order, target.name.span);
+    v->items.push_back({&scope, &s, t});
+    return;
+  }
+  // Where does this piece belong: to this scope, or, collected over steps, outside?
+  Scope *owner = &scope;
+  int ownerOrder = order;
+  for (Scope *step = &scope; step->parent; step = step->parent) {
+    const ast::Statement &repeat = (*step->parent->statements)[step->orderInParent];
+    if (collects(target, repeat.repeat->letter.text)) {
+      owner = step->parent;
+      ownerOrder = step->orderInParent;
+    }
+  }
+  Variable *v = nullptr;
+  auto it = owner->variables.find(name);
+  if (it != owner->variables.end())
+    for (Variable *w : it->second) {
+      if (w->kind == Variable::Kind::Indexed) {
+        v = w;
+      } else if (w->order < ownerOrder) {
+        error(target.name.span,
+              name + " is defined already; an indexed equation never "
+                     "redefines",
+              "E1")
+            .note(w->span, "here")
+            .hint("a name of its own, or " + name + " = ... without indices for a new version");
+        v = nullptr;
+        break;
+      }
+    }
+  if (!v) {
+    if (it != owner->variables.end() && !it->second.empty() && it->second[0]->order < ownerOrder &&
+        it->second[0]->kind != Variable::Kind::Indexed)
+      return;
+    v = addVariable(*owner, name, Variable::Kind::Indexed, ownerOrder, target.name.span);
+  }
+  v->items.push_back({&scope, &s, t});
+  v->order = std::min(v->order, ownerOrder);
+}
+
+// The steps of a `repeat`, each a scope of its own, and the names that they hand on.
+void Elaborator::declareSteps(Scope &scope, const ast::Statement &s, int order) {
+  Body &body = *scope.body;
+  auto count = sizeOf(*s.repeat->count, &scope, *body.file, "the count of a repeat");
+  if (!count)
+    return;
+  auto number = count->constant();
+  if (!number || *number < 0) {
+    error(s.repeat->count->span,
+          "the count of a repeat is an integer known at compile time, "
+          "at least 0",
+          "F5");
+    return;
+  }
+  if (*number > static_cast<int64_t>(maxSteps) || program_->regions.size() + *number > maxSteps) {
+    errorTooDeep(s.repeat->count->span,
+                 "the repeats of this model have more than " + std::to_string(maxSteps) + " steps",
+                 "F5");
+    return;
+  }
+  // Names that the steps hand on: whole targets that exist where the repeat stands.
+  std::set<std::string> carried;
+  std::function<void(const std::vector<ast::Statement> &)> scan =
+      [&](const std::vector<ast::Statement> &inner) {
+        for (auto &e : inner) {
+          for (auto &t : e.targets)
+            if (!t.indexed && t.name.text != "_" && visible(&scope, t.name.text, order))
+              carried.insert(t.name.text);
+          if (e.repeat)
+            scan(e.repeat->body);
+        }
+      };
+  scan(s.repeat->body);
+  int repeat = repeats_++;
+  Scope *previous = nullptr;
+  int end = static_cast<int>(s.repeat->body.size());
+  for (int64_t step = 0; step < *number; ++step) {
+    Scope *inner = addScope(body, s.repeat->body);
+    inner->parent = &scope;
+    inner->orderInParent = order;
+    Region region;
+    region.parent = scope.region;
+    region.repeat = repeat;
+    region.step = step;
+    region.letter = s.repeat->letter.text;
+    region.span = s.span;
+    inner->region = static_cast<int>(program_->regions.size());
+    program_->regions.push_back(region);
+    Constant l;
+    l.size = Size(step);
+    l.region = inner->region;
+    inner->constants[s.repeat->letter.text] = l;
+    for (auto &name : carried) {
+      Variable *v = addVariable(*inner, name, Variable::Kind::Alias, -1, s.span);
+      v->aliasScope = previous ? previous : &scope;
+      v->aliasOrder = previous ? end : order;
+    }
+    scope.steps[&s].push_back(inner);
+    declareScope(*inner);
+    previous = inner;
+  }
+  if (previous)
+    for (auto &name : carried) {
+      Variable *v = addVariable(scope, name, Variable::Kind::Alias, order, s.span);
+      v->aliasScope = previous;
+      v->aliasOrder = end;
+    }
+}
+
+void Elaborator::declareScope(Scope &scope) {
+  using K = ast::Statement::Kind;
+  declareNumbers(scope);
+  const auto &statements = *scope.statements;
   for (size_t i = 0; i < statements.size(); ++i) {
     const ast::Statement &s = statements[i];
     int order = static_cast<int>(i);
-    if (s.kind == K::Param) {
-      for (auto &p : s.params) {
-        if (isFn) {
-          error(p.span,
-                "a param belongs in a block or a model; " + body.definition->name.text + " is a fn",
-                "F2")
-              .hint("block " + body.definition->name.text + "(...) instead of fn");
-        }
-        if (scope.variables.count(p.name.text)) {
-          error(p.name.span, p.name.text + " is defined already", "E1")
-              .note(scope.variables[p.name.text][0]->span, "here");
-          continue;
-        }
-        addVariable(scope, p.name.text, Variable::Kind::Param, -1, p.span)->param = &p;
-      }
-      continue;
-    }
-    if (s.kind == K::Equation) {
-      for (size_t t = 0; t < s.targets.size(); ++t) {
-        const ast::Target &target = s.targets[t];
-        const std::string &name = target.name.text;
-        if (name == "_")
-          continue;
-        if (body.names.count(name) && body.names[name].first != NameClass::Tensor)
-          continue; // said already (L1)
-        if (!target.indexed) {
-          for (size_t u = 0; u < t; ++u)
-            if (s.targets[u].name.text == name)
-              error(target.name.span, name + " stands on the left twice", "E1");
-          Variable *v = addVariable(scope, name, Variable::Kind::Whole, order, target.name.span);
-          v->items.push_back({&scope, &s, t});
-          continue;
-        }
-        // Where does this piece belong: to this scope, or, collected over steps, outside?
-        Scope *owner = &scope;
-        int ownerOrder = order;
-        for (Scope *step = &scope; step->parent; step = step->parent) {
-          const ast::Statement &repeat = (*step->parent->statements)[step->orderInParent];
-          if (collects(target, repeat.repeat->letter.text)) {
-            owner = step->parent;
-            ownerOrder = step->orderInParent;
-          }
-        }
-        Variable *v = nullptr;
-        auto it = owner->variables.find(name);
-        if (it != owner->variables.end())
-          for (Variable *w : it->second) {
-            if (w->kind == Variable::Kind::Indexed) {
-              v = w;
-            } else if (w->order < ownerOrder) {
-              error(target.name.span,
-                    name + " is defined already; an indexed equation never "
-                           "redefines",
-                    "E1")
-                  .note(w->span, "here")
-                  .hint("a name of its own, or " + name +
-                        " = ... without indices for a new version");
-              v = nullptr;
-              break;
-            }
-          }
-        if (!v) {
-          if (it != owner->variables.end() && !it->second.empty() &&
-              it->second[0]->order < ownerOrder && it->second[0]->kind != Variable::Kind::Indexed)
-            continue;
-          v = addVariable(*owner, name, Variable::Kind::Indexed, ownerOrder, target.name.span);
-        }
-        v->items.push_back({&scope, &s, t});
-        v->order = std::min(v->order, ownerOrder);
-      }
-      continue;
-    }
-    if (s.kind != K::Repeat)
-      continue;
-    auto count = sizeOf(*s.repeat->count, &scope, *body.file, "the count of a repeat");
-    if (!count)
-      continue;
-    auto number = count->constant();
-    if (!number || *number < 0) {
-      error(s.repeat->count->span,
-            "the count of a repeat is an integer known at compile time, "
-            "at least 0",
-            "F5");
-      continue;
-    }
-    if (*number > static_cast<int64_t>(maxSteps) || program_->regions.size() + *number > maxSteps) {
-      if (!std::exchange(tooDeep_, true))
-        error(s.repeat->count->span,
-              "the repeats of this model have more than " + std::to_string(maxSteps) + " steps",
-              "F5");
-      continue;
-    }
-    // Names that the steps hand on: whole targets that exist where the repeat stands.
-    std::set<std::string> carried;
-    std::function<void(const std::vector<ast::Statement> &)> scan =
-        [&](const std::vector<ast::Statement> &inner) {
-          for (auto &e : inner) {
-            for (auto &t : e.targets)
-              if (!t.indexed && t.name.text != "_" && visible(&scope, t.name.text, order))
-                carried.insert(t.name.text);
-            if (e.repeat)
-              scan(e.repeat->body);
-          }
-        };
-    scan(s.repeat->body);
-    int repeat = repeats_++;
-    Scope *previous = nullptr;
-    int end = static_cast<int>(s.repeat->body.size());
-    for (int64_t step = 0; step < *number; ++step) {
-      scopes_.push_back(std::make_unique<Scope>());
-      Scope *inner = scopes_.back().get();
-      inner->body = &body;
-      inner->parent = &scope;
-      inner->orderInParent = order;
-      inner->statements = &s.repeat->body;
-      Region region;
-      region.parent = scope.region;
-      region.repeat = repeat;
-      region.step = step;
-      region.letter = s.repeat->letter.text;
-      region.span = s.span;
-      inner->region = static_cast<int>(program_->regions.size());
-      program_->regions.push_back(region);
-      Constant l;
-      l.size = Size(step);
-      l.region = inner->region;
-      inner->constants[s.repeat->letter.text] = l;
-      for (auto &name : carried) {
-        Variable *v = addVariable(*inner, name, Variable::Kind::Alias, -1, s.span);
-        v->aliasScope = previous ? previous : &scope;
-        v->aliasOrder = previous ? end : order;
-      }
-      scope.steps[&s].push_back(inner);
-      declareScope(*inner);
-      previous = inner;
-    }
-    if (previous)
-      for (auto &name : carried) {
-        Variable *v = addVariable(scope, name, Variable::Kind::Alias, order, s.span);
-        v->aliasScope = previous;
-        v->aliasOrder = end;
-      }
+    if (s.kind == K::Param)
+      for (auto &p : s.params)
+        declareParam(scope, p);
+    else if (s.kind == K::Equation)
+      for (size_t t = 0; t < s.targets.size(); ++t)
+        declareTarget(scope, s, t, order);
+    else if (s.kind == K::Repeat)
+      declareSteps(scope, s, order);
   }
-}
-
-// Lines above a rebinding and its own right side see the old one, lines below the new one;
-// a name that has no version above is found wherever it stands (E1).
-Variable *Elaborator::find(Scope *scope, const std::string &name, int order) {
-  for (Scope *s = scope; s; order = s->orderInParent, s = s->parent) {
-    auto it = s->variables.find(name);
-    if (it == s->variables.end() || it->second.empty())
-      continue;
-    Variable *best = nullptr;
-    for (Variable *v : it->second)
-      if (v->order < order)
-        best = v;
-    if (best)
-      return best;
-    // The one below is meant, unless an outer scope has it already.
-    if (s->parent && visible(s->parent, name, s->orderInParent))
-      continue;
-    return it->second[0];
-  }
-  return nullptr;
-}
-
-std::vector<std::string> Elaborator::namesIn(Scope *scope) {
-  std::vector<std::string> out;
-  if (diagnostics_.errorCount() > maxErrors)
-    return out;
-  for (Scope *s = scope; s; s = s->parent) {
-    for (auto &[n, v] : s->variables)
-      out.push_back(n);
-    for (auto &[n, v] : s->letters)
-      out.push_back(n);
-    for (auto &[n, v] : s->indices)
-      out.push_back(n);
-    for (auto &[n, v] : s->sizes)
-      out.push_back(n);
-    for (auto &[n, v] : s->consts)
-      out.push_back(n);
-    for (auto &[n, v] : s->constants)
-      out.push_back(n);
-  }
-  FileScope &f = *scope->body->file;
-  for (auto &[n, v] : f.indices)
-    out.push_back(n);
-  for (auto &[n, v] : f.sizes)
-    out.push_back(n);
-  for (auto &[n, v] : f.consts)
-    out.push_back(n);
-  return out;
 }
 
 // Whole tensors in the order of the text, so that a long chain of rebindings is no deep one.
@@ -405,7 +239,7 @@ void Elaborator::elaborateScope(Scope &scope) {
   std::stable_sort(all.begin(), all.end(),
                    [](Variable *a, Variable *b) { return a->order < b->order; });
   for (Variable *v : all) {
-    if (diagnostics_.errorCount() > maxErrors || tooDeep_)
+    if (givenUp())
       return;
     if (v->kind == Variable::Kind::Param)
       continue; // a parameter nothing reads is not looked for
@@ -451,7 +285,7 @@ void Elaborator::elaborateScope(Scope &scope) {
 }
 
 void Elaborator::drain() {
-  while (!work_.empty() && diagnostics_.errorCount() <= maxErrors && !tooDeep_) {
+  while (!work_.empty() && !givenUp()) {
     Scope *s = work_.front();
     work_.pop_front();
     elaborateScope(*s);

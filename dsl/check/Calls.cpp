@@ -201,65 +201,63 @@ std::optional<View> Elaborator::argumentView(const ast::Expr &e, Env &env,
   return view;
 }
 
-std::optional<std::vector<View>> Elaborator::call(const ast::Expr &e, Env &env) {
-  FunctionRef f = function(e.name.text, env.scope);
+void Elaborator::unknownFunction(const ast::Expr &e, Env &env) {
   Span at = e.name.span ? e.name.span : e.span;
-  if (!f.definition) {
-    if (find(env.scope, e.name.text, env.order)) {
-      auto &d = error(at, e.name.text + " is a tensor: it is read with [ ]", "L1");
-      Span inner = e.arguments.empty()
-                       ? Span()
-                       : join(e.arguments.front().value->span, e.arguments.back().value->span);
-      if (inner.source)
-        d.hint("write " + e.name.text + "[" + sourceText(inner) + "]");
-      return std::nullopt;
-    }
-    std::vector<std::string> names;
-    for (auto &[n, d] : env.scope->body->file->definitions)
-      names.push_back(n);
-    for (FileScope *u : env.scope->body->file->uses)
-      for (auto &[n, d] : u->definitions)
-        names.push_back(n);
-    for (const Function &f : functions())
-      names.emplace_back(f.name);
-    auto &d = error(at, "there is no function named " + e.name.text);
-    std::string near = nearest(e.name.text, names);
-    if (std::string hint = habits::name(e.name.text); !hint.empty())
-      d.hint(hint);
-    else if (!near.empty())
-      d.hint("did you mean " + near + "?");
-    else if (env.scope->body->file->uses.empty() && standardLibrary("nn"))
-      d.hint("use nn brings the standard library in");
-    return std::nullopt;
+  if (find(env.scope, e.name.text, env.order)) {
+    auto &d = error(at, e.name.text + " is a tensor: it is read with [ ]", "L1");
+    Span inner = e.arguments.empty()
+                     ? Span()
+                     : join(e.arguments.front().value->span, e.arguments.back().value->span);
+    if (inner.source)
+      d.hint("write " + e.name.text + "[" + sourceText(inner) + "]");
+    return;
   }
-  const ast::Definition &definition = *f.definition;
+  std::vector<std::string> names;
+  for (auto &[n, d] : env.scope->body->file->definitions)
+    names.push_back(n);
+  for (FileScope *u : env.scope->body->file->uses)
+    for (auto &[n, d] : u->definitions)
+      names.push_back(n);
+  for (const Function &f : functions())
+    names.emplace_back(f.name);
+  auto &d = error(at, "there is no function named " + e.name.text);
+  std::string near = nearest(e.name.text, names);
+  if (std::string hint = habits::name(e.name.text); !hint.empty())
+    d.hint(hint);
+  else if (!near.empty())
+    d.hint("did you mean " + near + "?");
+  else if (env.scope->body->file->uses.empty() && standardLibrary("nn"))
+    d.hint("use nn brings the standard library in");
+}
+
+// Whether a definition may be called here (L1, F1, F2).
+bool Elaborator::mayCall(const ast::Expr &e, const ast::Definition &definition, const Env &env) {
+  Span at = e.name.span ? e.name.span : e.span;
   if (definition.kind == ast::Definition::Kind::Model) {
     error(at, e.name.text + " is a model; models are compiled, not called", "L1");
-    return std::nullopt;
-  }
-  auto key = std::make_pair(&e, env.scope);
-  bool keep = env.whole && !elementwise(definition);
-  if (keep) {
-    auto it = wholeCalls_.find(key);
-    if (it != wholeCalls_.end())
-      return it->second;
-    wholeCalls_[key] = std::nullopt;
+    return false;
   }
   if (definition.kind == ast::Definition::Kind::Block &&
       env.scope->body->definition->kind == ast::Definition::Kind::Fn) {
     error(at, "a fn does not call a block, and " + e.name.text + " is one", "F2")
         .hint("make " + env.scope->body->definition->name.text + " a block");
-    return std::nullopt;
+    return false;
   }
   if (e.from && definition.kind != ast::Definition::Kind::Block) {
     error(e.from->span, "from gives a block its prefix, and " + e.name.text + " is a fn", "F2");
-    return std::nullopt;
+    return false;
   }
   for (Body *b = env.scope->body; b; b = b->caller)
     if (b->definition == &definition) {
       error(at, e.name.text + " is called from inside itself", "F1");
-      return std::nullopt;
+      return false;
     }
+  return true;
+}
+
+// The tensors of a call, one for each of the definition's.
+std::optional<std::vector<View>>
+Elaborator::callArguments(const ast::Expr &e, const ast::Definition &definition, Env &env) {
   std::vector<const ast::Formal *> formals;
   for (auto &x : definition.formals)
     if (x.kind == ast::Formal::Kind::Tensor)
@@ -291,9 +289,30 @@ std::optional<std::vector<View>> Elaborator::call(const ast::Expr &e, Env &env) 
     if (view)
       views.push_back(*view);
   }
-  if (!ok)
+  return ok ? std::optional(views) : std::nullopt;
+}
+
+std::optional<std::vector<View>> Elaborator::call(const ast::Expr &e, Env &env) {
+  FunctionRef f = function(e.name.text, env.scope);
+  if (!f.definition) {
+    unknownFunction(e, env);
     return std::nullopt;
-  auto result = instantiate(e, f, views, env);
+  }
+  const ast::Definition &definition = *f.definition;
+  auto key = std::make_pair(&e, env.scope);
+  bool keep = env.whole && !elementwise(definition);
+  if (keep) {
+    auto it = wholeCalls_.find(key);
+    if (it != wholeCalls_.end())
+      return it->second;
+    wholeCalls_[key] = std::nullopt;
+  }
+  if (!mayCall(e, definition, env))
+    return std::nullopt;
+  auto views = callArguments(e, definition, env);
+  if (!views)
+    return std::nullopt;
+  auto result = instantiate(e, f, *views, env);
   if (keep)
     wholeCalls_[key] = result;
   return result;

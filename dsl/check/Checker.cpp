@@ -138,7 +138,7 @@ static void checkUncalled(const Source &source, Sources &sources, const CheckOpt
   for (auto &d : file.definitions)
     markAll(d.body);
   static const std::set<std::string> ofExtents = {"A1", "E4", "P1", "P2", "R1",
-                                                  "C1", "C2", "F5", ""};
+                                                  "C1", "C2", "F5", "P5", ""};
   for (auto &d : file.definitions) {
     if (d.kind == ast::Definition::Kind::Model || called.count(d.name.text))
       continue;
@@ -202,6 +202,7 @@ std::unique_ptr<Program> check(const Source &source, Sources &sources, const Che
   bool ok = elaborator.model(*file, *models[0], *program);
   if (!ok && !elaborator.keepSound())
     return nullptr;
+  sema::joinPieces(*program, elaborator.stripes());
   sema::mergeEmptyRanges(*program, diagnostics);
   sema::trimLifted(*program);
   sema::dropDependents(*program, sema::inferTypes(*program, diagnostics));

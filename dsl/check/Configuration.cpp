@@ -2,8 +2,8 @@
 //
 // In: the text of the configuration, and texts with {...}. Out: constants, and names with their
 // numbers in.
+#include "dsl/check/CompileTime.h"
 #include "dsl/check/ConfigurationText.h"
-#include "dsl/check/Elaborator.h"
 #include "dsl/syntax/Parser.h"
 
 #include <algorithm>
@@ -11,24 +11,6 @@
 
 namespace qkv::sema {
 namespace {
-
-Constant ofSize(Size s) {
-  Constant c;
-  c.size = std::move(s);
-  return c;
-}
-Constant ofNumber(double v) {
-  Constant c;
-  c.kind = Constant::Kind::Float;
-  c.number = v;
-  return c;
-}
-Constant ofBool(bool v) {
-  Constant c;
-  c.kind = Constant::Kind::Bool;
-  c.boolean = v;
-  return c;
-}
 
 /// A constant as JSON writes it; of a size that is no number its name.
 std::string jsonText(const Constant &c, const SizeAtoms &atoms) {
@@ -51,7 +33,7 @@ bool isLiteral(const ast::Expr &e) {
 
 } // namespace
 
-std::optional<Constant> Elaborator::config(const ast::Expr &e, Scope *scope, FileScope &file) {
+std::optional<Constant> CompileTime::config(const ast::Expr &e, Scope *scope, FileScope &file) {
   bool hasDefault = !e.children.empty() && e.children[0];
   std::string key;
   bool isThere = false;
@@ -76,8 +58,8 @@ std::optional<Constant> Elaborator::config(const ast::Expr &e, Scope *scope, Fil
 }
 
 /// The value of one read. `key`: the name with its numbers in; `isThere`: it is not the default.
-std::optional<Constant> Elaborator::configured(const ast::Expr &e, Scope *scope, FileScope &file,
-                                               std::string &name, bool &isThere) {
+std::optional<Constant> CompileTime::configured(const ast::Expr &e, Scope *scope, FileScope &file,
+                                                std::string &name, bool &isThere) {
   ast::Text key{e.name.text, e.name.span ? e.name.span : e.span};
   auto path = expandText(key, scope, file, {});
   if (!path)
@@ -168,8 +150,8 @@ static std::vector<std::pair<bool, std::string>> splitText(const std::string &te
   return out;
 }
 
-std::vector<std::string> Elaborator::textLetters(const ast::Text &text,
-                                                 const std::vector<ast::Name> &among) {
+std::vector<std::string> CompileTime::textLetters(const ast::Text &text,
+                                                  const std::vector<ast::Name> &among) {
   std::vector<std::string> out;
   for (auto &letter : among) {
     bool inside = false;
@@ -193,9 +175,9 @@ std::vector<std::string> Elaborator::textLetters(const ast::Text &text,
   return out;
 }
 
-std::optional<std::string> Elaborator::expandText(const ast::Text &text, Scope *scope,
-                                                  FileScope &file,
-                                                  const std::map<std::string, int64_t> &letters) {
+std::optional<std::string> CompileTime::expandText(const ast::Text &text, Scope *scope,
+                                                   FileScope &file,
+                                                   const std::map<std::string, int64_t> &letters) {
   std::string out;
   for (auto &[braces, piece] : splitText(text.text)) {
     if (!braces) {
@@ -218,19 +200,10 @@ std::optional<std::string> Elaborator::expandText(const ast::Text &text, Scope *
     local.body = scope ? scope->body : &none;
     for (auto &[name, value] : letters)
       local.constants[name] = ofSize(Size(value));
-    bool before = failed_;
-    Diagnostics kept;
-    std::optional<Constant> value;
-    {
-      // What goes wrong inside is said at the string.
-      Elaborator *self = this;
-      Diagnostics &outer = self->diagnostics_;
-      size_t count = outer.errorCount();
-      value = constant(*parsed.statements[0].declarations[0].value, &local, file);
-      if (outer.errorCount() != count)
-        return std::nullopt;
-    }
-    failed_ = before;
+    size_t count = diagnostics_.errorCount();
+    auto value = constant(*parsed.statements[0].declarations[0].value, &local, file);
+    if (diagnostics_.errorCount() != count)
+      return std::nullopt; // said
     auto number =
         value && value->kind == Constant::Kind::Int ? value->size.constant() : std::nullopt;
     if (!number) {

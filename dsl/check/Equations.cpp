@@ -1,8 +1,7 @@
-// Equations with indices: the shape of what they define, and their pieces (E1, E2, E4, P2, F4).
+// Equations with indices: what they define, piece by piece (E1, F4).
 //
 // In: the statements of one name. Out: a tensor of the program with a piece for each.
 #include "dsl/check/Elaborator.h"
-#include "dsl/proof/Proof.h"
 
 #include <algorithm>
 
@@ -98,106 +97,6 @@ const View *Elaborator::resolve(Variable &v) {
   return &v.view;
 }
 
-std::optional<std::vector<Elaborator::TargetIndex>> Elaborator::targetIndices(const Item &item) {
-  const ast::Target &t = item.statement->targets[item.target];
-  FileScope &file = *item.scope->body->file;
-  std::vector<TargetIndex> out;
-  bool ok = true;
-  for (auto &ix : t.indices) {
-    TargetIndex r;
-    r.span = ix->span;
-    if (ix->kind == ast::Expr::Kind::Name) {
-      const std::string &n = ix->name.text;
-      bool found = false;
-      auto extent = letterExtent(n, item.scope, file, found);
-      if (found) {
-        if (!extent) {
-          ok = false;
-          continue;
-        }
-        for (auto &o : out)
-          if (o.letter && o.name == n) {
-            error(ix->span, "the letter " + n + " stands on the left twice", "E2")
-                .hint("a diagonal is written with an if, or with a second letter");
-            ok = false;
-          }
-        r.letter = true;
-        r.name = n;
-        r.value = *extent;
-        out.push_back(r);
-        continue;
-      }
-      bool isConstant = false;
-      namedConstant(n, item.scope, file, isConstant);
-      if (!isConstant) {
-        auto &d = error(ix->span,
-                        n + " is neither a letter nor a size; the range of a letter comes "
-                            "from an argument or an index",
-                        "L3");
-        std::string near = nearest(n, namesIn(item.scope));
-        if (item.scope->body->names.count(n))
-          sayHidden(d, n, *item.scope->body);
-        else
-          d.hint(near.empty() ? "index " + n + " < ..." : "did you mean " + near + "?");
-        ok = false;
-        continue;
-      }
-    }
-    if (ix->kind == ast::Expr::Kind::Access && find(item.scope, ix->name.text, 1 << 30)) {
-      error(
-          ix->span,
-          "an index on the left is a letter or a number known at compile time, and an element of " +
-              ix->name.text + " is a value",
-          "E2")
-          .hint("the right side says what goes where: " + t.name.text +
-                (t.indices.size() > 1 ? "[...,k]" : "[k]") + " = sum[j](... where " +
-                ix->name.text + "[j] == k)");
-      ok = false;
-      continue;
-    }
-    // A letter inside a larger expression is the mistake to name.
-    std::function<bool(const ast::Expr &)> hasLetter = [&](const ast::Expr &e) {
-      if (e.kind == ast::Expr::Kind::Name) {
-        bool found = false;
-        letterExtent(e.name.text, item.scope, file, found);
-        return found;
-      }
-      for (auto &c : e.children)
-        if (c && hasLetter(*c))
-          return true;
-      return false;
-    };
-    if (hasLetter(*ix)) {
-      error(ix->span, "an index on the left is a letter or a number, not an expression of letters",
-            "E2")
-          .hint("shift the reads on the right instead");
-      ok = false;
-      continue;
-    }
-    auto size = sizeOf(*ix, item.scope, file, "an index on the left");
-    if (!size) {
-      ok = false;
-      continue;
-    }
-    r.value = *size;
-    out.push_back(r);
-  }
-  if (!ok)
-    return std::nullopt;
-  return out;
-}
-
-Size Elaborator::positionOn(const Size &extent, const Size &position) const {
-  if (extent.terms().size() != 1 || extent.terms().begin()->first.size() != 1)
-    return position;
-  const SizeAtom &atom = program_->atoms[extent.terms().begin()->first[0]];
-  if (atom.kind != SizeAtom::Kind::Max || *atom.rhs != Size(0))
-    return position;
-  auto past = (position - *atom.lhs).constant();
-  return past ? extent + Size(*past) : position;
-}
-
-// The letters of a statement's left side, made once for all its targets.
 static bool isCall(const ast::Expr &e) { return e.kind == ast::Expr::Kind::Call && !e.indexed; }
 
 std::optional<std::vector<View>> Elaborator::callStatement(const Item &item, Env &env) {
@@ -228,158 +127,110 @@ std::optional<std::vector<View>> Elaborator::callStatement(const Item &item, Env
   return views;
 }
 
+// The letters of a left side, made once for all targets of a statement.
+Env &Elaborator::statementEnv(const Item &item) {
+  Env &env = statementEnvs_[{item.statement, item.scope}];
+  if (!env.scope) {
+    env.scope = item.scope;
+    env.order = static_cast<int>(item.statement - item.scope->statements->data());
+    env.equation = item.statement->value.get();
+    env.bound = item.scope->body->lifted;
+    env.guards = item.scope->body->guards;
+  }
+  return env;
+}
+
+void Elaborator::bindTarget(const TargetIndex &index, Env &env) {
+  for (auto &[name, extent] : index.letters)
+    if (!env.letters.count(name)) {
+      env.letters[name] = addLetter(name, extent);
+      env.bound.push_back(env.letters[name]);
+    }
+}
+
 bool Elaborator::resolveIndexed(Variable &v) {
-  struct Info {
-    std::vector<TargetIndex> indices;
-    size_t rank = 0;
-    bool partial = false;
-  };
-  std::vector<Info> infos;
-  bool ok = true;
-  for (size_t i = 0; i < v.items.size(); ++i) {
-    const Item &item = v.items[i];
-    Info info;
-    auto indices = targetIndices(item);
-    if (!indices) {
-      ok = false;
-      infos.push_back(info);
-      continue;
-    }
-    info.indices = *indices;
-    info.rank = info.indices.size();
-    const ast::Expr &value = *item.statement->value;
-    if (isCall(value)) {
-      FunctionRef f = function(value.name.text, item.scope);
-      if (f.definition && item.target < f.definition->results.size()) {
-        size_t more = f.definition->results[item.target].letters.size();
-        info.rank += more;
-        info.partial = more > 0;
-      }
-    }
-    infos.push_back(info);
-  }
-  if (!ok)
+  auto sides = leftSides(v);
+  if (!sides)
     return false;
-  size_t rank = infos[0].rank;
-  for (size_t i = 1; i < infos.size(); ++i)
-    if (infos[i].rank != rank) {
-      const Item &item = v.items[i];
-      error(item.statement->targets[item.target].span,
-            v.name + " is defined with " + std::to_string(infos[i].rank) +
-                (infos[i].rank == 1 ? " index" : " indices") + " here, and with " +
-                std::to_string(rank) + " before",
-            "E2")
-          .note(v.items[0].statement->targets[v.items[0].target].span, "here");
-      return false;
-    }
-  std::vector<std::optional<Size>> extents(rank);
-  std::vector<std::string> names(rank);
-  for (size_t i = 0; i < infos.size(); ++i)
-    for (size_t a = 0; a < infos[i].indices.size(); ++a) {
-      const TargetIndex &x = infos[i].indices[a];
-      if (!x.letter)
-        continue;
-      if (!extents[a]) {
-        extents[a] = x.value;
-        names[a] = x.name;
-      } else if (*extents[a] != x.value) {
-        error(x.span,
-              "index " + std::to_string(a + 1) + " of " + v.name + " ranges over " +
-                  x.value.text(program_->atoms) + " here, and over " +
-                  extents[a]->text(program_->atoms) + " before",
-              "E4");
-        return false;
-      }
-    }
-  // Letters that an equation leaves off are those of its call's result (F4).
-  for (size_t i = 0; i < infos.size(); ++i) {
-    size_t given = infos[i].indices.size();
-    bool missing = false;
-    for (size_t a = given; a < rank; ++a)
-      missing |= !extents[a];
-    if (!infos[i].partial || !missing)
-      continue;
-    const Item &item = v.items[i];
-    Env &env = statementEnvs_[{item.statement, item.scope}];
-    if (!env.scope) {
-      env.scope = item.scope;
-      env.order = static_cast<int>(item.statement - item.scope->statements->data());
-      env.bound = item.scope->body->lifted;
-      env.guards = item.scope->body->guards;
-      for (auto &x : infos[i].indices)
-        if (x.letter) {
-          env.letters[x.name] = addLetter(x.name, x.value);
-          env.bound.push_back(env.letters[x.name]);
-        }
-    }
-    auto views = callStatement(item, env);
-    if (!views)
-      return false;
-    const View &view = (*views)[item.target];
-    for (size_t a = given; a < rank && a - given < view.rank(); ++a)
-      if (!extents[a]) {
-        extents[a] = view.extents[a - given];
-        names[a] = view.names[a - given];
-      }
-  }
-
-  // P2: an axis with constants only spans from 0; P4: constants outside.
-  std::vector<int64_t> before(rank, 0), after(rank, 0);
-  for (size_t a = 0; a < rank; ++a) {
-    if (!extents[a]) {
-      int64_t top = 0;
-      for (auto &info : infos) {
-        auto n = info.indices[a].value.constant();
-        if (!n) {
-          error(info.indices[a].span,
-                "an axis that is defined at numbers only has the extent they "
-                "span, and " +
-                    info.indices[a].value.text(program_->atoms) + " is not known",
-                "P2");
-          return false;
-        }
-        top = std::max(top, *n + 1);
-      }
-      extents[a] = Size(top);
-      names[a] = "_";
-    }
-    for (auto &info : infos) {
-      if (a >= info.indices.size() || info.indices[a].letter)
-        continue;
-      const Size p = positionOn(*extents[a], info.indices[a].value);
-      auto fromStart = p.constant(), fromEnd = (p - *extents[a]).constant();
-      if (fromStart && *fromStart < 0)
-        before[a] = std::max(before[a], -*fromStart);
-      else if (fromEnd && *fromEnd >= 0)
-        after[a] = std::max(after[a], *fromEnd + 1);
-      else if (!(fromStart && *fromStart == 0) && !(fromEnd && *fromEnd < 0) &&
-               !(fromStart && extents[a]->constant()) && !symbolic_ &&
-               !(atLeast(*program_, p, 0) && atLeast(*program_, *extents[a] - p, 1))) {
-        // (The first position, and what is counted from the end, may be missing: mergeEmptyRanges.)
-        error(info.indices[a].span,
-              "whether position " + p.text(program_->atoms) + " is one of " + v.name +
-                  "'s depends on the size " + extents[a]->text(program_->atoms),
-              "E2");
-        return false;
-      }
-    }
-    if (before[a] > 4096 || after[a] > 4096) {
-      error(v.span, "a start further than 4096 positions outside of " + v.name, "P4");
-      return false;
-    }
-  }
-
+  size_t rank = (*sides)[0].rank;
+  Axes axes;
+  axes.extents.resize(rank);
+  axes.names.resize(rank);
+  axes.before.resize(rank);
+  axes.after.resize(rank);
+  if (!lettersExtents(v, *sides, axes) || !callExtents(v, *sides, axes) ||
+      !positionExtents(v, *sides, axes))
+    return false;
   v.view = {};
   v.view.tensor = addTensor(v.name, *v.scope, v.span);
   Tensor &t = program_->tensors[v.view.tensor];
   for (int l : v.scope->body->lifted)
     v.view.leading.push_back(letterExpr(l, v.span));
   for (size_t a = 0; a < rank; ++a) {
-    t.axes.push_back({names[a], *extents[a], before[a], after[a]});
-    v.view.extents.push_back(*extents[a]);
-    v.view.names.push_back(names[a]);
+    t.axes.push_back({axes.names[a], *axes.extents[a], axes.before[a], axes.after[a]});
+    v.view.extents.push_back(*axes.extents[a]);
+    v.view.names.push_back(axes.names[a]);
   }
   return checkPieces(v);
+}
+
+AxisSet Elaborator::setOf(const TargetIndex &index, const Size &extent) const {
+  if (index.letters.empty())
+    return AxisSet::at(positionOn(extent, index.first));
+  if (index.step == 1 && index.first == Size(0) && index.count() == extent)
+    return {};
+  return AxisSet::stripe(index.first, index.step, index.count());
+}
+
+// Where a piece stands on one axis; a part of it, or several letters, go to `stripes` (P5).
+PieceIndex Elaborator::pieceIndex(const TargetIndex &x, size_t axis, const Variable &v,
+                                  const Env &env, Stripes &stripes) {
+  const Size &extent = v.view.extents[axis];
+  if (x.letters.empty())
+    return {-1, positionOn(extent, x.first)};
+  AxisSet set = setOf(x, extent);
+  if (set.kind == AxisSet::Kind::Stripe || x.letters.size() > 1) {
+    Stripe stripe;
+    stripe.axis = v.scope->body->lifted.size() + axis;
+    stripe.set = set;
+    for (auto &[name, range] : x.letters)
+      stripe.letters.push_back(env.letters.at(name));
+    stripes.push_back(std::move(stripe));
+  }
+  return {env.letters.at(x.letters[0].first), {}};
+}
+
+// F4: the results of a call, over the letters that the left side leaves off.
+bool Elaborator::resultsOf(const Item &item, const Variable &v, size_t given, Env &env,
+                           Piece &piece) {
+  auto views = callStatement(item, env);
+  if (!views)
+    return false;
+  const View &view = (*views)[item.target];
+  const ast::Expr &value = *item.statement->value;
+  size_t rank = v.view.rank();
+  if (view.rank() != rank - given) {
+    error(item.statement->targets[item.target].span,
+          v.name + " has " + std::to_string(rank) + " indices, and " + std::to_string(given) +
+              " here with " + std::to_string(view.rank()) + " of the call's result",
+          "F4");
+    return false;
+  }
+  std::vector<ExprPtr> rest;
+  for (size_t a = 0; a < view.rank(); ++a) {
+    if (view.extents[a] != v.view.extents[given + a]) {
+      error(value.span,
+            "the result has the shape " + shapeText(view.extents) + ", and " + v.name + " has " +
+                shapeText(v.view.extents),
+            "E4");
+      return false;
+    }
+    int l = addLetter(view.names[a], view.extents[a]);
+    piece.indices.push_back({l, {}});
+    rest.push_back(letterExpr(l, value.span));
+  }
+  piece.value = readView(view, rest, value.span);
+  return piece.value != nullptr;
 }
 
 bool Elaborator::elaborateItem(Variable &v, size_t index) {
@@ -387,73 +238,43 @@ bool Elaborator::elaborateItem(Variable &v, size_t index) {
   auto indices = targetIndices(item);
   if (!indices)
     return false;
-  Env &kept = statementEnvs_[{item.statement, item.scope}];
-  if (!kept.scope) {
-    kept.scope = item.scope;
-    kept.order = static_cast<int>(item.statement - item.scope->statements->data());
-    kept.bound = item.scope->body->lifted;
-    kept.guards = item.scope->body->guards;
-  }
+  Env &kept = statementEnv(item);
+  size_t letters = 0;
   for (auto &x : *indices)
-    if (x.letter && !kept.letters.count(x.name)) {
-      if (item.target > 0 ||
-          kept.bound.size() > item.scope->body->lifted.size() + indices->size()) {
+    letters += x.letters.size();
+  for (auto &x : *indices)
+    for (auto &[name, extent] : x.letters)
+      if (!kept.letters.count(name) && (item.target > 0 || kept.letters.size() >= letters)) {
         error(x.span, "the names on the left of one call have the same letters", "F4");
         return false;
       }
-      kept.letters[x.name] = addLetter(x.name, x.value);
-      kept.bound.push_back(kept.letters[x.name]);
-    }
+  for (auto &x : *indices)
+    bindTarget(x, kept);
   Env env = kept;
   Piece piece;
+  Stripes stripes;
   piece.span = item.statement->span;
   for (int l : item.scope->body->lifted)
     piece.indices.push_back({l, {}});
-  for (size_t a = 0; a < indices->size(); ++a) {
-    const TargetIndex &x = (*indices)[a];
-    piece.indices.push_back(x.letter ? PieceIndex{env.letters[x.name], {}}
-                                     : PieceIndex{-1, positionOn(v.view.extents[a], x.value)});
-  }
+  for (size_t a = 0; a < indices->size(); ++a)
+    piece.indices.push_back(pieceIndex((*indices)[a], a, v, env, stripes));
   ExprPtr guard;
   for (auto &g : item.scope->body->guards)
     guard = guard ? apply(Op::And, {guard, g}, g->span) : g;
   piece.guard = guard;
-  size_t rank = v.view.rank();
-  const ast::Expr &value = *item.statement->value;
   defining_ = v.view.tensor;
-  if (item.statement->targets.size() > 1 || indices->size() < rank) {
-    auto views = callStatement(item, env);
-    if (!views)
+  if (item.statement->targets.size() > 1 || indices->size() < v.view.rank()) {
+    if (!resultsOf(item, v, indices->size(), env, piece))
       return false;
-    const View &view = (*views)[item.target];
-    size_t given = indices->size();
-    if (view.rank() != rank - given) {
-      error(item.statement->targets[item.target].span,
-            v.name + " has " + std::to_string(rank) + " indices, and " + std::to_string(given) +
-                " here with " + std::to_string(view.rank()) + " of the call's result",
-            "F4");
-      return false;
-    }
-    std::vector<ExprPtr> rest;
-    for (size_t a = 0; a < view.rank(); ++a) {
-      if (view.extents[a] != v.view.extents[given + a]) {
-        error(value.span,
-              "the result has the shape " + shapeText(view.extents) + ", and " + v.name + " has " +
-                  shapeText(v.view.extents),
-              "E4");
-        return false;
-      }
-      int l = addLetter(view.names[a], view.extents[a]);
-      piece.indices.push_back({l, {}});
-      rest.push_back(letterExpr(l, value.span));
-    }
-    piece.value = readView(view, rest, value.span);
   } else {
-    piece.value = expr(value, env);
+    piece.value = expr(*item.statement->value, env);
   }
   if (!piece.value)
     return false;
-  program_->tensors[v.view.tensor].pieces.push_back(std::move(piece));
+  auto &pieces = program_->tensors[v.view.tensor].pieces;
+  if (!stripes.empty())
+    stripes_[{v.view.tensor, pieces.size()}] = std::move(stripes);
+  pieces.push_back(std::move(piece));
   return true;
 }
 

@@ -160,6 +160,27 @@ ExprPtr Elaborator::access(const ast::Expr &e, Env &env) {
   return readView(*view, indices, e.span, own);
 }
 
+// P5: (h,d) is the position h * extent(d) + d.
+ExprPtr Elaborator::merged(const ast::Expr &e, Env &env) {
+  ExprPtr acc;
+  for (auto &c : e.children) {
+    auto bound =
+        c->kind == ast::Expr::Kind::Name ? env.letters.find(c->name.text) : env.letters.end();
+    if (bound == env.letters.end()) {
+      ExprPtr other = c->kind == ast::Expr::Kind::Name ? expr(*c, env) : nullptr;
+      if (other || c->kind != ast::Expr::Kind::Name)
+        error(c->span, "an index of several, (h,d), takes letters", "P5");
+      return nullptr;
+    }
+    ExprPtr letter = letterExpr(bound->second, c->span);
+    if (acc)
+      acc =
+          apply(Op::Mul, {acc, sizeExpr(program_->letters[bound->second].extent, c->span)}, e.span);
+    acc = acc ? apply(Op::Add, {acc, letter}, e.span) : letter;
+  }
+  return acc;
+}
+
 ExprPtr Elaborator::binary(const ast::Expr &e, Env &env) {
   const std::map<std::string, Op> ops = {{"+", Op::Add}, {"-", Op::Sub},   {"*", Op::Mul},
                                          {"/", Op::Div}, {"%", Op::Mod},   {"//", Op::FloorDiv},
@@ -206,8 +227,48 @@ ExprPtr Elaborator::compare(const ast::Expr &e, Env &env) {
   return acc;
 }
 
+// Whether the value of a letter that is bound around `e` is used in it: not as the letter of a
+// reduction that binds the name anew, and not as what extent() counts.
+static bool usesLetter(const ast::Expr &e, const std::string &letter) {
+  using K = ast::Expr::Kind;
+  if (e.kind == K::Name)
+    return e.name.text == letter;
+  if (e.kind == K::Reduction &&
+      std::any_of(e.letters.begin(), e.letters.end(), [&](auto &l) { return l.text == letter; }))
+    return reductionNamed(e.op)->ofElement; // it is of one element (L5)
+  auto uses = [&](const ast::ExprPtr &x) { return x && usesLetter(*x, letter); };
+  return std::any_of(e.children.begin(), e.children.end(), uses) ||
+         std::any_of(e.indices.begin(), e.indices.end(), uses) ||
+         std::any_of(e.arguments.begin(), e.arguments.end(),
+                     [&](const ast::Argument &a) { return uses(a.value); });
+}
+
+// L4: whether a letter that is bound here is used where it is bound, as it is meant there.
+bool Elaborator::usedOutside(const std::string &letter, const Env &env) {
+  for (auto r = env.reductions.rbegin(); r != env.reductions.rend(); ++r)
+    for (auto &bound : (*r)->letters)
+      if (bound.text == letter)
+        return std::any_of((*r)->children.begin(), (*r)->children.end(),
+                           [&](auto &c) { return c && usesLetter(*c, letter); });
+  return env.equation && usesLetter(*env.equation, letter);
+}
+
+void Elaborator::sayNoLetter(const ast::Name &l, Env &env) {
+  auto named = env.scope->body->names.find(l.text);
+  auto &d = error(l.span,
+                  named != env.scope->body->names.end()
+                      ? l.text + " is no letter in this body"
+                      : l.text + " is not a letter; its range comes from an argument or an "
+                                 "index",
+                  "L3");
+  std::string near = nearest(l.text, namesIn(env.scope));
+  if (named != env.scope->body->names.end())
+    sayHidden(d, l.text, *env.scope->body);
+  else
+    d.hint(near.empty() ? "index " + l.text + " < ..." : "did you mean " + near + "?");
+}
+
 ExprPtr Elaborator::reduction(const ast::Expr &e, Env &env) {
-  FileScope &file = *env.scope->body->file;
   auto out = make(Expr::Kind::Reduce, e.span);
   const ReductionInfo &info = *reductionNamed(e.op);
   out->reduction = info.reduction;
@@ -218,6 +279,7 @@ ExprPtr Elaborator::reduction(const ast::Expr &e, Env &env) {
   }
   Env inner = env;
   inner.whole = false;
+  inner.reductions.push_back(&e);
   std::vector<ExprPtr> at;
   for (size_t i = 0; i < e.letters.size(); ++i) {
     const ast::Name &l = e.letters[i];
@@ -227,29 +289,21 @@ ExprPtr Elaborator::reduction(const ast::Expr &e, Env &env) {
         return nullptr;
       }
     bool found = false;
-    auto extent = letterExtent(l.text, env.scope, file, found);
+    auto extent = letterExtent(l.text, env.scope, *env.scope->body->file, found);
     auto outer = env.letters.find(l.text);
     if (!found && outer == env.letters.end()) {
-      auto named = env.scope->body->names.find(l.text);
-      auto &d = error(l.span,
-                      named != env.scope->body->names.end()
-                          ? l.text + " is no letter in this body"
-                          : l.text + " is not a letter; its range comes from an argument or an "
-                                     "index",
-                      "L3");
-      std::string near = nearest(l.text, namesIn(env.scope));
-      if (named != env.scope->body->names.end())
-        sayHidden(d, l.text, *env.scope->body);
-      else
-        d.hint(near.empty() ? "index " + l.text + " < ..." : "did you mean " + near + "?");
+      sayNoLetter(l, env);
       return nullptr;
     }
     if (!extent)
       return nullptr;
-    if (!ofElement && outer != env.letters.end()) {
-      error(l.span, "the letter " + l.text + " is bound already", "L4")
-          .hint("a second letter with the same range: index " + l.text + "2 < extent(" + l.text +
-                "); or an equation of its own for the inner part");
+    if (!ofElement && outer != env.letters.end() && !usedOutside(l.text, env)) {
+      error(l.span,
+            "the letter " + l.text + " is bound already, and outside of this " + e.op +
+                " nothing uses it: the equation does not depend on it",
+            "L4")
+          .hint("if it is meant so, a second letter says it: index " + l.text + "2 < extent(" +
+                l.text + ")");
       return nullptr;
     }
     if (ofElement) {
@@ -404,6 +458,8 @@ ExprPtr Elaborator::exprOf(const ast::Expr &e, Env &env) {
     auto c = constant(e, env.scope, *env.scope->body->file);
     return c ? constantExpr(*c, e.span) : nullptr;
   }
+  case K::Merged:
+    return merged(e, env);
   case K::Dynamic:
   case K::Stream:
     error(e.span, "dynamic and stream stand alone, as the value of a size");

@@ -29,72 +29,55 @@ bool Elaborator::bindFormal(Body &body, const ast::Formal &formal, const View &v
   return true;
 }
 
-bool Elaborator::bindNamed(const ast::Expr &e, Body &body, Env &env) {
-  const ast::Definition &d = *body.definition;
-  FileScope &callerFile = *env.scope->body->file;
-  bool ok = true;
-  std::set<std::string> given;
-  for (auto &a : e.arguments) {
-    if (!a.name)
-      continue;
-    const ast::Formal *formal = nullptr;
+// The size, constant or function of a definition that an argument names.
+const ast::Formal *Elaborator::namedFormal(const ast::Argument &a, const ast::Definition &d) {
+  const ast::Formal *formal = nullptr;
+  for (auto &f : d.formals)
+    if (f.name.text == a.name->text)
+      formal = &f;
+  if (!formal || formal->kind == ast::Formal::Kind::Tensor) {
+    std::vector<std::string> names;
     for (auto &f : d.formals)
-      if (f.name.text == a.name->text)
-        formal = &f;
-    if (!formal || formal->kind == ast::Formal::Kind::Tensor) {
-      std::vector<std::string> names;
-      for (auto &f : d.formals)
-        if (f.kind != ast::Formal::Kind::Tensor)
-          names.push_back(f.name.text);
-      auto &x = error(a.name->span,
-                      formal ? a.name->text + " is a tensor; tensors are given by position"
-                             : d.name.text + " has no argument named " + a.name->text,
-                      "F1");
-      if (std::string near = nearest(a.name->text, names); !near.empty())
-        x.hint("did you mean " + near + "?");
-      ok = false;
-      continue;
-    }
-    if (!given.insert(a.name->text).second) {
-      error(a.name->span, a.name->text + " is given twice", "F1");
-      ok = false;
-      continue;
-    }
-    if (formal->kind == ast::Formal::Kind::Function) {
-      FunctionRef f;
-      if (a.value->kind == ast::Expr::Kind::Name)
-        f = function(a.value->name.text, env.scope);
-      if (!f && a.value->kind == ast::Expr::Kind::Name && isBuiltin(a.value->name.text))
-        f.builtin = a.value->name.text;
-      if (!f) {
-        error(a.value->span, formal->name.text + " is a function, and this names none", "F1");
-        ok = false;
-        continue;
-      }
-      if (f.definition && f.definition->kind == ast::Definition::Kind::Block &&
-          d.kind == ast::Definition::Kind::Fn) {
-        error(a.value->span,
-              a.value->name.text + " is a block, and the fn " + d.name.text + " cannot call it",
-              "F2")
-            .hint("make " + d.name.text + " a block");
-        ok = false;
-        continue;
-      }
-      body.functions[formal->name.text] = f;
-      continue;
-    }
-    auto c = constant(*a.value, env.scope, callerFile);
-    if (c && formal->kind == ast::Formal::Kind::Size && c->kind != Constant::Kind::Int) {
-      error(a.value->span, formal->name.text + " is a size: an integer", "F1");
-      c.reset();
-    }
-    if (!c) {
-      ok = false;
-      continue;
-    }
-    c->region = -1;
-    body.root->constants[formal->name.text] = *c;
+      if (f.kind != ast::Formal::Kind::Tensor)
+        names.push_back(f.name.text);
+    auto &x = error(a.name->span,
+                    formal ? a.name->text + " is a tensor; tensors are given by position"
+                           : d.name.text + " has no argument named " + a.name->text,
+                    "F1");
+    if (std::string near = nearest(a.name->text, names); !near.empty())
+      x.hint("did you mean " + near + "?");
+    return nullptr;
   }
+  return formal;
+}
+
+bool Elaborator::bindFunction(const ast::Argument &a, const ast::Formal &formal, Body &body,
+                              Env &env) {
+  const ast::Definition &d = *body.definition;
+  FunctionRef f;
+  if (a.value->kind == ast::Expr::Kind::Name)
+    f = function(a.value->name.text, env.scope);
+  if (!f && a.value->kind == ast::Expr::Kind::Name && isBuiltin(a.value->name.text))
+    f.builtin = a.value->name.text;
+  if (!f) {
+    error(a.value->span, formal.name.text + " is a function, and this names none", "F1");
+    return false;
+  }
+  if (f.definition && f.definition->kind == ast::Definition::Kind::Block &&
+      d.kind == ast::Definition::Kind::Fn) {
+    error(a.value->span,
+          a.value->name.text + " is a block, and the fn " + d.name.text + " cannot call it", "F2")
+        .hint("make " + d.name.text + " a block");
+    return false;
+  }
+  body.functions[formal.name.text] = f;
+  return true;
+}
+
+// What an argument that is not given has: its default.
+bool Elaborator::bindDefaults(const ast::Expr &e, Body &body, const std::set<std::string> &given) {
+  const ast::Definition &d = *body.definition;
+  bool ok = true;
   for (auto &f : d.formals) {
     if (f.kind == ast::Formal::Kind::Tensor || given.count(f.name.text))
       continue;
@@ -118,13 +101,49 @@ bool Elaborator::bindNamed(const ast::Expr &e, Body &body, Env &env) {
   return ok;
 }
 
+bool Elaborator::bindNamed(const ast::Expr &e, Body &body, Env &env) {
+  const ast::Definition &d = *body.definition;
+  FileScope &callerFile = *env.scope->body->file;
+  bool ok = true;
+  std::set<std::string> given;
+  for (auto &a : e.arguments) {
+    if (!a.name)
+      continue;
+    const ast::Formal *formal = namedFormal(a, d);
+    if (!formal) {
+      ok = false;
+      continue;
+    }
+    if (!given.insert(a.name->text).second) {
+      error(a.name->span, a.name->text + " is given twice", "F1");
+      ok = false;
+      continue;
+    }
+    if (formal->kind == ast::Formal::Kind::Function) {
+      ok &= bindFunction(a, *formal, body, env);
+      continue;
+    }
+    auto c = constant(*a.value, env.scope, callerFile);
+    if (c && formal->kind == ast::Formal::Kind::Size && c->kind != Constant::Kind::Int) {
+      error(a.value->span, formal->name.text + " is a size: an integer", "F1");
+      c.reset();
+    }
+    if (!c) {
+      ok = false;
+      continue;
+    }
+    c->region = -1;
+    body.root->constants[formal->name.text] = *c;
+  }
+  return bindDefaults(e, body, given) && ok;
+}
+
 std::optional<std::vector<View>> Elaborator::instantiate(const ast::Expr &e, FunctionRef f,
                                                          const std::vector<View> &tensors,
                                                          Env &env) {
   Body &caller = *env.scope->body;
   if (bodies_.size() > maxCalls) {
-    if (!std::exchange(tooDeep_, true))
-      error(e.span, "this model makes more than " + std::to_string(maxCalls) + " calls", "F1");
+    errorTooDeep(e.span, "this model makes more than " + std::to_string(maxCalls) + " calls", "F1");
     return std::nullopt;
   }
   Level level(*this, e.span);

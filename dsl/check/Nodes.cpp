@@ -74,18 +74,6 @@ bool Elaborator::fewOperands(size_t count, Span at) {
   return false;
 }
 
-Elaborator::Level::Level(Elaborator &elaborator, Span at)
-    : elaborator_(elaborator), ok_(++elaborator.level_ <= maxLevels) {
-  if (ok_)
-    return;
-  elaborator.failed_ = true;
-  if (!std::exchange(elaborator.tooDeep_, true))
-    elaborator.error(at,
-                     "definitions and calls follow from one another more than " +
-                         std::to_string(maxLevels) + " levels deep here",
-                     "G9");
-}
-
 ExprPtr Elaborator::integer(int64_t v, Span span) {
   auto e = make(Expr::Kind::Int, span);
   e->integer = v;

@@ -11,12 +11,11 @@ namespace qkv::sema {
 // Characters of all names of one stacked parameter.
 constexpr size_t maxNames = size_t(1) << 24;
 
-bool Elaborator::resolveParam(Variable &v) {
+// The ranges of a param's letters (L8), and as numbers.
+bool Elaborator::paramShape(const Variable &v, std::vector<Size> &extents,
+                            std::vector<int64_t> &shape) {
   const ast::Param &p = *v.param;
   FileScope &file = *v.scope->body->file;
-  std::vector<int64_t> shape;
-  std::vector<Size> extents;
-  std::vector<std::string> names;
   bool ok = true;
   for (size_t i = 0; i < p.letters.size(); ++i) {
     const ast::Name &l = p.letters[i];
@@ -47,11 +46,15 @@ bool Elaborator::resolveParam(Variable &v) {
     }
     shape.push_back(number.value_or(1));
     extents.push_back(*extent);
-    names.push_back(l.text);
   }
-  if (!ok)
-    return false;
-  ParamSource source;
+  return ok;
+}
+
+// The names of the stored tensors, one for each setting of the letters inside the name.
+bool Elaborator::paramNames(const Variable &v, const std::vector<int64_t> &shape,
+                            ParamSource &source) {
+  const ast::Param &p = *v.param;
+  FileScope &file = *v.scope->body->file;
   std::vector<std::string> inside = textLetters(p.text, p.letters);
   std::vector<int64_t> counts;
   int64_t total = 1;
@@ -82,36 +85,55 @@ bool Elaborator::resolveParam(Variable &v) {
       return false;
     }
   }
-  if (p.fallback) {
-    const ast::Expr &f = *p.fallback;
-    Variable *w = f.kind == ast::Expr::Kind::Name ? find(v.scope, f.name.text, 1 << 30) : nullptr;
-    if (w && w != &v) {
-      const View *view = resolve(*w);
-      if (!view)
-        return false;
-      if (view->tensor < 0 || program_->tensors[view->tensor].kind != Tensor::Kind::Param) {
-        error(f.span, "the fallback of a param is another param or a number");
-        return false;
-      }
-      if (view->extents != extents) {
-        error(f.span,
-              "the fallback has the shape " + shapeText(view->extents) + ", and " + v.name +
-                  " has " + shapeText(extents),
-              "E4");
-        return false;
-      }
-      source.fallback = ParamSource::Fallback::Tensor;
-      source.tensor = view->tensor;
-    } else {
-      auto c = constant(f, v.scope, file);
-      if (!c)
-        return false;
-      source.fallback = ParamSource::Fallback::Number;
-      source.number = c->kind == Constant::Kind::Int
-                          ? static_cast<double>(c->size.constant().value_or(0))
-                          : c->number;
+  return true;
+}
+
+// What is taken where the checkpoint has no such tensor.
+bool Elaborator::paramFallback(const Variable &v, const std::vector<Size> &extents,
+                               ParamSource &source) {
+  FileScope &file = *v.scope->body->file;
+  const ast::Expr &f = *v.param->fallback;
+  Variable *w = f.kind == ast::Expr::Kind::Name ? find(v.scope, f.name.text, 1 << 30) : nullptr;
+  if (w && w != &v) {
+    const View *view = resolve(*w);
+    if (!view)
+      return false;
+    if (view->tensor < 0 || program_->tensors[view->tensor].kind != Tensor::Kind::Param) {
+      error(f.span, "the fallback of a param is another param or a number");
+      return false;
     }
+    if (view->extents != extents) {
+      error(f.span,
+            "the fallback has the shape " + shapeText(view->extents) + ", and " + v.name + " has " +
+                shapeText(extents),
+            "E4");
+      return false;
+    }
+    source.fallback = ParamSource::Fallback::Tensor;
+    source.tensor = view->tensor;
+  } else {
+    auto c = constant(f, v.scope, file);
+    if (!c)
+      return false;
+    source.fallback = ParamSource::Fallback::Number;
+    source.number = c->kind == Constant::Kind::Int
+                        ? static_cast<double>(c->size.constant().value_or(0))
+                        : c->number;
   }
+  return true;
+}
+
+bool Elaborator::resolveParam(Variable &v) {
+  const ast::Param &p = *v.param;
+  std::vector<int64_t> shape;
+  std::vector<Size> extents;
+  ParamSource source;
+  if (!paramShape(v, extents, shape) || !paramNames(v, shape, source) ||
+      (p.fallback && !paramFallback(v, extents, source)))
+    return false;
+  std::vector<std::string> names;
+  for (auto &l : p.letters)
+    names.push_back(l.text);
   // The same tensor of the checkpoint in the same shape is one parameter.
   std::string key = shapeText(extents) + std::to_string(static_cast<int>(source.fallback)) + ":" +
                     std::to_string(source.tensor) + ":" + std::to_string(source.number);

@@ -8,7 +8,7 @@
 namespace qkv::sema {
 
 bool Elaborator::keepSound() {
-  if (unsure_ || tooDeep_ || diagnostics_.errorCount() > maxErrors)
+  if (unsure_ || givenUp())
     return false;
   std::set<int> broken = broken_;
   for (size_t t = 0; t < program_->tensors.size(); ++t)

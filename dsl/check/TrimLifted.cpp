@@ -11,35 +11,43 @@ namespace qkv::sema {
 
 using K = Expr::Kind;
 
-// An axis that a call's letter gave is dropped where the values do not depend on the letter,
-// other than by handing it to axes that are dropped too: what a call does not take from a
-// letter is computed once for all of them (R3).
-void trimLifted(Program &program) {
-  std::vector<std::vector<bool>> drop(program.tensors.size());
+namespace {
+
+/// For each tensor, whether each of its lifted axes is dropped.
+using Dropped = std::vector<std::vector<bool>>;
+
+bool isDropped(const Dropped &drop, int tensor, size_t axis) {
+  return axis < drop[tensor].size() && drop[tensor][axis];
+}
+
+/// The letters of a value, but those that it only hands to axes that are dropped.
+std::set<int> usedLetters(const ExprPtr &root, const Dropped &drop) {
+  std::set<int> out;
+  std::set<const Expr *> seen;
+  std::vector<const Expr *> work{root.get()};
+  while (!work.empty()) {
+    const Expr *e = work.back();
+    work.pop_back();
+    if (!e)
+      continue;
+    if (e->kind == K::Letter) {
+      out.insert(e->letter);
+      continue;
+    }
+    if (!seen.insert(e).second)
+      continue;
+    for (size_t i = 0; i < e->args.size(); ++i)
+      if (!(e->kind == K::Read && isDropped(drop, e->tensor, i)))
+        work.push_back(e->args[i].get());
+  }
+  return out;
+}
+
+/// What can be dropped of all tensors together. False: nothing.
+bool find(const Program &program, Dropped &drop) {
+  drop.resize(program.tensors.size());
   for (size_t t = 0; t < program.tensors.size(); ++t)
     drop[t].assign(program.tensors[t].lifted, program.tensors[t].kind == Tensor::Kind::Equation);
-  // Letters that a value uses otherwise.
-  auto used = [&](const ExprPtr &root) {
-    std::set<int> out;
-    std::set<const Expr *> seen;
-    std::vector<const Expr *> work{root.get()};
-    while (!work.empty()) {
-      const Expr *e = work.back();
-      work.pop_back();
-      if (!e)
-        continue;
-      if (e->kind == K::Letter) {
-        out.insert(e->letter);
-        continue;
-      }
-      if (!seen.insert(e).second)
-        continue;
-      for (size_t i = 0; i < e->args.size(); ++i)
-        if (!(e->kind == K::Read && i < drop[e->tensor].size() && drop[e->tensor][i]))
-          work.push_back(e->args[i].get());
-    }
-    return out;
-  };
   bool changed = true, any = false;
   while (changed) {
     changed = false;
@@ -48,7 +56,7 @@ void trimLifted(Program &program) {
       if (std::find(drop[t].begin(), drop[t].end(), true) == drop[t].end())
         continue;
       for (auto &p : program.tensors[t].pieces) {
-        std::set<int> letters = used(p.value);
+        std::set<int> letters = usedLetters(p.value, drop);
         for (size_t a = 0; a < drop[t].size(); ++a)
           if (drop[t][a] && letters.count(p.indices[a].letter)) {
             drop[t][a] = false;
@@ -59,83 +67,96 @@ void trimLifted(Program &program) {
         any |= d;
     }
   }
-  if (!any)
-    return;
-  std::unordered_map<const Expr *, ExprPtr> done;
-  std::function<ExprPtr(const ExprPtr &)> rewrite = [&](const ExprPtr &e) -> ExprPtr {
+  return any;
+}
+
+/// The conditions of a guard that say nothing of the letters that are dropped.
+ExprPtr guardWithout(const ExprPtr &guard, const std::set<int> &letters, const Dropped &drop) {
+  std::vector<ExprPtr> work{guard};
+  ExprPtr out;
+  while (!work.empty()) {
+    ExprPtr g = work.back();
+    work.pop_back();
+    if (g->kind == K::Apply && g->op == Op::And) {
+      work.push_back(g->args[1]);
+      work.push_back(g->args[0]);
+      continue;
+    }
+    auto used = usedLetters(g, drop);
+    if (std::any_of(used.begin(), used.end(), [&](int l) { return letters.count(l) > 0; }))
+      continue;
+    if (!out) {
+      out = g;
+      continue;
+    }
+    auto both = std::make_shared<Expr>();
+    both->kind = K::Apply;
+    both->op = Op::And;
+    both->span = g->span;
+    both->args = {out, g};
+    out = both;
+  }
+  return out;
+}
+
+/// Expressions that read tensors without the axes that are dropped.
+class Rewriter {
+public:
+  explicit Rewriter(const Dropped &drop) : drop_(drop) {}
+
+  ExprPtr operator()(const ExprPtr &e) {
     if (!e || e->args.empty())
       return e;
-    auto &slot = done[e.get()];
+    auto &slot = done_[e];
     if (slot)
       return slot;
     auto n = std::make_shared<Expr>(*e);
     n->args.clear();
     for (size_t i = 0; i < e->args.size(); ++i)
-      if (!(e->kind == K::Read && i < drop[e->tensor].size() && drop[e->tensor][i]))
-        n->args.push_back(rewrite(e->args[i]));
+      if (!(e->kind == K::Read && isDropped(drop_, e->tensor, i)))
+        n->args.push_back((*this)(e->args[i]));
       else if (static_cast<int>(i) < e->own)
         --n->own;
     if (e->kind == K::Read)
       n->checked.assign(n->args.size(), false);
-    done[e.get()] = n;
-    return n;
-  };
-  std::vector<ExprPtr> keepAlive; // keys of `done` are addresses
+    return done_[e] = n;
+  }
+
+private:
+  const Dropped &drop_;
+  std::unordered_map<ExprPtr, ExprPtr> done_;
+};
+
+} // namespace
+
+// An axis that a call's letter gave is dropped where the values do not depend on the letter,
+// other than by handing it to axes that are dropped too: what a call does not take from a
+// letter is computed once for all of them (R3).
+void trimLifted(Program &program) {
+  Dropped drop;
+  if (!find(program, drop))
+    return;
+  Rewriter rewrite(drop);
   for (size_t t = 0; t < program.tensors.size(); ++t) {
     Tensor &tensor = program.tensors[t];
     for (auto &p : tensor.pieces) {
-      keepAlive.push_back(p.value);
-      keepAlive.push_back(p.guard);
       std::set<int> dropped;
       std::vector<PieceIndex> indices;
       for (size_t a = 0; a < p.indices.size(); ++a)
-        if (a < drop[t].size() && drop[t][a])
+        if (isDropped(drop, static_cast<int>(t), a))
           dropped.insert(p.indices[a].letter);
         else
           indices.push_back(p.indices[a]);
-      if (p.guard && !dropped.empty()) {
-        std::vector<ExprPtr> conjuncts, kept, work{p.guard};
-        while (!work.empty()) {
-          ExprPtr g = work.back();
-          work.pop_back();
-          if (g->kind == K::Apply && g->op == Op::And) {
-            work.push_back(g->args[1]);
-            work.push_back(g->args[0]);
-          } else {
-            conjuncts.push_back(g);
-          }
-        }
-        for (auto &g : conjuncts) {
-          auto letters = used(g);
-          if (std::none_of(letters.begin(), letters.end(), [&](int l) { return dropped.count(l); }))
-            kept.push_back(g);
-        }
-        p.guard = nullptr;
-        for (auto &g : kept) {
-          if (!p.guard) {
-            p.guard = g;
-            continue;
-          }
-          auto n = std::make_shared<Expr>();
-          n->kind = K::Apply;
-          n->op = Op::And;
-          n->span = g->span;
-          n->args = {p.guard, g};
-          p.guard = n;
-          keepAlive.push_back(n);
-        }
-      }
+      if (p.guard && !dropped.empty())
+        p.guard = guardWithout(p.guard, dropped, drop);
       p.indices = indices;
       p.value = rewrite(p.value);
       p.guard = rewrite(p.guard);
     }
-  }
-  for (size_t t = 0; t < program.tensors.size(); ++t) {
-    Tensor &tensor = program.tensors[t];
     std::vector<Axis> axes;
     int lifted = 0;
     for (size_t a = 0; a < tensor.axes.size(); ++a)
-      if (!(a < drop[t].size() && drop[t][a])) {
+      if (!isDropped(drop, static_cast<int>(t), a)) {
         axes.push_back(tensor.axes[a]);
         lifted += a < drop[t].size();
       }

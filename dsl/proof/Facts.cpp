@@ -15,6 +15,33 @@ size_t weight(const Facts &f) {
       sum += 1 + weight(a);
   return sum;
 }
+
+/// Whether a value is an int, also before types are known.
+bool isIntegral(const Program &program, const ExprPtr &x) {
+  using K = Expr::Kind;
+  if (x->type != Type::Unknown)
+    return x->type == Type::Int;
+  switch (x->kind) {
+  case K::Int:
+  case K::Letter:
+  case K::Size:
+  case K::Step:
+    return true;
+  case K::Read:
+    return program.tensors[x->tensor].type == Type::Int;
+  case K::If:
+    return isIntegral(program, x->args[1]) && isIntegral(program, x->args[2]);
+  case K::Apply:
+    if (isCondition(x->op) || typingOf(x->op) != Typing::Same)
+      return typingOf(x->op) == Typing::Int;
+    return std::all_of(x->args.begin(), x->args.end(),
+                       [&](const ExprPtr &a) { return isIntegral(program, a); });
+  case K::Reduce:
+    return x->type == Type::Int;
+  default:
+    return false;
+  }
+}
 } // namespace
 
 Facts Prover::facts(const ExprPtr &e, bool truth) {
@@ -90,30 +117,14 @@ Facts Prover::factsOf(const ExprPtr &e, bool truth) {
   }
   if (op < Op::Equal)
     return out;
-  std::function<bool(const ExprPtr &)> integral = [&](const ExprPtr &x) -> bool {
-    if (x->type != Type::Unknown)
-      return x->type == Type::Int;
-    switch (x->kind) {
-    case K::Int:
-    case K::Letter:
-    case K::Size:
-    case K::Step:
-      return true;
-    case K::Read:
-      return program_.tensors[x->tensor].type == Type::Int;
-    case K::If:
-      return integral(x->args[1]) && integral(x->args[2]);
-    case K::Apply:
-      if (isCondition(x->op) || typingOf(x->op) != Typing::Same)
-        return typingOf(x->op) == Typing::Int;
-      return std::all_of(x->args.begin(), x->args.end(), integral);
-    case K::Reduce:
-      return x->type == Type::Int;
-    default:
-      return false;
-    }
-  };
-  if (!integral(e->args[0]) || !integral(e->args[1]))
+  return factsOfComparison(e, truth);
+}
+
+// left op right, of integers.
+Facts Prover::factsOfComparison(const ExprPtr &e, bool truth) {
+  Facts out;
+  Op op = e->op;
+  if (!isIntegral(program_, e->args[0]) || !isIntegral(program_, e->args[1]))
     return out;
   bool ignored = false;
   Linear d = linear(e->args[1], ignored) - linear(e->args[0], ignored); // right - left

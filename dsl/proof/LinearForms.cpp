@@ -155,143 +155,167 @@ Linear Prover::linear(const ExprPtr &e, bool &value) {
   return found.first;
 }
 
+// A value that is not linear; what the maker says of its variable is known.
+int Prover::opaque(const ExprPtr &e, const std::function<std::function<Facts()>(int)> &maker) {
+  int before = static_cast<int>(makers_.size());
+  int v = opaque(e);
+  if (v >= before)
+    makers_[v] = maker(v);
+  return v;
+}
+
+Linear Prover::unknown(const ExprPtr &e, bool &value) {
+  value = true;
+  return Linear::variable(opaque(e));
+}
+
+Linear Prover::ofLetter(int letter) {
+  std::string k = "L" + std::to_string(letter);
+  bool fresh = !variables_.count(k);
+  int v = variable(k);
+  if (fresh)
+    makers_[v] = [this, letter, v] {
+      Facts f;
+      f.all.push_back(Linear::variable(v));
+      f.all.push_back(linear(program_.letters[letter].extent) - Linear(1) - Linear::variable(v));
+      return f;
+    };
+  return Linear::variable(v);
+}
+
+Linear Prover::ofRead(const ExprPtr &e, bool &value) {
+  if (program_.tensors[e->tensor].type == Type::Float)
+    return unknown(e, value);
+  if (ExprPtr defined = lookThrough(e)) {
+    Inside definition(*this, e->tensor);
+    return linear(defined, value);
+  }
+  return unknown(e, value);
+}
+
+// if c then a else b: it is a and c holds, or b and c does not.
+Linear Prover::ofChoice(const ExprPtr &e, bool &value) {
+  ExprPtr c = e->args[0];
+  bool inA = false, inB = false;
+  Linear la = linear(e->args[1], inA), lb = linear(e->args[2], inB);
+  value |= inA || inB;
+  return Linear::variable(opaque(e, [&](int v) -> std::function<Facts()> {
+    return [this, c, la, lb, v] {
+      Linear x = Linear::variable(v);
+      Facts yes = facts(c, true), no = facts(c, false), f;
+      yes.all.insert(yes.all.end(), {x - la, la - x});
+      no.all.insert(no.all.end(), {x - lb, lb - x});
+      f.any.push_back({yes, no});
+      return f;
+    };
+  }));
+}
+
+// a // m and a % m: m*q <= a <= m*q + m-1.
+Linear Prover::ofQuotient(const ExprPtr &e, bool &value) {
+  Linear a = linear(e->args[0], value), b = linear(e->args[1], value);
+  if (!b.isConstant() || b.constant() <= 0)
+    return unknown(e, value);
+  int64_t m = b.constant();
+  if (a.isConstant()) {
+    int64_t q = a.constant() / m - (a.constant() % m < 0);
+    return e->op == Op::FloorDiv ? Linear(q) : Linear(a.constant() - q * m);
+  }
+  // The quotient of equal operands is one variable, whatever the operation.
+  std::string k = "Q" + std::to_string(m) + ":" + std::to_string(a.constant());
+  for (auto &[v, c] : a.terms())
+    k += "," + std::to_string(v) + "*" + std::to_string(c);
+  bool fresh = !variables_.count(k);
+  int v = variable(k);
+  if (fresh)
+    makers_[v] = [a, m, v] {
+      Facts f;
+      Linear q = Linear::variable(v);
+      f.all.push_back(a - q * m);
+      f.all.push_back(q * m + Linear(m - 1) - a);
+      return f;
+    };
+  Linear q = Linear::variable(v);
+  return e->op == Op::FloorDiv ? q : a - q * m;
+}
+
+// min, max and abs: no more (no less) than each operand, and one of them.
+Linear Prover::ofExtreme(const ExprPtr &e, bool &value) {
+  Linear a = linear(e->args[0], value);
+  Linear b = e->op == Op::Abs ? a * -1 : linear(e->args[1], value);
+  int64_t sign = e->op == Op::Min ? 1 : -1;
+  value = true;
+  return Linear::variable(opaque(e, [&](int v) -> std::function<Facts()> {
+    return [a, b, v, sign] {
+      Linear x = Linear::variable(v);
+      Facts f, isA, isB;
+      f.all = {(a - x) * sign, (b - x) * sign};
+      isA.all = {x - a, a - x};
+      isB.all = {x - b, b - x};
+      f.any.push_back({isA, isB});
+      return f;
+    };
+  }));
+}
+
+Linear Prover::ofApply(const ExprPtr &e, bool &value) {
+  auto arg = [&](size_t i) { return linear(e->args[i], value); };
+  switch (e->op) {
+  case Op::Neg:
+    return arg(0) * -1;
+  case Op::Add:
+    return arg(0) + arg(1);
+  case Op::Sub:
+    return arg(0) - arg(1);
+  case Op::Mul: {
+    Linear a = arg(0), b = arg(1);
+    if (a.isConstant())
+      return b * a.constant();
+    if (b.isConstant())
+      return a * b.constant();
+    return unknown(e, value);
+  }
+  case Op::FloorDiv:
+  case Op::Mod:
+    return ofQuotient(e, value);
+  case Op::Min:
+  case Op::Max:
+  case Op::Abs:
+    return ofExtreme(e, value);
+  default:
+    return unknown(e, value);
+  }
+}
+
 Linear Prover::linearOf(const ExprPtr &e, bool &value) {
   using K = Expr::Kind;
   struct Depth {
     int &d;
     ~Depth() { --d; }
   } guard{++depth_};
-  auto opaqueWith = [&](auto maker) {
-    int before = static_cast<int>(makers_.size());
-    int v = opaque(e);
-    if (v >= before)
-      makers_[v] = maker(v);
-    return Linear::variable(v);
-  };
-  auto unknown = [&] {
-    value = true;
-    return Linear::variable(opaque(e));
-  };
   if (depth_ > 200) {
     cut_ = true;
-    return unknown();
+    return unknown(e, value);
   }
   switch (e->kind) {
   case K::Int:
   case K::Step:
     return Linear(e->integer);
-  case K::Letter: {
-    int letter = e->letter;
-    std::string k = "L" + std::to_string(letter);
-    bool fresh = !variables_.count(k);
-    int v = variable(k);
-    if (fresh)
-      makers_[v] = [this, letter, v] {
-        Facts f;
-        f.all.push_back(Linear::variable(v));
-        f.all.push_back(linear(program_.letters[letter].extent) - Linear(1) - Linear::variable(v));
-        return f;
-      };
-    return Linear::variable(v);
-  }
+  case K::Letter:
+    return ofLetter(e->letter);
   case K::Size:
     for (auto &[m, c] : e->size.terms())
       if (m.size() > 1)
         value = true;
     return linear(e->size);
-  case K::Read: {
-    if (program_.tensors[e->tensor].type == Type::Float)
-      return unknown();
-    if (ExprPtr defined = lookThrough(e)) {
-      Inside definition(*this, e->tensor);
-      return linear(defined, value);
-    }
-    return unknown();
-  }
-  case K::If: {
-    ExprPtr c = e->args[0], a = e->args[1], b = e->args[2];
-    bool inA = false, inB = false;
-    Linear la = linear(a, inA), lb = linear(b, inB);
-    value |= inA || inB;
-    return opaqueWith([&](int v) -> std::function<Facts()> {
-      return [this, c, la, lb, v] {
-        Linear x = Linear::variable(v);
-        Facts yes = facts(c, true), no = facts(c, false), f;
-        yes.all.insert(yes.all.end(), {x - la, la - x});
-        no.all.insert(no.all.end(), {x - lb, lb - x});
-        f.any.push_back({yes, no});
-        return f;
-      };
-    });
-  }
-  case K::Apply: {
-    auto arg = [&](size_t i) { return linear(e->args[i], value); };
-    switch (e->op) {
-    case Op::Neg:
-      return arg(0) * -1;
-    case Op::Add:
-      return arg(0) + arg(1);
-    case Op::Sub:
-      return arg(0) - arg(1);
-    case Op::Mul: {
-      Linear a = arg(0), b = arg(1);
-      if (a.isConstant())
-        return b * a.constant();
-      if (b.isConstant())
-        return a * b.constant();
-      return unknown();
-    }
-    case Op::FloorDiv:
-    case Op::Mod: {
-      Linear a = arg(0), b = arg(1);
-      if (!b.isConstant() || b.constant() <= 0)
-        return unknown();
-      int64_t m = b.constant();
-      if (a.isConstant()) {
-        int64_t q = a.constant() / m - (a.constant() % m < 0);
-        return e->op == Op::FloorDiv ? Linear(q) : Linear(a.constant() - q * m);
-      }
-      // The quotient of equal operands is one variable, whatever the operation.
-      std::string k = "Q" + std::to_string(m) + ":" + std::to_string(a.constant());
-      for (auto &[v, c] : a.terms())
-        k += "," + std::to_string(v) + "*" + std::to_string(c);
-      bool fresh = !variables_.count(k);
-      int v = variable(k);
-      if (fresh)
-        makers_[v] = [a, m, v] {
-          Facts f;
-          Linear q = Linear::variable(v);
-          f.all.push_back(a - q * m);
-          f.all.push_back(q * m + Linear(m - 1) - a);
-          return f;
-        };
-      Linear q = Linear::variable(v);
-      return e->op == Op::FloorDiv ? q : a - q * m;
-    }
-    case Op::Min:
-    case Op::Max:
-    case Op::Abs: {
-      Linear a = arg(0), b = e->op == Op::Abs ? a * -1 : arg(1);
-      int64_t sign = e->op == Op::Min ? 1 : -1;
-      value = true;
-      return opaqueWith([&](int v) -> std::function<Facts()> {
-        return [a, b, v, sign] {
-          Linear x = Linear::variable(v);
-          Facts f, isA, isB;
-          f.all = {(a - x) * sign, (b - x) * sign};
-          isA.all = {x - a, a - x};
-          isB.all = {x - b, b - x};
-          f.any.push_back({isA, isB});
-          return f;
-        };
-      });
-    }
-    default:
-      return unknown();
-    }
-  }
+  case K::Read:
+    return ofRead(e, value);
+  case K::If:
+    return ofChoice(e, value);
+  case K::Apply:
+    return ofApply(e, value);
   default:
-    return unknown();
+    return unknown(e, value);
   }
 }
 

@@ -56,7 +56,16 @@ private:
   template <class Table, class Key, class Find>
   auto remembered(Table &table, const Key &key, const ExprPtr &e, Find find);
   Linear linearOf(const ExprPtr &index, bool &value);
+  Linear ofLetter(int letter);
+  Linear ofRead(const ExprPtr &read, bool &value);
+  Linear ofChoice(const ExprPtr &choice, bool &value);
+  Linear ofApply(const ExprPtr &operation, bool &value);
+  Linear ofQuotient(const ExprPtr &operation, bool &value);
+  Linear ofExtreme(const ExprPtr &operation, bool &value);
+  Linear unknown(const ExprPtr &e, bool &value);
+  int opaque(const ExprPtr &e, const std::function<std::function<Facts()>(int)> &maker);
   Facts factsOf(const ExprPtr &condition, bool truth);
+  Facts factsOfComparison(const ExprPtr &comparison, bool truth);
   int variable(const std::string &key);
   int opaque(const ExprPtr &e);
   std::string key(const ExprPtr &e, int &budget);

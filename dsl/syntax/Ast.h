@@ -55,6 +55,7 @@ struct Expr {
     Config,    ///< config("key", default): children[0] is the default, if any
     Dynamic,   ///< dynamic(max: children[0]); arguments: `min`, if it is given
     Stream,    ///< stream(max: children[0]), likewise
+    Merged,    ///< (h,d) as an index: children, the position that counts them in row-major order
   };
   Kind kind;
   Span span;

@@ -112,6 +112,7 @@ private:
     Element element;
     std::vector<size_t> commas;
     bool anyWide = false;
+    bool call = false; ///< what stands in it are the arguments of a call, and not (h,d) (P5)
   };
 
   void endElement(Bracket &bracket) {
@@ -122,7 +123,7 @@ private:
   }
 
   void measureIndices() {
-    std::vector<Bracket> open{{Kind::EndOfFile, false, false, {}, {}, false}};
+    std::vector<Bracket> open{{Kind::EndOfFile, false, false, {}, {}, false, false}};
     for (size_t i = 0; i < tokens_.size(); ++i) {
       Kind kind = tokens_[i].kind;
       Setting &setting = settings_[i];
@@ -138,7 +139,8 @@ private:
                           tokens_[i - 2].kind == Kind::Model);
         bool inside =
             kind != Kind::LeftBrace && (kind == Kind::LeftBracket || open.back().insideIndex);
-        open.push_back({kind, inside, signature, {}, {}, false});
+        bool call = kind == Kind::LeftParen && i > 0 && isCallee(tokens_[i - 1].kind);
+        open.push_back({kind, inside, signature, {}, {}, false, call});
         break;
       }
       case Kind::RightParen:
@@ -146,7 +148,7 @@ private:
       case Kind::RightBrace:
         endElement(open.back());
         for (size_t comma : open.back().commas)
-          settings_[comma].wideIndex = open.back().anyWide || open.back().kind == Kind::LeftParen;
+          settings_[comma].wideIndex = open.back().anyWide || open.back().call;
         if (open.size() > 1)
           open.pop_back();
         break;

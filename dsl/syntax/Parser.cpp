@@ -36,6 +36,8 @@ QKV_RULE(text, Place, "a string");
 QKV_RULE(letters, std::vector<ast::Name>, "'['");
 QKV_RULE(indices, std::vector<ExprPtr>, "'['");
 
+QKV_RULE(index, ExprPtr, "an expression");
+QKV_RULE(merged, ExprPtr, "'('");
 QKV_RULE(expression, ExprPtr, "an expression");
 QKV_RULE(conjunction, ExprPtr, "an expression");
 QKV_RULE(negation, ExprPtr, "an expression");
@@ -90,8 +92,11 @@ const auto minLabel_def = Word<Label::Min>();
 const auto text_def = OneOf(Kind::String);
 const auto letters_def = sign(Kind::LeftBracket) > (letter >> *(comma > letter)) >
                          sign(Kind::RightBracket);
-const auto indices_def = sign(Kind::LeftBracket) > (expression >> *(comma > expression)) >
+const auto indices_def = sign(Kind::LeftBracket) > (index >> *(comma > index)) >
                          sign(Kind::RightBracket);
+const auto index_def = merged | expression;
+const auto merged_def = spanned((MergedAhead()[startMerged] >> sign(Kind::LeftParen)) >
+                                list(expression[addChild]) > sign(Kind::RightParen));
 
 // Expressions, loosest first (G2, G3)
 const auto expression_def = spanned(chain<Expr::Kind::Binary>(conjunction, OneOf(Kind::Or)));
@@ -185,7 +190,7 @@ const auto signature_def =
             sign(Kind::Arrow) > results);
 const auto import_def = spanned(sign(Kind::Use) > name[setLabel]);
 
-BOOST_SPIRIT_DEFINE(name, letter, type, label, text, letters, indices)
+BOOST_SPIRIT_DEFINE(name, letter, type, label, text, letters, indices, index, merged)
 BOOST_SPIRIT_DEFINE(expression, conjunction, negation, comparison, sum, product, factor, powerOf)
 BOOST_SPIRIT_DEFINE(operand, parenthesis, number, conditional, reading, builtIn, call, argument,
                     argumentValue)

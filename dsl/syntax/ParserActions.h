@@ -126,6 +126,7 @@ inline const auto setLetters = [](auto &ctx) {
 inline const auto addChild = [](auto &ctx) {
   x3::_val(ctx)->children.push_back(std::move(x3::_attr(ctx)));
 };
+inline const auto startMerged = [](auto &ctx) { x3::_val(ctx) = make(Expr::Kind::Merged); };
 inline const auto setAccess = [](auto &ctx) {
   x3::_val(ctx)->kind = Expr::Kind::Access;
   x3::_val(ctx)->indices = std::move(x3::_attr(ctx));

@@ -47,6 +47,29 @@ struct OneOf : x3::parser<OneOf> {
   }
 };
 
+/// Whether a parenthesis with a comma in it begins here: (h,d).
+struct MergedAhead : x3::parser<MergedAhead> {
+  using attribute_type = x3::unused_type;
+  static constexpr bool has_attribute = false;
+  template <class Context, class RContext, class Attribute>
+  bool parse(Place &first, Place const &last, Context const &, RContext &, Attribute &) const {
+    if (first == last || first->kind != Kind::LeftParen)
+      return false;
+    int depth = 0;
+    for (Place at = first; at != last; ++at) {
+      if (at->kind == Kind::LeftParen || at->kind == Kind::LeftBracket)
+        ++depth;
+      else if (at->kind == Kind::RightParen || at->kind == Kind::RightBracket)
+        --depth;
+      if (depth == 0)
+        return false;
+      if (depth == 1 && at->kind == Kind::Comma)
+        return true;
+    }
+    return false;
+  }
+};
+
 enum class Label : uint8_t { None, Max, Min };
 /// A name; or the word `max` or `min` where it is only a label.
 template <Label label> struct Word : x3::parser<Word<label>> {

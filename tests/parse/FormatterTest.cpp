@@ -61,6 +61,7 @@ TEST(Formatter, Indices) {
   EXPECT_EQ(formatted("s = h[extent( j )-1,o] + h[t+r-R+1]"),
             "s = h[extent(j) - 1, o] + h[t + r - R + 1]\n");
   EXPECT_EQ(formatted("s = w[tokens[i], c] + f(a,b[i, j])"), "s = w[tokens[i],c] + f(a, b[i,j])\n");
+  EXPECT_EQ(formatted("o[i, ( h,d )] = y[2*n+1,( h , d)]"), "o[i,(h,d)] = y[2*n + 1, (h,d)]\n");
 }
 
 TEST(Formatter, IndentsAndLines) {

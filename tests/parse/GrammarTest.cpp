@@ -64,6 +64,12 @@ TEST(G2Precedence, Power) {
   EXPECT_EQ(expr("f(x)[i]^2"), "(f(x)[i] ^ 2)");
 }
 
+TEST(P5, AnIndexOfSeveralLetters) {
+  EXPECT_EQ(expr("o[i,(h,d)]"), "o[i, merged(h, d)]");
+  EXPECT_EQ(expr("o[i,(i + (j)) * 2,f(a, b),x[(a,b,c)]]"),
+            "o[i, ((i + j) * 2), f(a, b), x[merged(a, b, c)]]");
+}
+
 TEST(G2Precedence, If) {
   EXPECT_EQ(expr("if a then b else c + d"), "(if a then b else (c + d))");
   EXPECT_EQ(expr("a * if c then x else y + 1"), "(a * (if c then x else (y + 1)))");

@@ -101,6 +101,9 @@ std::string tree(const ExprPtr &expr) {
   case Expr::Kind::Stream:
     out << "stream(max: " << trees(e.children) << ')';
     break;
+  case Expr::Kind::Merged:
+    out << "merged(" << trees(e.children) << ')';
+    break;
   }
   return out.str();
 }

@@ -91,6 +91,25 @@ TEST(L2, TheFilesFunctionsHideTheLibrarys) {
       run("use nn\nfn relu(x) -> y { y = x + 100 }\nmodel m(x[t]) -> y[t] { y[t] = relu(x[t]) }"),
       (V{103, 101, 102}));
 }
+TEST(L4, AReductionBindsALetterAnew) {
+  EXPECT_EQ(run("model m(x[t]) -> y[t] { y[t] = x[t] / sum[t](x[t]) }", {3, 1, 4}),
+            (V{3.0 / 8, 1.0 / 8, 4.0 / 8}));
+  // Each t is the nearest reduction's: (3 + 1 + 2) * x summed, not x^2.
+  EXPECT_EQ(run("model m(x[t]) -> y { y = sum[t](x[t] * sum[t](x[t])) }"), V{36});
+  EXPECT_EQ(run("model m(x[t]) -> y[t] { y[t] = t + max[t](x[t] where t >= 1) }"), (V{2, 3, 4}));
+  EXPECT_EQ(run("model m(x[t]) -> y[t] { y[t] = sum[t,j](x[t] where j <= t) * 100 + x[t] }"),
+            (V{1103, 1101, 1102}));
+}
+TEST(L4, ASoftmaxBindsItsLetterInside) {
+  V y = run("model m(x[t]) -> y[t] { y[t] = softmax[t](0 * x[t] - max[t](x[t])) * x[t] }");
+  EXPECT_NEAR(y.at(0), 1, 1e-12);
+  EXPECT_NEAR(y.at(1), 1.0 / 3, 1e-12);
+}
+TEST(L4, GuardsOfOneLetterSayNothingOfTheOther) {
+  // x[t-1] is guarded for the inner t; the outer one begins at 0.
+  EXPECT_EQ(run("model m(x[t]) -> y[t] { y[t] = sum[t](x[t-1] where t >= 1) + 10 * t }"),
+            (V{4, 14, 24}));
+}
 TEST(L5, SoftmaxDoesNotBindItsLetter) {
   V y = run("model m(x[t]) -> y { y = sum[t](softmax[t](0 * x[t]) * x[t]) }");
   EXPECT_NEAR(y.at(0), 2, 1e-12);
@@ -140,6 +159,44 @@ TEST(P4, PositionsOutsideStartARecurrence) {
             (V{103, 104, 106}));
   EXPECT_EQ(run("model m(x[t]) -> h[t] {\n  h[T] = 100\n  h[t] = h[t+1] + x[t]\n}"),
             (V{106, 103, 102}));
+}
+TEST(P5, PiecesStandSideBySide) {
+  const std::string sizes = "size N = 2\nindex n < N, e < T + 2, i < 2 * T\n";
+  EXPECT_EQ(run(sizes + "model m(x[t]) -> y[e] {\n  y[T+n] = 10 + n\n  y[t] = x[t]\n}"),
+            (V{3, 1, 2, 10, 11}));
+  EXPECT_EQ(run(sizes + "model m(x[t]) -> y[i] {\n  y[2*t+1] = -x[t]\n  y[t*2] = x[t]\n}"),
+            (V{3, -3, 1, -1, 2, -2}));
+}
+TEST(P5, SeveralLettersCountOneAxis) {
+  const std::string sizes = "size H = 2\nindex h < H, i < H * T, k < T * H\n";
+  EXPECT_EQ(run(sizes + "model m(x[t]) -> y[i] { y[(h,t)] = 10 * h + x[t] }"),
+            (V{3, 1, 2, 13, 11, 12}));
+  EXPECT_EQ(run(sizes + "model m(x[t]) -> y[k] { y[(t,h)] = 10 * h + x[t] }"),
+            (V{3, 13, 1, 11, 2, 12}));
+  EXPECT_EQ(run(sizes + "model m(x[t]) -> y[t] {\n  a[(h,t)] = 10 * h + x[t]\n"
+                        "  y[t] = sum[h](a[(h,t)])\n}"),
+            (V{16, 12, 14}));
+}
+TEST(P5, TheInnerPieceWins) {
+  const std::string sizes = "index n < 2, i < 6\n";
+  // Also where the outer one could not be read.
+  EXPECT_EQ(
+      run(sizes + "model m(x[t]) -> y[i] {\n  y[i] = i\n  y[2*n+1] = 10 * x[n]\n  y[3] = 7\n}"),
+      (V{0, 30, 2, 7, 4, 5}));
+}
+TEST(P5, ARecurrenceMayStandInIt) {
+  const std::string sizes = "index s < T + 1, i < 2 * T\n";
+  EXPECT_EQ(run(sizes + "model m(x[t]) -> y[s] {\n  y[0] = 1\n  y[t+1] = 2 * y[t] + x[t]\n}"),
+            (V{1, 5, 11, 24}));
+  EXPECT_EQ(run(sizes + "model m(x[t]) -> y[i] {\n  y[2*t] = if t == 0 then 1 else y[2*t-1] + 1\n"
+                        "  y[2*t+1] = y[2*t] * x[t]\n}"),
+            (V{1, 3, 4, 4, 5, 10}));
+}
+TEST(P5, APieceIsReadWhereItStands) {
+  // x[t+1] is no position of x at the last t, which is another piece's.
+  EXPECT_EQ(run("index k < T - 1, n < 1\n"
+                "model m(x[t]) -> y[t] {\n  y[k] = x[k+1]\n  y[T-1+n] = 9\n}"),
+            (V{1, 2, 9}));
 }
 TEST(R1, AllEarlierPositionsAreARecurrence) {
   EXPECT_EQ(run("model m(x[t]) -> y[t] { y[t] = x[t] + sum[j](y[j] where j < t) }"), (V{3, 4, 9}));
