@@ -1,0 +1,112 @@
+// The activations of nn keep their relative accuracy where they are small: compiled, over
+// -100 .. 100, against what the standard library's mathematics gives in long double.
+//
+// What is allowed: some units of the last place of an f32; of a function of exp(u), where u is
+// rounded, some more for each unit of u. (gelu is not among them: 1 + erf cancels below 0.)
+#include "tests/run/Support.h"
+
+#include "compiler/Compilation.h"
+#include "compiler/native/Jit.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace qkv::test {
+namespace {
+
+using Real = long double;
+
+Real sigmoid(Real x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }
+Real softplus(Real x) { return std::max<Real>(x, 0) + std::log1p(std::exp(-std::abs(x))); }
+Real elu(Real x, Real alpha) { return x > 0 ? x : alpha * std::expm1(x); }
+/// Of gelu's approximation: what its sigmoid is of.
+Real inner(Real x) { return 1.5957691216057308L * (x + 0.044715L * x * x * x); }
+
+struct Activation {
+  const char *call;
+  Real (*exact)(Real x);
+  Real (*exponent)(Real x); ///< a rounded one, of the exp that it is as x goes to -infinity
+};
+
+Real none(Real) { return 0; }
+
+const Activation activations[] = {
+    {"relu(x[i])", [](Real x) { return std::max<Real>(x, 0); }, none},
+    {"squared_relu(x[i])", [](Real x) { return x > 0 ? x * x : 0; }, none},
+    {"leaky_relu(x[i])", [](Real x) { return x > 0 ? x : Real(0.01f) * x; }, none},
+    {"elu(x[i])", [](Real x) { return elu(x, 1); }, none},
+    {"selu(x[i])", [](Real x) { return Real(1.0507009873554805L) * elu(x, 1.6732632423543772L); },
+     none},
+    {"gelu_tanh(x[i])", [](Real x) { return x * sigmoid(inner(x)); }, inner},
+    {"quick_gelu(x[i])", [](Real x) { return x * sigmoid(1.702L * x); },
+     [](Real x) { return 1.702L * x; }},
+    {"silu(x[i])", [](Real x) { return x * sigmoid(x); }, none},
+    {"softplus(x[i])", softplus, none},
+    {"log_sigmoid(x[i])", [](Real x) { return -softplus(-x); }, none},
+    {"mish(x[i])", [](Real x) { return x * std::tanh(softplus(x)); }, none},
+    {"soft_cap(x[i])", [](Real x) { return 50 * std::tanh(x / 50); }, none},
+    {"sigmoid(x[i])", sigmoid, none},
+    {"tanh(x[i])", [](Real x) { return std::tanh(x); }, none},
+    {"expm1(x[i])", [](Real x) { return std::expm1(x); }, none},
+    {"log1p(x[i] + 101)", [](Real x) { return std::log1p(Real(float(x) + 101.0f)); }, none},
+};
+
+std::vector<double> points() {
+  std::vector<double> x;
+  for (int i = -3200; i <= 3200; ++i)
+    x.push_back(static_cast<float>(i / 32.0));
+  for (int exponent = -40; exponent < 6; ++exponent)
+    for (double sign : {-1.1, 1.1})
+      x.push_back(static_cast<float>(std::ldexp(sign, exponent)));
+  return x;
+}
+
+TEST(Activations, keepTheirRelativeAccuracy) {
+  std::string text = "use nn\nsize T = dynamic(max: 10000)\nindex i < T\nmodel m(x[i]) -> (";
+  std::string body;
+  for (size_t a = 0; a < std::size(activations); ++a) {
+    const std::string name = "y" + std::to_string(a) + "[i]";
+    text += (a ? ", " : "") + name;
+    body += "  " + name + " = " + activations[a].call + "\n";
+  }
+  auto checked = checkText(text + ") {\n" + body + "}\n", "activations.qkv");
+  ASSERT_TRUE(checked->program) << checked->diagnostics;
+  const Program &program = *checked->program;
+  std::string error;
+  auto compilation = Compilation::begin(program, "native", error, {});
+  auto native = compilation ? compilation->native(error) : nullptr;
+  auto model = native ? JitModel::create(std::move(native), "native", error) : nullptr;
+  ASSERT_TRUE(model) << error;
+  const std::vector<double> x = points();
+  TrialOptions options;
+  options.sizes["T"] = static_cast<int64_t>(x.size());
+  Trial trial = makeTrial(program, options);
+  trial.inputs.begin()->second.floats = x;
+  const Computed computed = compute(model->model(), program, trial);
+  ASSERT_EQ(computed.results.size(), std::size(activations));
+  for (size_t a = 0; a < std::size(activations); ++a) {
+    const Activation &activation = activations[a];
+    for (size_t i = 0; i < x.size(); ++i) {
+      const Real want = activation.exact(x[i]);
+      const double got = computed.results[a].floats[i];
+      // (Below the normal numbers of f32 a result may be 0, and so may a factor of x.)
+      const Real least = 0x1p-125L * std::max<Real>(1, std::abs(x[i]));
+      if (std::abs(want) < least) {
+        EXPECT_LE(std::abs(got), 2 * least) << activation.call << " at " << x[i];
+        continue;
+      }
+      if (std::abs(want) > 0x1.fffffep127L) {
+        EXPECT_TRUE(std::isinf(got)) << activation.call << " at " << x[i];
+        continue;
+      }
+      const Real units = 8 + 4 * std::max<Real>(0, -activation.exponent(x[i]));
+      ASSERT_LE(std::abs(got - want), units * std::abs(want) * 0x1p-24L)
+          << activation.call << " at " << x[i] << " is " << got << ", not "
+          << static_cast<double>(want);
+    }
+  }
+}
+
+} // namespace
+} // namespace qkv::test
