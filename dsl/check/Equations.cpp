@@ -5,6 +5,7 @@
 #include "dsl/proof/Proof.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace qkv::sema {
 
@@ -211,7 +212,9 @@ std::optional<std::vector<View>> Elaborator::callStatement(const Item &item, Env
     error(s.value->span, "several names on the left take the results of one call", "F4");
     return std::nullopt;
   }
+  std::vector<WholeRead> others = std::exchange(wholeReads_, {});
   auto views = call(*s.value, env);
+  statementReads_[key] = std::exchange(wholeReads_, std::move(others));
   if (!views)
     return std::nullopt;
   if (views->size() != s.targets.size()) {
@@ -425,6 +428,10 @@ bool Elaborator::elaborateItem(Variable &v, size_t index) {
     auto views = callStatement(item, env);
     if (!views)
       return false;
+    for (WholeRead read : statementReads_[{item.statement, item.scope}]) {
+      read.reader = defining_;
+      wholeReads_.push_back(read);
+    }
     const View &view = (*views)[item.target];
     size_t given = indices->size();
     if (view.rank() != rank - given) {

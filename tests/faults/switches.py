@@ -36,8 +36,10 @@ def is_statement(text, before):
     """One or more whole statements that define nothing."""
     before = re.sub(r"//[^\n]*", "", before).rstrip()
     text = text.strip()
-    return (balanced(text) and text[-1:] in (";", "}") and before[-1:] in (";", "{", "}", ":", ")")
-            and not text.startswith(("else", "case", "static"))
+    label = re.search(r"\n\s*(case\b[^;?]*|default):$", before)
+    return (balanced(text) and text[-1:] in (";", "}")
+            and (label or before[-1:] in (";", "{", "}", ")"))
+            and not text.startswith(("else", "case", "static", "?", ":"))
             and not DEFINITION.match(text.split("=")[0] + "="))
 
 
@@ -87,10 +89,14 @@ def choice_of_operands(old, new, name):
         if x.rstrip().endswith(operator) and y.rstrip().endswith(operator):
             x, y = x.rstrip()[:-2], y.rstrip()[:-2]
             after = " " + operator + after
-    if not (x.strip() and y.strip() and balanced(x) and balanced(y)) or "constexpr" in old:
+    if not (x.strip() and y.strip() and balanced(x) and balanced(y)):
         return None
     defines = DEFINITION.match(before)
     cast = defines.group(1) if defines and defines.group(1) != "auto" else ""
+    if re.search(r"\bif \($", before):
+        cast = "bool"
+    elif not cast and "Op::create(" in x and "Op::create(" in y:
+        cast = "Value"  # two kinds of operations
     return (f'{before} (planted("{name}") ? {cast}({y.strip()}) : {cast}({x.strip()})){after}')
 
 
@@ -104,8 +110,10 @@ def with_switches(text, faults):
         before = text[:text.index(old)]
         if is_statement(old, before) and is_statement(new, before):
             choice = f'{{ if (planted("{fault.name}")) {{\n{new}\n}} else {{\n{old}\n}} }}'
-        else:
+        elif "constexpr" not in re.split(r"[;}]", before)[-1] + old:
             choice = choice_of_operands(old, new, fault.name)
+        else:
+            choice = None
         if choice:
             text = text.replace(old, choice)
             names.append(fault.name)

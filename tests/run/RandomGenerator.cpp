@@ -126,7 +126,8 @@ std::vector<int> Generator::someSizes(int most) {
     sizes.push_back(below(static_cast<int>(p_.sizes_.size())));
     const SizeInfo &size = p_.sizes_[sizes.back()];
     elements *= size.from.empty() ? size.value : p_.sizes_[1].value;
-    if (elements > 50000)
+    // Three letters run over each size.
+    if (elements > 50000 || std::count(sizes.begin(), sizes.end(), sizes.back()) > 3)
       sizes.pop_back(), elements = 50000;
   }
   return sizes;

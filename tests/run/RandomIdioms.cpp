@@ -142,7 +142,6 @@ constexpr Idiom idioms[] = {
      "  O[i,a] = sum[j](exp(X[j,0] - O_m[i]) * Z[j,a]M) / (0.5 + sum[j](exp(X[j,0] - O_m[i])M))",
      "ia"},
     // What is chosen.
-    {"  O[i,a] = sum[b](softmax[b](X[i,b] where rank[b](B[b]) < 2) * V[a,b])", "ia"},
     {"  O[i,a] = X[i,argmax[b](B[b])] * Y[i,a]", "ia"},
 };
 
