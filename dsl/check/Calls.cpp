@@ -138,7 +138,7 @@ std::optional<View> Elaborator::argumentView(const ast::Expr &e, Env &env,
     if (!whole)
       return std::nullopt;
     View view = *whole;
-    if (view.tensor >= 0 && e.indices.empty() && defining_ >= 0 &&
+    if (view.tensor >= 0 && e.indices.empty() &&
         static_cast<int>(view.leading.size()) == program_->tensors[view.tensor].lifted)
       wholeReads_.push_back({view.tensor, defining_, e.span});
     if (e.indices.size() + rank != view.rank())

@@ -191,6 +191,9 @@ private:
     Span span;
   };
   std::vector<WholeRead> wholeReads_;
+  /// What a statement that is one call hands over whole: read by each tensor that it defines. The
+  /// call is looked at when a shape is asked for, which may be while another tensor is defined.
+  std::map<std::pair<const ast::Statement *, Scope *>, std::vector<WholeRead>> statementReads_;
   std::set<const ast::Statement *> reshaped_; ///< said already (F5)
   int defining_ = -1;                         ///< the tensor whose equation is being elaborated
   int repeats_ = 0;

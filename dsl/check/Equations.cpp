@@ -4,6 +4,7 @@
 #include "dsl/check/Elaborator.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace qkv::sema {
 
@@ -110,7 +111,9 @@ std::optional<std::vector<View>> Elaborator::callStatement(const Item &item, Env
     error(s.value->span, "several names on the left take the results of one call", "F4");
     return std::nullopt;
   }
+  std::vector<WholeRead> others = std::exchange(wholeReads_, {});
   auto views = call(*s.value, env);
+  statementReads_[key] = std::exchange(wholeReads_, std::move(others));
   if (!views)
     return std::nullopt;
   if (views->size() != s.targets.size()) {
@@ -206,6 +209,10 @@ bool Elaborator::resultsOf(const Item &item, const Variable &v, size_t given, En
   auto views = callStatement(item, env);
   if (!views)
     return false;
+  for (WholeRead read : statementReads_[{item.statement, item.scope}]) {
+    read.reader = defining_;
+    wholeReads_.push_back(read);
+  }
   const View &view = (*views)[item.target];
   const ast::Expr &value = *item.statement->value;
   size_t rank = v.view.rank();

@@ -111,7 +111,7 @@ bool Elaborator::checkWholeReads() {
   Recurrences recurrences(*program_);
   bool ok = true;
   for (auto &r : wholeReads_) {
-    if (program_->tensors[r.tensor].kind != Tensor::Kind::Equation ||
+    if (r.reader < 0 || program_->tensors[r.tensor].kind != Tensor::Kind::Equation ||
         !recurrences.together(r.tensor, r.reader))
       continue;
     ok = false;

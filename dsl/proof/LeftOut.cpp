@@ -109,13 +109,12 @@ bool LeftOut::mayBe(const ExprPtr &root) {
     case K::Apply: {
       bool sum = e->op == Op::Add || e->op == Op::Sub;
       if (sum || e->op == Op::Mul) {
-        auto [at, fresh] = known_.try_emplace(e->args[1], false);
-        if (fresh) {
-          bool second = mayBe(e->args[1]);
-          at = known_.insert_or_assign(e->args[1], second).first;
-        }
-        if (at->second != sum)
-          return at->second;
+        // (Not entered before it is known: an `if` looks itself up.)
+        auto at = known_.find(e->args[1]);
+        bool second = at != known_.end() ? at->second : mayBe(e->args[1]);
+        known_[e->args[1]] = second;
+        if (second != sum)
+          return second;
       } else if (e->op != Op::Neg && e->op != Op::Div) {
         return false;
       }

@@ -10,5 +10,7 @@ config.excludes = ["models"]
 config.test_source_root = os.path.dirname(__file__)
 config.environment["PATH"] = os.pathsep.join(
     [config.qkv_tools, config.llvm_tools, os.environ["PATH"]])
+if "QKV_PLANTED" in os.environ:  # tests/faults: which fault is on
+    config.environment["QKV_PLANTED"] = os.environ["QKV_PLANTED"]
 config.substitutions.append(("%opt", "qkv-opt"))
 config.substitutions.append(("%dump", "irgen-dump"))

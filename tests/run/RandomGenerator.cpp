@@ -37,13 +37,15 @@ void Generator::run() {
 void Generator::makeSizes() {
   static const char *const letters[][3] = {
       {"a", "b", "c"}, {"i", "j", "k"}, {"u", "v", "w"}, {"p", "q", "r"}};
-  static const int64_t values[] = {1, 2, 3, 4, 5, 7, 8, 9, 16, 17};
+  static const int64_t values[] = {1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 33};
   int count = 2 + below(2);
   for (int i = 0; i < count; ++i) {
     SizeInfo size;
     size.dynamic = i == 1 ? chance(70) : i == 2 && chance(40);
     size.name = std::string(size.dynamic ? "T" : "N") + std::to_string(i);
-    size.value = size.dynamic ? 24 : values[below(10)];
+    size.value = !size.dynamic          ? values[below(i == 0 ? 11 : 10)]
+                 : i == 1 && chance(10) ? 60 + below(80)
+                                        : 24;
     size.letters.assign(letters[i], letters[i] + 3);
     p_.sizes_.push_back(size);
   }
@@ -119,8 +121,15 @@ Generator::Scope Generator::scopeOf(const std::vector<int> &sizes, std::string &
 std::vector<int> Generator::someSizes(int most) {
   std::vector<int> sizes;
   int count = chance(8) ? 3 + below(3) : below(most + 1);
-  for (int i = 0; i < count; ++i)
+  int64_t elements = 1;
+  for (int i = 0; i < count; ++i) {
     sizes.push_back(below(static_cast<int>(p_.sizes_.size())));
+    const SizeInfo &size = p_.sizes_[sizes.back()];
+    elements *= size.from.empty() ? size.value : p_.sizes_[1].value;
+    // Three letters run over each size.
+    if (elements > 50000 || std::count(sizes.begin(), sizes.end(), sizes.back()) > 3)
+      sizes.pop_back(), elements = 50000;
+  }
   return sizes;
 }
 
@@ -291,8 +300,10 @@ NodePtr Generator::reduction(Kind kind, const Scope &scope, int depth) {
     return node(kind, "max(-20.0, $0)", {made("logsumexp", floatValue(inner, depth - 1))});
   case 5: {
     NodePtr score = floatValue(inner, depth - 1), weight = floatValue(inner, 0);
-    if (chance(20)) // as good as left out
-      score = node(Kind::Float, "(if $0 then $1 else -60.0)", {boolValue(inner, 1), score});
+    if (chance(30)) // as good as left out, or left out
+      score = node(Kind::Float,
+                   chance(50) ? "(if $0 then $1 else -60.0)" : "(if $0 then $1 else log(0))",
+                   {boolValue(inner, 1), score});
     std::vector<NodePtr> children{score, weight};
     if (guarded)
       children.push_back(guard(inner));
@@ -315,7 +326,10 @@ NodePtr Generator::floatValue(const Scope &scope, int depth) {
   auto two = [&](const char *form) {
     return node(Kind::Float, form, {floatValue(scope, depth - 1), floatValue(scope, depth - 1)});
   };
-  switch (below(29)) {
+  switch (below(31)) {
+  case 24:
+  case 25:
+    return infinite(scope, depth);
   case 26: // huge, and what has a limit there
     return node(Kind::Float, chance(50) ? "tanh(1e12 * $0)" : "sigmoid(300.0 * $0)",
                 {leaf(Kind::Float, scope)});
@@ -369,6 +383,36 @@ NodePtr Generator::floatValue(const Scope &scope, int depth) {
   default:
     return reduction(Kind::Float, scope, depth);
   }
+}
+
+/// What may be infinite, where it has a limit.
+NodePtr Generator::infinite(const Scope &scope, int depth) {
+  static const char *const limits[] = {"tanh($0)",
+                                       "sigmoid($0)",
+                                       "max(-9.0, min($0, 9.0))",
+                                       "(1.0 / (2.0 + abs($0)))",
+                                       "exp(min($0, 0.5))",
+                                       "(if -5.0 < $0 < 5.0 then 0.5 else -0.25)"};
+  static const char *const forms[] = {"(if $0 then $1 else log(0))", "(if $0 then $1 else -log(0))",
+                                      "(if $0 then -log(0) else $1)",
+                                      "($1 + (if $0 then 0 else log(0)))"};
+  int limit = below(6);
+  NodePtr inner;
+  std::string letter;
+  if (int size = below(static_cast<int>(p_.sizes_.size()));
+      chance(50) && !(letter = freeLetter(size, scope)).empty()) {
+    Scope within = scope;
+    within.push_back({letter, size});
+    static const char *const heads[] = {"max", "min", "logsumexp"};
+    inner = node(Kind::Float, std::string(heads[below(3)]) + "[" + letter + "]($0 where $1)",
+                 {floatValue(within, depth - 1), guard(within)});
+    limit = below(5); // (a comparison might jump)
+  } else {
+    inner = node(Kind::Float, forms[below(4)],
+                 {boolValue(scope, 1),
+                  limit == 5 ? node(Kind::Float, "0.75") : floatValue(scope, depth - 1)});
+  }
+  return node(Kind::Float, limits[limit], {inner});
 }
 
 NodePtr Generator::intValue(const Scope &scope, int depth) {

@@ -66,6 +66,7 @@ private:
   // Expressions.
   NodePtr value(Kind kind, const Scope &scope, int depth);
   NodePtr floatValue(const Scope &scope, int depth);
+  NodePtr infinite(const Scope &scope, int depth);
   NodePtr intValue(const Scope &scope, int depth);
   NodePtr boolValue(const Scope &scope, int depth);
   NodePtr leaf(Kind kind, const Scope &scope);

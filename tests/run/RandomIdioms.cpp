@@ -1,7 +1,9 @@
 // What models are made of, over whatever stands there already.
 //
 // In: tensors [i,a] and parameters. Out: one of the forms below, its result readable by what
-// follows. Holds: sums stay small, so that layers of these do not overflow.
+// follows. Holds: sums stay small, so that layers of these do not overflow; what may be infinite is
+// read by nothing that follows, for infinities make NaNs, and where the interpreter's value is one
+// any value is right.
 #include "tests/run/RandomGenerator.h"
 
 #include <iterator>
@@ -11,9 +13,10 @@ namespace qkv::random {
 namespace {
 
 // O: the result, over the letters of `over`; X, Y, Z: tensors [i,a]; W, V: parameters [a,b]; B: one
-// [a]; N: extent of a, T: of i; M: a mask of j and i.
+// [a]; N: extent of a, T: of i; M: a mask of j and i. A result over "!..." may be infinite.
+// Functions have names that begin with O_.
 struct Idiom {
-  const char *form, *over;
+  const char *form, *over, *functions = "";
 };
 constexpr Idiom idioms[] = {
     // Attention in its forms.
@@ -100,6 +103,122 @@ constexpr Idiom idioms[] = {
     {"  O[i,a] = abs(X[i,a] * 0.5) + max(logsumexp[b](Y[0,b]), -50)", "ia"},
     {"  O_s = mean[i,a](X[i,a] * Y[i,a])\n  O[a] = sum[i](X[i,a] * O_s where i >= a)", "a"},
     {"  O_m = max[i,a](X[i,a])\n  O = sum[i,a](exp(tanh(X[i,a] - O_m)) where a <= i) / T", ""},
+    // Infinite values.
+    {"  O_s[i,j] = if j <= i then sum[a](X[i,a] * Y[j,a]) else log(0)\n"
+     "  O[i,a] = sum[j](softmax[j](O_s[i,j]) * Z[j,a])",
+     "ia"},
+    {"  O_m[i,j] = if 0 <= i - j < 3 then 0 else log(0)\n"
+     "  O_s[i,j] = sum[a](X[i,a] * Y[j,a]) * 0.5 + O_m[i,j]\n"
+     "  O_w[i,j] = softmax[j](O_s[i,j])\n  O[i,a] = sum[j](O_w[i,j] * Z[j,a])",
+     "ia"},
+    {"  O_m[j] = if X[0,0] > 0.25 and j % 3 == 1 then log(0) else 0.0\n"
+     "  O[i,a] = sum[j](softmax[j](sum[b](X[i,b] * Y[j,b]) + O_m[j]M) * Z[j,a])",
+     "ia"},
+    {"  O_l[i] = logsumexp[j](if j % 2 == 1 then X[i,0] * Y[j,0] else log(0)M)\n"
+     "  O[i,a] = tanh(O_l[i]) * X[i,a] + exp(min(O_l[i], 0.5))",
+     "ia"},
+    {"  O_d[0,a] = if a == 0 then 0 else log(0)\n"
+     "  O_d[i,a] = max[b](O_d[i-1,b] + (if b <= a then W[b,a] else log(0))) + 0.1 * X[i,a]\n"
+     "  O[i,a] = tanh(O_d[i,a])",
+     "ia"},
+    {"  O_d[0,a] = if a == 0 then 0 else log(0)\n"
+     "  O_d[i,a] = logsumexp[b](O_d[i-1,b] + (if a - 1 <= b <= a then W[b,a] else log(0)))\n"
+     "  O[i,a] = sigmoid(O_d[i,a] + X[i,a])",
+     "ia"},
+    {"  O_d[0,a] = if a == 0 then 0 else -log(0)\n"
+     "  O_d[i,a] = min(O_d[i-1,a], min[b](O_d[i-1,b] + abs(W[b,a]) where b < a))\n"
+     "  O[i,a] = 1 / (1.0 + O_d[i,a]) + X[i,a]",
+     "ia"},
+    {"  O[i,a] = tanh(max[b](if 0 <= i + b - 1 < T then X[i + b - 1,a] else log(0)))", "ia"},
+    {"  O_m[-1] = log(0)\n  O_l[-1] = 0\n  O_m[i] = max(O_m[i-1], X[i,0])\n"
+     "  O_l[i] = O_l[i-1] * exp(O_m[i-1] - O_m[i]) + exp(X[i,0] - O_m[i])\n"
+     "  O[i,a] = exp(X[i,a] - max(O_m[i], X[i,a])) / O_l[i]",
+     "ia"},
+    {"  O[i,a] = max[j](X[j,a] * Y[j,a]M)", "!ia"},
+    {"  O[i,a] = min[j](X[j,a] + Y[i,a]M) + W[a,a]", "!ia"},
+    {"  O[i] = logsumexp[j](sum[a](X[i,a] * Y[j,a])M)", "!i"},
+    {"  O[i,a] = log(max(X[i,a], 0.0) * (if a % 2 == 0 then 0.0 else 1.0)) + B[a]", "!ia"},
+    {"  O_m[i] = max[j](X[j,0]M)\n"
+     "  O[i,a] = sum[j](exp(X[j,0] - O_m[i]) * Z[j,a]M) / (0.5 + sum[j](exp(X[j,0] - O_m[i])M))",
+     "ia"},
+    // What is chosen.
+    {"  O[i,a] = X[i,argmax[b](B[b])] * Y[i,a]", "ia"},
+};
+
+/// Functions and blocks: mapped over letters by slices, cells of recurrences, in repeats.
+constexpr Idiom calls[] = {
+    {"  O[-1,a] = 0\n  O[i] = O_cell(X[i], O[i-1])", "ia",
+     "fn O_cell(x[d], s[d]) -> y[d] {\n  y[d] = tanh(x[d] + 0.5 * s[d])\n}"},
+    {"  O[T,a] = B[a]\n  O[i] = O_cell(X[i], O[i+1], Y) from \"O.\"", "ia",
+     "block O_cell(x[d], s[d], k[t,d]) -> y[d] {\n  index e < extent(d)\n"
+     "  param A[d,e] = \"a\", b[d] = \"b\"\n"
+     "  y[d] = tanh(x[d] + sum[e](A[d,e] * s[e]) + b[d] + 0.1 * k[0,d])\n}"},
+    {"  O_h[-1,a] = 0\n  O_c[-1,a] = 0\n"
+     "  O_h[i], O_c[i] = O_cell(X[i], O_h[i-1], O_c[i-1]) from \"O.\"\n"
+     "  O[i,a] = O_h[i,a] + 0.5 * O_c[i,a]",
+     "ia",
+     "block O_cell(x[d], h[d], c[d]) -> (y[d], n[d]) {\n  index e < extent(d)\n"
+     "  param A[g,d,e] = \"a\", R[g,d,e] = \"r\"\n  index g < 4\n"
+     "  z[g,d] = sum[e](A[g,d,e] * x[e] + R[g,d,e] * h[e])\n"
+     "  n[d] = sigmoid(z[0,d]) * c[d] + sigmoid(z[1,d]) * tanh(z[2,d])\n"
+     "  y[d] = sigmoid(z[3,d]) * tanh(n[d])\n}"},
+    {"  O[-1,a] = Y[0,a]\n  O_e[i,j] = O_align(O[i-1], Y[j])\n"
+     "  O_w[i,j] = softmax[j](O_e[i,j]M)\n  O_x[i,a] = sum[j](O_w[i,j] * Z[j,a])\n"
+     "  O[i,a] = tanh(X[i,a] + O_x[i,a])",
+     "ia", "fn O_align(s[d], h[d]) -> y {\n  y = sum[d](s[d] * h[d])\n}"},
+    {"  O_q[b,i,a] = X[i,a] * W[b,a]\n  O_k[b,i,a] = Y[i,a] * V[b,a]\n"
+     "  O_h[b] = O_attend(O_q[b], O_k[b], Z)\n  O[i,a] = sum[b](O_h[b,i,a]) / (1.0 + N)",
+     "ia",
+     "fn O_attend(x[t,d], y[s,d], z[s,d]) -> o[t,d] {\n"
+     "  w[t,s] = softmax[s](sum[d](x[t,d] * y[s,d]) where s <= t)\n"
+     "  o[t,d] = sum[s](w[t,s] * z[s,d])\n}"},
+    {"  O_p[b] = O_part(X, W[b])\n  O[i,a] = O_p[a,i] + Y[i,a]", "ia",
+     "fn O_part(x[t,d], y[d]) -> o[t] {\n  o[t] = sum[d](x[t,d] * y[d]) + max(-9.0, "
+     "max[d](y[d]))\n}"},
+    {"  O[i,a] = X[i,a] * O_norm(Y[i])[a] + O_norm(W[a])[0] * B[a]", "ia",
+     "fn O_norm(x[d]) -> y[d] {\n  index e < extent(d)\n  y[d] = x[d] * rsqrt(mean[e](x[e] * x[e]) "
+     "+ 0.5)\n}"},
+    {"  O = O_mix(O_act(X), O_mix(Y, Z))", "ia",
+     "fn O_act(x) -> y {\n  y = x * sigmoid(x)\n}\n"
+     "fn O_mix(x[t,d], y[t,d]) -> z[t,d] {\n  z[t,d] = 0.5 * x[t,d] + O_act(y[t,d])\n}"},
+    {"  O = O_apply(X, f: O_act) + O_apply(Y, f: O_bend)", "ia",
+     "fn O_act(x) -> y {\n  y = max(x, 0)\n}\nfn O_bend(x) -> y {\n  y = tanh(x) * x\n}\n"
+     "fn O_apply(x[t,d], fn f) -> y[t,d] {\n  y[t,d] = f(x[t,d]) + 0.1 * f(x[t,0])\n}"},
+    {"  O_l[i], O_r[i] = O_two(X[i], Y[i])\n  O[i,a] = O_l[i,a] * O_r[i]", "ia",
+     "fn O_two(x[d], y[d]) -> (z[d], s) {\n  s = sum[d](softmax[d](x[d]) * y[d])\n"
+     "  z[d] = x[d] - s\n}"},
+    // Layers.
+    {"  O = X\n  repeat O_l < 3 {\n    O = O_layer(O) from \"O.{O_l}.\"\n  }", "ia",
+     "block O_layer(x[t,d]) -> y[t,d] {\n  index s < extent(t), e < extent(d)\n"
+     "  param A[d,e] = \"a\", b[d] = \"b\"\n  m[t] = mean[d](x[t,d])\n"
+     "  n[t,d] = (x[t,d] - m[t]) * rsqrt(mean[e]((x[t,e] - m[t]) ^ 2) + 0.5) * b[d]\n"
+     "  q[t,d] = sum[e](A[d,e] * n[t,e])\n"
+     "  w[t,s] = softmax[s](sum[d](q[t,d] * n[s,d]) where s <= t)\n"
+     "  y[t,d] = x[t,d] + sum[s](w[t,s] * q[s,d])\n}"},
+    {"  O = X\n  repeat O_l < 2 {\n    O = O_layer(O, Y) from \"O.{O_l}.\"\n  }", "ia",
+     "block O_layer(x[t,d], k[s,d]) -> y[t,d] {\n  index e < extent(d), f < 2 * extent(d)\n"
+     "  param A[f,d] = \"a\", R[d,f] = \"r\"\n"
+     "  c[t,d] = x[t,d] + sum[s](softmax[s](sum[e](x[t,e] * k[s,e])) * k[s,d])\n"
+     "  h[t,f] = sum[d](A[f,d] * c[t,d])\n"
+     "  y[t,d] = c[t,d] + sum[f](R[d,f] * (h[t,f] * sigmoid(h[t,f])))\n}"},
+    {"  O = X\n  repeat O_l < 2 {\n    O = O_layer(O, B) from \"O.{O_l}.\"\n  }", "ia",
+     "block O_layer(x[t,d], h[d]) -> y[t,d] {\n  index e < extent(d)\n  param A[d,e] = \"a\"\n"
+     "  s[-1,d] = h[d]\n  s[t,d] = tanh(sum[e](A[d,e] * s[t-1,e]) + x[t,d])\n  y = s + x\n}"},
+    {"  O = X\n  repeat O_l < 3 {\n"
+     "    O = O_layer(O, L: if O_l % 2 == 0 then 3 else 1, l: O_l) from \"O.{O_l}.\"\n  }",
+     "ia",
+     "block O_layer(x[t,d], size L, size l) -> y[t,d] {\n  index s < extent(t)\n"
+     "  param b[d] = \"b\"\n  c[t,s] = x[t,0] * x[s,0] * (l + 1) - 0.5 ^ l * (t - s)\n"
+     "  y[t,d] = sum[s](softmax[s](c[t,s] where 0 <= t - s < L) * x[s,d]) + b[d]\n}"},
+    {"  index O_n < 3\n  O_x = X\n  O_all[0,i,a] = X[i,a]\n  repeat O_l < 2 {\n"
+     "    O_x = tanh(O_x) + 0.5 * Y\n    O_all[O_l+1,i,a] = O_x[i,a]\n  }\n"
+     "  O[i,a] = sum[O_n](O_all[O_n,i,a] * 0.5 ^ O_n)",
+     "ia"},
+    {"  O = X\n  repeat O_l < 2 {\n    O_g[a] = mean[i](O[i,a])\n"
+     "    O = O_layer(O, O_g) from \"O.{O_l}.\"\n  }",
+     "ia",
+     "block O_layer(x[t,d], h[d]) -> y[t,d] {\n  param b[d] = \"b\"\n"
+     "  y[t,d] = x[t,d] + tanh(h[d] * b[d])\n}"},
 };
 
 std::string replaced(std::string text, const std::string &what, const std::string &with) {
@@ -129,9 +248,13 @@ std::string Generator::idiomTensor() {
 }
 
 void Generator::idiom() {
-  const Idiom &idiom = idioms[below(static_cast<int>(std::size(idioms)))];
-  std::string form = idiom.form;
-  auto put = [&](const char *what, const std::string &with) { form = replaced(form, what, with); };
+  const Idiom &idiom = chance(25) ? calls[below(static_cast<int>(std::size(calls)))]
+                                  : idioms[below(static_cast<int>(std::size(idioms)))];
+  std::string form = idiom.form, functions = idiom.functions;
+  auto put = [&](const char *what, const std::string &with) {
+    form = replaced(form, what, with);
+    functions = replaced(functions, what, with);
+  };
   static const char *const masks[] = {"",
                                       " where j <= i",
                                       " where 0 <= i - j < 3",
@@ -155,9 +278,13 @@ void Generator::idiom() {
   std::string name = newName("o");
   put("O", name);
   std::vector<int> sizes;
-  for (const char *letter = idiom.over; *letter; ++letter)
-    sizes.push_back(*letter == 'i' ? 1 : 0);
-  define({name, Kind::Float, sizes}, form, {});
+  for (char letter : std::string(idiom.over))
+    if (letter == '!')
+      hidden_.insert(name);
+    else
+      sizes.push_back(letter == 'i' ? 1 : 0);
+  define({name, Kind::Float, sizes}, form, {},
+         functions.empty() ? std::vector<std::string>{} : std::vector<std::string>{functions});
 }
 
 } // namespace qkv::random
