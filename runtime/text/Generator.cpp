@@ -113,7 +113,7 @@ void Generator::run(std::vector<Stream *> streams) const {
       sequences.push_back(
           {stream->sizes.data(), stream->inputs.data(), stream->results.data(), &stream->error});
     }
-    runTogether(model, weights, sequences, /*lastOnly=*/true);
+    runTogether(model, QKV_LAST, weights, sequences);
     for (size_t at = 0; at < streams.size(); ++at)
       if (sequences[at].failed)
         streams[at]->failed = streams[at]->done = true;

@@ -2,7 +2,7 @@
 // tokens are bytes; 256 stands before a stream and 257 ends it, where the vocabulary has them.
 #pragma once
 
-#include "runtime/qkv.h"
+#include "runtime/tensors/Entries.h"
 
 #include <string_view>
 #include <vector>
@@ -42,7 +42,7 @@ struct Generator {
   /// Whether the vocabulary has tokens for the start and the end of a stream.
   bool special() const;
   /// Whether streams can be computed together.
-  bool together() const { return model.entry_last_batch != nullptr; }
+  bool together() const { return findEntry(model, QKV_LAST_BATCH) != nullptr; }
   /// Makes a stream ready to run; where it cannot be, it has failed.
   void begin(std::string_view source, std::string_view prompt, Stream &stream) const;
   /// Continues streams whose sources and prompts are equally long, token by token, to their ends.
