@@ -1,6 +1,7 @@
 // In: what the functions of a built model's header are given (compiler/description/Header.h). Out:
 // opened models, runs. Holds: nothing is global; sessions of one model run at the same time; no
 // argument is read beyond the size that its caller gave it.
+#include "runtime/CutFiles.h"
 #include "runtime/Error.h"
 #include "runtime/Threads.h"
 #include "runtime/tensors/Entries.h"
@@ -35,6 +36,7 @@ static std::string fileOf(const qkv_model *model) {
 extern "C" qkv_handle *qkv_open(const qkv_model *model, const char *weights, qkv_error *error) {
   if (!checkModel(*model, error) || !checkThreads(error))
     return nullptr;
+  outliveCutFiles();
   std::string self = fileOf(model);
   qkv_weights *opened =
       qkv_weights_open(model, weights, self.empty() ? nullptr : self.c_str(), error);

@@ -150,6 +150,56 @@ TEST(Run, OnlyGeneratorsHaveALastPosition) {
   EXPECT_STREQ(error.text, "model test is not a generator");
 }
 
+/// A library's model whose weights are cut while its entry runs: it says so, the program lives.
+void cutWhileItRuns(const std::string &file) {
+  std::vector<float> values(1 << 16, 1.0f);
+  qkv_error error = emptyError();
+  if (!writeSafetensors(file, {{"w", Dtype::F32, {1 << 16}, values.data()}}, &error))
+    _exit(2);
+  TestModel test;
+  test.params = {{"w", {1 << 16}}};
+  float first = 0, last = 1;
+  test.entry = [&](qkv_context *, const int64_t *, void *const *, void *const *params,
+                   void *const *) {
+    first = static_cast<const float *>(params[0])[0];
+    if (truncate(file.c_str(), 4096) != 0)
+      _exit(3);
+    last = static_cast<const float *>(params[0])[(1 << 16) - 1];
+  };
+  qkv_handle *handle = qkv_open(&test.model(), file.c_str(), &error);
+  qkv_session *session = handle ? qkv_session_open(handle, &error) : nullptr;
+  size_t arguments[4] = {sizeof arguments};
+  if (!session || qkv_session_run(session, arguments, &error, QKV_WHOLE) != -1)
+    _exit(4);
+  bool says = strstr(error.text, "were written to or cut short while they were in use") != nullptr;
+  _exit(says && first == 1 && last == 0 ? 0 : 5);
+}
+
+TEST(Run, LibrariesOutliveWeightsThatAreCut) {
+  TestFolder folder;
+  EXPECT_EXIT(cutWhileItRuns(folder / "w"), testing::ExitedWithCode(0), "");
+}
+
+// What is none of ours goes where it went before.
+TEST(Run, OtherBusErrorsGoToTheHandlerBefore) {
+  TestFolder folder;
+  auto fault = [&](bool handler) {
+    if (handler)
+      signal(SIGBUS, [](int) { _exit(7); });
+    TestModel test;
+    qkv_open(&test.model(), nullptr, nullptr);
+    writeFile(folder / "other", std::string(8192, 'x'));
+    int descriptor = open((folder / "other").c_str(), O_RDWR);
+    auto *map =
+        static_cast<volatile char *>(mmap(nullptr, 8192, PROT_READ, MAP_SHARED, descriptor, 0));
+    if (ftruncate(descriptor, 0) != 0)
+      _exit(3);
+    _exit(map[5000]);
+  };
+  EXPECT_EXIT(fault(true), testing::ExitedWithCode(7), "");
+  EXPECT_EXIT(fault(false), testing::KilledBySignal(SIGBUS), "");
+}
+
 TEST(Run, AnotherVersionOfTheInterface) {
   TestModel test;
   test.model();
