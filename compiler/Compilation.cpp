@@ -2,7 +2,6 @@
 #include "compiler/Compilation.h"
 #include "compiler/dialect/QkvDialect.h"
 #include "compiler/irgen/IRGen.h"
-#include "compiler/native/Entries.h"
 #include "compiler/passes/Target.h"
 
 #include "mlir/IR/AsmState.h"
@@ -16,6 +15,7 @@
 #include "mlir/Transforms/Passes.h"
 #include "llvm/Support/raw_ostream.h"
 
+#include <algorithm>
 #include <set>
 
 namespace qkv {
@@ -151,21 +151,22 @@ bool Compilation::advance(Stage to, std::string &error) {
   return true;
 }
 
-bool Compilation::keepFor(Use use, std::string &error) {
+bool Compilation::keepEntries(const std::vector<qkv_entry_kind> &kinds, std::string &error) {
   Description known;
-  if (data_->native || data_->stage >= Stage::Llvm || use == Use::Any)
+  if (data_->native || data_->stage >= Stage::Llvm)
     return true;
   if (!description(known, error))
     return false;
-  if (!known.hasLast || !known.hasWhole)
+  std::vector<Description::Entry> kept, dropped;
+  for (const Description::Entry &entry : known.entries)
+    (std::count(kinds.begin(), kinds.end(), entry.kind) ? kept : dropped).push_back(entry);
+  if (kept.empty() || dropped.empty())
     return true;
   mlir::ModuleOp module = *data_->module;
-  for (EntryForm form : entryForms(known))
-    if (form.last != (use == Use::Text))
-      if (mlir::Operation *function = module.lookupSymbol(functionName(known, form)))
-        function->erase();
-  known.hasWhole = use == Use::Tensors;
-  known.hasLast = use == Use::Text;
+  for (const Description::Entry &entry : dropped)
+    if (mlir::Operation *function = module.lookupSymbol(entry.symbol))
+      function->erase();
+  known.entries = kept;
   module->setAttr(descriptionAttribute, mlir::StringAttr::get(module.getContext(), known.json()));
   mlir::PassManager manager(module.getContext());
   manager.addPass(mlir::createSymbolDCEPass()); // what only the others called

@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace qkv {
 
@@ -26,16 +27,9 @@ struct TextPart {
 
 /// Which code is made of a program.
 struct Form {
-  bool batch = false;  ///< also for several sequences at once
-  int32_t element = 0; ///< how matrices of weights are held: QKV_F32, QKV_BF16, QKV_F16
-  bool fuse = true;    ///< softmax-weighted sums as one kernel each; else by blocks of rows
-};
-
-/// How code will be run.
-enum class Use {
-  Any,
-  Tensors, ///< inputs are given: all results
-  Text,    ///< generators: the last position's logits, step by step
+  bool batch = false;        ///< also for several sequences at once
+  int32_t element = QKV_F32; ///< how matrices of weights are held
+  bool fuse = true;          ///< softmax-weighted sums as one kernel each; else by blocks of rows
 };
 
 class Compilation {
@@ -55,9 +49,9 @@ public:
   bool isLlvmIr() const;
   /// Goes on to a stage; false with `error` where it is behind that, or a pass fails.
   bool advance(Stage to, std::string &error);
-  /// Drops the functions that are for another use alone. For code that lives for one run; a module
-  /// at the `llvm` stage is left as it is.
-  bool keepFor(Use use, std::string &error);
+  /// Drops all entries but these, and what only they called. For code that lives for one run. A
+  /// module that has none of them, or that is at the `llvm` stage, is left as it is.
+  bool keepEntries(const std::vector<qkv_entry_kind> &kinds, std::string &error);
   /// The module as text. A part of it does not parse back.
   std::string text(const TextPart &part = {}) const;
   /// Goes on to the `kernels` stage and says on the way what the model was made into.

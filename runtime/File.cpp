@@ -1,6 +1,7 @@
 // In: paths. Out: their bytes; new files, whole or not at all. Holds: a new file has no name until
 // it is complete where the file system can do that (O_TMPFILE), else a hidden temporary one.
 #include "runtime/File.h"
+#include "runtime/CutFiles.h"
 
 #include "runtime/Error.h"
 
@@ -120,15 +121,21 @@ void forgetMapped(const char *begin) {
 
 void say(const char *text) { writeAll(2, text, strlen(text)); }
 
-void onBusError(int, siginfo_t *info, void *) {
-  auto *at = static_cast<const char *>(info->si_addr);
+/// The mapped file around an address; null if it is none of ours.
+const MappedFile *mappedAround(const char *at) {
   for (const MappedFile &slot : mappedFiles) {
     const char *begin = slot.begin;
-    if (!begin || at < begin || at >= begin + slot.length)
-      continue;
+    if (begin && at >= begin && at < begin + slot.length)
+      return &slot;
+  }
+  return nullptr;
+}
+
+void endOnCutFile(int, siginfo_t *info, void *) {
+  if (const MappedFile *file = mappedAround(static_cast<const char *>(info->si_addr))) {
     say(programName);
     say(": error: ");
-    say(slot.path);
+    say(file->path);
     say(" was cut short while it was in use\n");
     _exit(1);
   }
@@ -136,13 +143,47 @@ void onBusError(int, siginfo_t *info, void *) {
   signal(SIGBUS, SIG_DFL);
 }
 
+std::atomic<bool> outliving{false};
+struct sigaction handlerBefore = {};
+uintptr_t pageBytes = 4096;
+
+/// Puts a page of zeros in the place of the one that the file no longer has.
+void outliveCutFile(int number, siginfo_t *info, void *context) {
+  int kept = errno;
+  auto *at = static_cast<char *>(info->si_addr);
+  if (mappedAround(at)) {
+    char *page = at - reinterpret_cast<uintptr_t>(at) % pageBytes;
+    void *zeros = mmap(page, pageBytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    errno = kept;
+    if (zeros != MAP_FAILED)
+      return;
+  }
+  if (handlerBefore.sa_flags & SA_SIGINFO)
+    handlerBefore.sa_sigaction(number, info, context);
+  else if (handlerBefore.sa_handler == SIG_DFL || handlerBefore.sa_handler == SIG_IGN)
+    signal(SIGBUS, SIG_DFL); // it comes again, and ends the program
+  else
+    handlerBefore.sa_handler(number);
+}
+
 } // namespace
 
 void catchCutFiles(const char *name) {
   snprintf(programName, sizeof programName, "%s", name);
   struct sigaction action = {};
-  action.sa_sigaction = onBusError;
+  action.sa_sigaction = endOnCutFile;
   action.sa_flags = SA_SIGINFO;
+  sigaction(SIGBUS, &action, nullptr);
+}
+
+void outliveCutFiles() {
+  if (outliving.exchange(true))
+    return;
+  pageBytes = sysconf(_SC_PAGESIZE);
+  sigaction(SIGBUS, nullptr, &handlerBefore); // before a fault can ask for it
+  struct sigaction action = {};
+  action.sa_sigaction = outliveCutFile;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK; // (a caller's small stack may have another one for it)
   sigaction(SIGBUS, &action, nullptr);
 }
 

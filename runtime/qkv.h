@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-#define QKV_ABI 3
+#define QKV_ABI 4
 
 /* Element types of a model's tensors. */
 enum { QKV_FLOAT = 0, QKV_INT = 1, QKV_BOOL = 2 };
@@ -65,13 +65,21 @@ typedef struct qkv_value {
   const qkv_axis *axes;
 } qkv_value;
 
-/* How an element of a parameter is held. */
-enum { QKV_F32 = 0, QKV_BF16 = 1, QKV_F16 = 2 };
+/* Element types in which parameters are held (runtime/Held.h has a row for each). */
+typedef enum qkv_element { QKV_F32 = 0, QKV_BF16 = 1, QKV_F16 = 2 } qkv_element;
 
-/* A parameter: a float of known shape. It is held row-major or, where panel_width > 0, in panels:
- * axis panel_axis is cut into pieces of panel_width positions, the last one filled up with zeros;
- * the piece's number is the panel_block-th of the other axes, the position in it the last axis.
- * [o,c] with axis 0, block 0, width 64 is held as [o / 64, c, o % 64]. */
+/* How a parameter lies in memory. Its elements come in blocks of block_elements, consecutive along
+ * the last axis, of block_bytes each. It is row-major or, where panel_width > 0, in panels: axis
+ * panel_axis is cut into pieces of panel_width positions, the last one filled up with zeros; the
+ * piece's number is the panel_order-th of the axes, the position in it the last one. [o,c] with
+ * axis 0, order 0, width 64 is held as [o / 64, c, o % 64]. */
+typedef struct qkv_held {
+  int32_t element; /* qkv_element */
+  int32_t block_elements, block_bytes;
+  int32_t panel_axis, panel_order, panel_width;
+} qkv_held;
+
+/* A parameter: a float of known shape. */
 typedef struct qkv_param {
   const char *name; /* of the program, unique: "layer.3.attn.Wq" */
   int32_t rank;
@@ -85,8 +93,7 @@ typedef struct qkv_param {
   int32_t line, column, length; /* of its declaration */
   double fallback_number;
   const char *file;
-  int32_t panel_axis, panel_block, panel_width;
-  int32_t element;
+  qkv_held held;
 } qkv_param;
 
 /* What the model's page read from the configuration when it was compiled (rule C2). Texts are as
@@ -105,15 +112,46 @@ typedef struct qkv_context {
   void *runtime; /* the runtime's own: thread pool, first error */
 } qkv_context;
 
-/* Computes results. `sizes`: a value for each of model->sizes. `inputs`, `params`, `results`:
- * a pointer for each, in order; a null result is not wanted. */
-typedef void (*qkv_entry)(qkv_context *context, const int64_t *sizes, void *const *inputs,
-                          void *const *params, void *const *results);
+/* What an entry of a model computes. */
+typedef enum qkv_entry_kind {
+  QKV_WHOLE = 0,     /* all results, of one sequence */
+  QKV_LAST = 1,      /* generators: the logits of the stream's last position alone */
+  QKV_BATCH = 2,     /* QKV_WHOLE for several sequences of equal sizes at once */
+  QKV_LAST_BATCH = 3 /* QKV_LAST for several */
+} qkv_entry_kind;
+
+/* What an entry takes and gives. */
+typedef enum qkv_argument_kind {
+  QKV_SEQUENCES = 0,    /* their number, the first axis of the entry's inputs and results */
+  QKV_SIZE = 1,         /* model->sizes[index] */
+  QKV_INPUT = 2,        /* model->inputs[index] */
+  QKV_PARAMS = 3,       /* all parameters */
+  QKV_RESULT = 4,       /* model->results[index] */
+  QKV_LAST_POSITION = 5 /* of model->results[index]: without its first axis */
+} qkv_argument_kind;
+
+typedef struct qkv_argument {
+  int32_t kind;  /* qkv_argument_kind */
+  int32_t index; /* among what the kind names; else 0 */
+} qkv_argument;
+
+/* An entry's code. `sizes` (and numbers of sequences), `inputs` and `results`: one for each of the
+ * entry's arguments of that kind, in their order; `params`: a pointer for each parameter. A null
+ * result is not wanted. */
+typedef void (*qkv_function)(qkv_context *context, const int64_t *sizes, void *const *inputs,
+                             void *const *params, void *const *results);
+
+typedef struct qkv_entry {
+  int32_t kind; /* qkv_entry_kind; a model has at most one of each */
+  int32_t argument_count;
+  const qkv_argument *arguments;
+  qkv_function function;
+} qkv_entry;
 
 typedef struct qkv_model {
   size_t size; /* sizeof(qkv_model) */
-  int32_t abi; /* QKV_ABI */
-  int32_t reserved;
+  int32_t abi; /* QKV_ABI; up to here, and the name, all versions are alike */
+  int32_t entry_count;
   const char *name;
   const char *file;
   /* Features the code needs, as the kernel names them: "avx512f fma"; checked before it runs. */
@@ -128,12 +166,7 @@ typedef struct qkv_model {
   const qkv_site *sites;
   /* Writes the extents of every input, then of every result, axis after axis. */
   void (*shapes)(const struct qkv_model *model, const int64_t *sizes, int64_t *extents);
-  qkv_entry entry;
-  /* Generators: results[0] is the logits of the last position alone, [v]; else null. */
-  qkv_entry entry_last;
-  /* The same for several sequences of equal sizes at once: `sizes` begins with their number,
-   * inputs and results have it as their first axis. Null: compiled without. */
-  qkv_entry entry_batch, entry_last_batch;
+  const qkv_entry *entries;
   void *user; /* for descriptions made in memory; null in compiled ones */
   const qkv_setting *settings;
 } qkv_model;
@@ -167,17 +200,12 @@ void qkv_weights_close(qkv_weights *weights);
 /* A pointer to each parameter, in order. */
 void *const *qkv_weights_params(const qkv_weights *weights);
 
-/* One run: sizes, inputs and results as in qkv_entry. 0, or -1 with *error set. Sets FTZ and
- * DAZ and restores the caller's mode. Safe from several threads at once. */
-int qkv_run(const qkv_model *model, const qkv_weights *weights, const int64_t *sizes,
-            void *const *inputs, void *const *results, int last_only, qkv_error *error);
-
-/* The same for `sequences` of equal sizes, which are computed together: inputs and results hold
- * one after the other. Each gets the bytes that it gets alone. The error does not say whose it is;
- * the results of all are then of no use. */
-int qkv_run_batch(const qkv_model *model, const qkv_weights *weights, int64_t sequences,
-                  const int64_t *sizes, void *const *inputs, void *const *results, int last_only,
-                  qkv_error *error);
+/* One run of an entry: sizes, inputs and results as it takes them (qkv_function). 0, or -1 with
+ * *error set. Sets FTZ and DAZ and restores the caller's mode. Safe from several threads at once.
+ * Of several sequences inputs and results hold one after the other; each gets the bytes that it
+ * gets alone. The error does not say whose it is; the results of all are then of no use. */
+int qkv_run(const qkv_model *model, qkv_entry_kind entry, const qkv_weights *weights,
+            const int64_t *sizes, void *const *inputs, void *const *results, qkv_error *error);
 
 /* ---- the C interface of built models: what the functions of their headers call ---- */
 
@@ -190,13 +218,14 @@ void qkv_close(qkv_handle *handle);
 qkv_session *qkv_session_open(const qkv_handle *handle, qkv_error *error);
 void qkv_session_close(qkv_session *session);
 
-/* `arguments` is a struct of eight-byte members: its own size, the sizes, a pointer for each
- * input, then each result; results beyond its size are not wanted. 0, or -1 with *error set. */
+/* Runs an entry for one sequence. `arguments` is a struct of eight-byte members: its own size, the
+ * sizes, a pointer for each input, then each result; results beyond its size are not wanted. 0, or
+ * -1 with *error set. */
 int qkv_session_run(qkv_session *session, const void *arguments, qkv_error *error,
-                    int32_t last_only);
-/* The same for several sequences, as in qkv_run_batch. */
+                    qkv_entry_kind entry);
+/* Runs an entry for several sequences. */
 int qkv_session_run_batch(qkv_session *session, int64_t sequences, const void *arguments,
-                          qkv_error *error, int32_t last_only);
+                          qkv_error *error, qkv_entry_kind entry);
 
 /* The whole program around a model: options, files, text. Returns the exit code. */
 int qkv_main(const qkv_model *model, int argc, char **argv);

@@ -1,6 +1,7 @@
 // Descriptions: made of a program, which tensors and places they name.
 // (Their JSON is in DescriptionJson.cpp, the qkv_model made of them in ModelInMemory.cpp.)
 #include "compiler/description/Description.h"
+#include "compiler/description/EntryKinds.h"
 #include "compiler/description/Extent.h"
 
 #include <algorithm>
@@ -90,7 +91,42 @@ int positionIn(const std::vector<int> &list, int value) {
   return at == list.end() ? -1 : static_cast<int>(at - list.begin());
 }
 
+/// The arguments of an entry, in their order.
+std::vector<qkv_argument> argumentsOf(const EntryKind &kind, const Description &d) {
+  std::vector<qkv_argument> arguments;
+  auto each = [&](qkv_argument_kind argument, size_t count) {
+    for (size_t i = 0; i < count; ++i)
+      arguments.push_back({argument, static_cast<int32_t>(i)});
+  };
+  each(QKV_SEQUENCES, kind.sequences ? 1 : 0);
+  each(QKV_SIZE, d.sizes.size());
+  each(QKV_INPUT, d.inputs.size());
+  each(QKV_PARAMS, d.params.empty() ? 0 : 1);
+  if (kind.positions == Positions::Last)
+    each(QKV_LAST_POSITION, 1); // of the logits
+  else
+    each(QKV_RESULT, d.results.size());
+  return arguments;
+}
+
 } // namespace
+
+size_t Description::Entry::count(qkv_argument_kind kind) const {
+  return std::count_if(arguments.begin(), arguments.end(),
+                       [&](const qkv_argument &argument) { return argument.kind == kind; });
+}
+
+const Description::Entry *Description::entry(qkv_entry_kind kind) const {
+  for (const Entry &entry : entries)
+    if (entry.kind == kind)
+      return &entry;
+  return nullptr;
+}
+
+void Description::add(qkv_entry_kind kind) {
+  const EntryKind &row = entryKind(kind);
+  entries.push_back({kind, name + row.symbol, argumentsOf(row, *this)});
+}
 
 std::vector<int> usedParams(const Program &program) {
   Reads reads(program);
@@ -138,6 +174,7 @@ Description describe(const Program &program, const std::vector<int> &params) {
   d.settings = program.settings;
   d.generatorInput = positionIn(program.inputs, program.generatorInput);
   d.generatorSource = positionIn(program.inputs, program.generatorSource);
+  d.add(QKV_WHOLE);
   return d;
 }
 

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "dsl/Program.h"
-#include "runtime/qkv.h"
+#include "runtime/Held.h"
 
 #include <memory>
 #include <string>
@@ -46,10 +46,20 @@ struct Description {
     std::vector<int32_t> stacked;
     int fallback = 0, fallbackParam = -1;
     double fallbackNumber = 0;
-    int panelAxis = 0, panelBlock = 0, panelWidth = 0; ///< as in qkv_param
-    int element = QKV_F32;
+    qkv_held held = rt::heldAs(QKV_F32);
     std::string file;
     int line = 0, column = 0, length = 0;
+  };
+  /// A function of the model that the outside calls.
+  struct Entry {
+    qkv_entry_kind kind;
+    std::string symbol; ///< the function's, on every stage: "gpt.last"
+    /// What it takes behind its context, in order. (`params` is a tensor for each on the stages of
+    /// tensors and buffers, from stage llvm on their table.)
+    std::vector<qkv_argument> arguments;
+
+    /// How many of its arguments are of a kind.
+    size_t count(qkv_argument_kind kind) const;
   };
   std::string name, file, cpu;
   std::vector<Size> sizes;
@@ -58,16 +68,21 @@ struct Description {
   std::vector<Site> sites;
   std::vector<Setting> settings; ///< read from the configuration when it was checked (C2)
   int generatorInput = -1, generatorSource = -1; ///< positions among inputs
-  bool hasWhole = true; ///< results for all positions: false only where `Compilation::keepFor` says
-  bool hasLast = false; ///< a generator's logits of the last position
-  bool hasBatch = false; ///< several sequences of equal sizes at once
+  std::vector<Entry> entries; ///< at most one of each kind, in the order of EntryKinds.h
+
+  /// Null where there is none.
+  const Entry *entry(qkv_entry_kind kind) const;
+  /// Adds an entry, with the arguments that its kind has in a model with these sizes, inputs,
+  /// parameters and results.
+  void add(qkv_entry_kind kind);
 
   std::string json() const;
   static bool fromJson(const std::string &text, Description &out, std::string &error);
 };
 
 /// Describes a program. `params` lists the parameter tensors in the order of the entry's
-/// arguments: those that something reads (a fallback's tensor included).
+/// arguments: those that something reads (a fallback's tensor included). Its one entry is the
+/// whole.
 Description describe(const Program &program, const std::vector<int> &params);
 
 /// The parameter tensors that the results need, in the order of the program's tensors.
@@ -79,6 +94,8 @@ public:
   explicit ModelInMemory(Description description);
   ~ModelInMemory();
   qkv_model &model();
+  /// Gives the entry of a kind its code, where the description has one.
+  void setFunction(qkv_entry_kind kind, qkv_function function);
   const Description &description() const;
 
 private:

@@ -1,8 +1,10 @@
 // Descriptions as JSON and back. In: text from a dump, which may have been edited. Out: a
 // description that holds together (numbers in range, extents well formed), or what is wrong.
 #include "compiler/description/Description.h"
+#include "compiler/description/EntryKinds.h"
 #include "compiler/description/Extent.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -54,10 +56,65 @@ std::optional<std::string> optionalText(const json &value) {
   return value.is_null() ? std::nullopt : std::optional(value.get<std::string>());
 }
 
+json held(const qkv_held &held) {
+  return {{"element", held.element},
+          {"block", {held.block_elements, held.block_bytes}},
+          {"panels", {held.panel_axis, held.panel_order, held.panel_width}}};
+}
+
+qkv_held held(const json &j) {
+  const json &block = j.at("block"), &panels = j.at("panels");
+  return {j.at("element"), block.at(0), block.at(1), panels.at(0), panels.at(1), panels.at(2)};
+}
+
+json entryJson(const Description::Entry &entry) {
+  json arguments = json::array();
+  for (const qkv_argument &argument : entry.arguments)
+    arguments.push_back({argumentName(argument.kind), argument.index});
+  return {{"kind", entryKind(entry.kind).name}, {"symbol", entry.symbol}, {"arguments", arguments}};
+}
+
+/// A kind that does not exist is the number -1, for `defect` to find.
+Description::Entry entryFrom(const json &j) {
+  const EntryKind *kind = entryKindNamed(j.at("kind"));
+  Description::Entry entry{kind ? kind->kind : static_cast<qkv_entry_kind>(-1), j.at("symbol"), {}};
+  for (const json &argument : j.at("arguments"))
+    entry.arguments.push_back({argumentKindNamed(argument.at(0)), argument.at(1)});
+  return entry;
+}
+
+/// What is wrong with the entries; empty if nothing is. Each must be what its kind has in this
+/// model: that is what those who call it give it.
+std::string entryDefect(const Description &d) {
+  if (d.entries.empty())
+    return "no entry";
+  Description sound = d;
+  sound.entries.clear();
+  for (const Description::Entry &e : d.entries) {
+    if (static_cast<int>(e.kind) < 0)
+      return "kind of entry " + e.symbol;
+    if (sound.entry(e.kind))
+      return "two entries " + std::string(entryKind(e.kind).name);
+    bool last = entryKind(e.kind).positions == Positions::Last;
+    if (last && (d.results.empty() || d.results[0].axes.empty()))
+      return "the last position of entry " + e.symbol;
+    sound.add(e.kind);
+    if (e.symbol != sound.entries.back().symbol)
+      return "symbol of entry " + e.symbol;
+    auto same = [](const qkv_argument &a, const qkv_argument &b) {
+      return a.kind == b.kind && a.index == b.index;
+    };
+    const std::vector<qkv_argument> &wanted = sound.entries.back().arguments;
+    if (!std::equal(e.arguments.begin(), e.arguments.end(), wanted.begin(), wanted.end(), same))
+      return "arguments of entry " + e.symbol;
+  }
+  return "";
+}
+
 /// What does not hold together; empty if all does.
 std::string defect(const Description &d) {
-  if (!d.hasWhole && !d.hasLast)
-    return "no entry";
+  if (std::string what = entryDefect(d); !what.empty())
+    return what;
   auto outside = [](int value, size_t count) {
     return value < -1 || value >= static_cast<int>(count);
   };
@@ -73,13 +130,8 @@ std::string defect(const Description &d) {
     if (p.fallback < 0 || p.fallback > 2 || outside(p.fallbackParam, d.params.size()) ||
         (p.fallback == 1 && p.fallbackParam < 0))
       return "fallback of " + p.name;
-    int rank = static_cast<int>(p.shape.size());
-    if (p.panelWidth < 0 || p.panelWidth > 1 << 16 ||
-        (p.panelWidth > 0 &&
-         (p.panelAxis < 0 || p.panelAxis >= rank || p.panelBlock < 0 || p.panelBlock >= rank)))
-      return "panels of " + p.name;
-    if (p.element < QKV_F32 || p.element > QKV_F16)
-      return "element of " + p.name;
+    if (!rt::heldSound(p.held, static_cast<int64_t>(p.shape.size())))
+      return "how " + p.name + " is held";
     int64_t names = 1;
     for (int32_t axis : p.stacked) {
       if (axis < 0 || axis >= static_cast<int>(p.shape.size()))
@@ -116,8 +168,7 @@ std::string Description::json() const {
                            {"fallback", p.fallback},
                            {"fallback_param", p.fallbackParam},
                            {"fallback_number", number(p.fallbackNumber)},
-                           {"panels", {p.panelAxis, p.panelBlock, p.panelWidth}},
-                           {"element", p.element},
+                           {"held", held(p.held)},
                            {"file", p.file},
                            {"at", {p.line, p.column, p.length}}});
   j["sites"] = nlohmann::json::array();
@@ -132,10 +183,9 @@ std::string Description::json() const {
         {{"key", s.key}, {"value", optionalText(s.value)}, {"default", optionalText(s.fallback)}});
   j["generator_input"] = generatorInput;
   j["generator_source"] = generatorSource;
-  if (!hasWhole)
-    j["has_whole"] = false;
-  j["has_last"] = hasLast;
-  j["has_batch"] = hasBatch;
+  j["entries"] = nlohmann::json::array();
+  for (const Entry &e : entries)
+    j["entries"].push_back(entryJson(e));
   // A path may hold any bytes.
   return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -160,10 +210,7 @@ bool Description::fromJson(const std::string &text, Description &out, std::strin
       param.fallback = p.at("fallback");
       param.fallbackParam = p.at("fallback_param");
       param.fallbackNumber = number(p.at("fallback_number"));
-      param.panelAxis = p.at("panels").at(0);
-      param.panelBlock = p.at("panels").at(1);
-      param.panelWidth = p.at("panels").at(2);
-      param.element = p.at("element");
+      param.held = held(p.at("held"));
       param.file = p.at("file");
       param.line = p.at("at").at(0);
       param.column = p.at("at").at(1);
@@ -178,9 +225,8 @@ bool Description::fromJson(const std::string &text, Description &out, std::strin
           {s.at("key"), optionalText(s.at("value")), optionalText(s.at("default"))});
     d.generatorInput = j.at("generator_input");
     d.generatorSource = j.at("generator_source");
-    d.hasWhole = j.value("has_whole", true);
-    d.hasLast = j.at("has_last");
-    d.hasBatch = j.at("has_batch");
+    for (const auto &e : j.at("entries"))
+      d.entries.push_back(entryFrom(e));
     if (std::string what = defect(d); !what.empty()) {
       error = "the description does not hold together: " + what;
       return false;

@@ -4,6 +4,7 @@
 // eight bytes; NAME_error is qkv_error. A name that C or C++ takes for itself, or that is there
 // twice (a result may have the name of an input), gets a tail that says what it is.
 #include "compiler/description/Header.h"
+#include "compiler/description/EntryKinds.h"
 #include "compiler/description/Extent.h"
 
 #include <algorithm>
@@ -132,6 +133,127 @@ std::string inComment(std::string text) {
   return text;
 }
 
+/// Writes the header, part by part.
+class HeaderWriter {
+public:
+  explicit HeaderWriter(const Description &description)
+      : d(description), p(cPrefix(description)), members(description) {}
+
+  std::string text() {
+    example();
+    out << "#ifndef QKV_MODEL_" << p << "\n#define QKV_MODEL_" << p << "\n\n"
+        << "#include <stddef.h>\n#include <stdint.h>\n\n"
+        << "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n";
+    types();
+    arguments();
+    openAndClose();
+    for (const Description::Entry &entry : d.entries)
+      run(entry);
+    out << "\n#ifdef __cplusplus\n}\n#endif\n#endif\n";
+    return out.str();
+  }
+
+private:
+  /// How to use it.
+  void example() {
+    out << "/* Model " << d.name << " (" << inComment(d.file) << "), compiled by qkv.\n"
+        << " *\n"
+        << " * Open the model once, a session for each thread that runs it, then run:\n"
+        << " *\n"
+        << " *   " << p << "_error error = {sizeof error};\n"
+        << " *   " << p << "_model *model = " << p << "_open(NULL, &error);\n"
+        << " *   " << p << "_session *session = " << p << "_session_open(model, &error);\n"
+        << " *   " << p << "_arguments arguments = {sizeof arguments};\n";
+    for (const auto *list : {&members.sizes, &members.inputs, &members.results})
+      for (const std::string &name : *list)
+        out << " *   arguments." << name << " = ...;\n";
+    out << " *   if (" << p << "_run(session, &arguments, &error) != 0)\n"
+        << " *     fprintf(stderr, \"%s\\n\", error.text);\n"
+        << " *\n"
+        << " * Tensors are contiguous and row-major. Nothing here is global: models and sessions\n"
+        << " * are independent of each other. */\n";
+  }
+
+  void types() {
+    out << "/* What went wrong. `size` is sizeof(" << p << "_error), set by the caller. */\n"
+        << "typedef struct " << p << "_error {\n"
+        << "  size_t size;\n"
+        << "  int32_t line, column; /* in the model file, from 1; 0: no place */\n"
+        << "  int32_t length;       /* characters */\n"
+        << "  char file[" << sizeof(qkv_error::file) << "];\n"
+        << "  char text[" << sizeof(qkv_error::text) << "];\n"
+        << "} " << p << "_error;\n\n"
+        << "typedef struct " << p << "_model " << p << "_model;     /* immutable; any thread */\n"
+        << "typedef struct " << p << "_session " << p << "_session; /* one thread at a time */\n\n";
+  }
+
+  void arguments() {
+    out << "/* What a run takes and gives. `size` is sizeof(" << p
+        << "_arguments), set by the caller. */\n"
+        << "typedef struct " << p << "_arguments {\n  size_t size;\n";
+    for (size_t i = 0; i < d.sizes.size(); ++i)
+      out << "  int64_t " << members.sizes[i] << "; /* size " << d.sizes[i].name << ", "
+          << d.sizes[i].min << " to " << d.sizes[i].max << (d.sizes[i].stream ? ", a stream" : "") << " */\n";
+    for (size_t i = 0; i < d.inputs.size(); ++i)
+      out << "  const " << typeInC(d.inputs[i].type) << " *" << members.inputs[i] << "; /* input "
+          << d.inputs[i].name << " " << shapeComment(d.inputs[i], d) << " */\n";
+    for (size_t i = 0; i < d.results.size(); ++i)
+      out << "  " << typeInC(d.results[i].type) << " *" << members.results[i] << "; /* result "
+          << d.results[i].name << " " << shapeComment(d.results[i], d) << "; null: not wanted */\n";
+    out << "} " << p << "_arguments;\n\n";
+  }
+
+  void openAndClose() {
+    out << "/* Opens the model with its weights: a safetensors file, a folder of them, or a file\n"
+        << " * that qkv build packed; null: those beside or inside this library or program. Null\n"
+        << " * with *error set where they do not fit, or where this CPU lacks what the code "
+           "needs.\n"
+        << " * `error` may be null, here and below. */\n"
+        << p << "_model *" << p << "_open(const char *weights, " << p << "_error *error);\n\n"
+        << "/* Its sessions are closed before. Null is nothing. */\n"
+        << "void " << p << "_close(" << p << "_model *model);\n\n"
+        << "/* Null with *error set on failure. */\n"
+        << p << "_session *" << p << "_session_open(const " << p << "_model *model, " << p
+        << "_error *error);\n"
+        << "void " << p << "_session_close(" << p << "_session *session);\n";
+  }
+
+  /// The function that runs an entry, with what must be known of its kind.
+  void run(const Description::Entry &entry) {
+    out << "\n";
+    switch (entry.kind) {
+    case QKV_WHOLE:
+      out << "/* Computes the results. 0, or -1 with *error set: then the results hold nothing of\n"
+          << " * use. */\n";
+      break;
+    case QKV_LAST: {
+      Description::Value last = d.results[0];
+      last.axes.erase(last.axes.begin());
+      out << "/* The last position's " << d.results[0].name << " alone: " << members.results[0]
+          << " is " << shapeComment(last, d) << ", other results are left. */\n";
+      break;
+    }
+    case QKV_BATCH:
+      out << "/* Several sequences at once, their sizes being equal: inputs and results hold one\n"
+          << " * after the other. Each gets what it gets alone, to the bit. *error does not say "
+             "whose\n"
+          << " * it is. */\n";
+      break;
+    case QKV_LAST_BATCH:
+      out << "/* The last position of several sequences. */\n";
+      break;
+    }
+    out << "int " << p << entryKind(entry.kind).cFunction << "(" << p << "_session *session, "
+        << (entry.count(QKV_SEQUENCES) ? "int64_t sequences, " : "") << "const " << p
+        << "_arguments *arguments, " << p << "_error *error);\n";
+  }
+
+  const Description &d;
+  const std::string p; ///< what all names begin with
+  Members members;
+  std::ostringstream out;
+};
+
 } // namespace
 
 std::string cPrefix(const Description &description) {
@@ -141,101 +263,16 @@ std::string cPrefix(const Description &description) {
 
 std::vector<std::string> cFunctions(const Description &description) {
   std::vector<std::string> names;
-  for (const char *tail : {"_open", "_close", "_session_open", "_session_close", "_run"})
+  for (const char *tail : {"_open", "_close", "_session_open", "_session_close"})
     names.push_back(cPrefix(description) + tail);
-  if (description.hasLast)
-    names.push_back(cPrefix(description) + "_run_last");
-  if (description.hasBatch)
-    names.push_back(cPrefix(description) + "_run_batch");
-  if (description.hasBatch && description.hasLast)
-    names.push_back(cPrefix(description) + "_run_last_batch");
+  for (const Description::Entry &entry : description.entries)
+    names.push_back(cPrefix(description) + entryKind(entry.kind).cFunction);
   return names;
 }
 
 std::string header(const Description &d) {
-  std::string p = cPrefix(d);
-  Members members(d);
-  std::ostringstream example;
-  for (const auto *list : {&members.sizes, &members.inputs, &members.results})
-    for (const std::string &name : *list)
-      example << " *   arguments." << name << " = ...;\n";
-  std::ostringstream out;
-  out << "/* Model " << d.name << " (" << inComment(d.file) << "), compiled by qkv.\n"
-      << " *\n"
-      << " * Open the model once, a session for each thread that runs it, then run:\n"
-      << " *\n"
-      << " *   " << p << "_error error = {sizeof error};\n"
-      << " *   " << p << "_model *model = " << p << "_open(NULL, &error);\n"
-      << " *   " << p << "_session *session = " << p << "_session_open(model, &error);\n"
-      << " *   " << p << "_arguments arguments = {sizeof arguments};\n"
-      << example.str() << " *   if (" << p << "_run(session, &arguments, &error) != 0)\n"
-      << " *     fprintf(stderr, \"%s\\n\", error.text);\n"
-      << " *\n"
-      << " * Tensors are contiguous and row-major. Nothing here is global: models and sessions\n"
-      << " * are independent of each other. */\n"
-      << "#ifndef QKV_MODEL_" << p << "\n#define QKV_MODEL_" << p << "\n\n"
-      << "#include <stddef.h>\n#include <stdint.h>\n\n"
-      << "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n"
-      << "/* What went wrong. `size` is sizeof(" << p << "_error), set by the caller. */\n"
-      << "typedef struct " << p << "_error {\n"
-      << "  size_t size;\n"
-      << "  int32_t line, column; /* in the model file, from 1; 0: no place */\n"
-      << "  int32_t length;       /* characters */\n"
-      << "  char file[" << sizeof(qkv_error::file) << "];\n"
-      << "  char text[" << sizeof(qkv_error::text) << "];\n"
-      << "} " << p << "_error;\n\n"
-      << "typedef struct " << p << "_model " << p << "_model;     /* immutable; any thread */\n"
-      << "typedef struct " << p << "_session " << p << "_session; /* one thread at a time */\n\n"
-      << "/* What a run takes and gives. `size` is sizeof(" << p
-      << "_arguments), set by the caller. */\n"
-      << "typedef struct " << p << "_arguments {\n  size_t size;\n";
-  for (size_t i = 0; i < d.sizes.size(); ++i)
-    out << "  int64_t " << members.sizes[i] << "; /* size " << d.sizes[i].name << ", "
-        << d.sizes[i].min << " to " << d.sizes[i].max << (d.sizes[i].stream ? ", a stream" : "")
-        << " */\n";
-  for (size_t i = 0; i < d.inputs.size(); ++i)
-    out << "  const " << typeInC(d.inputs[i].type) << " *" << members.inputs[i] << "; /* input "
-        << d.inputs[i].name << shapeComment(d.inputs[i], d).insert(0, " ") << " */\n";
-  for (size_t i = 0; i < d.results.size(); ++i)
-    out << "  " << typeInC(d.results[i].type) << " *" << members.results[i] << "; /* result "
-        << d.results[i].name << shapeComment(d.results[i], d).insert(0, " ")
-        << "; null: not wanted */\n";
-  out << "} " << p << "_arguments;\n\n"
-      << "/* Opens the model with its weights: a safetensors file, a folder of them, or a file\n"
-      << " * that qkv build packed; null: those beside or inside this library or program. Null\n"
-      << " * with *error set where they do not fit, or where this CPU lacks what the code needs.\n"
-      << " * `error` may be null, here and below. */\n"
-      << p << "_model *" << p << "_open(const char *weights, " << p << "_error *error);\n\n"
-      << "/* Its sessions are closed before. Null is nothing. */\n"
-      << "void " << p << "_close(" << p << "_model *model);\n\n"
-      << "/* Null with *error set on failure. */\n"
-      << p << "_session *" << p << "_session_open(const " << p << "_model *model, " << p
-      << "_error *error);\n"
-      << "void " << p << "_session_close(" << p << "_session *session);\n\n"
-      << "/* Computes the results. 0, or -1 with *error set: then the results hold nothing of\n"
-      << " * use. */\n"
-      << "int " << p << "_run(" << p << "_session *session, const " << p
-      << "_arguments *arguments, " << p << "_error *error);\n";
-  if (d.hasLast) {
-    Description::Value last = d.results[0];
-    last.axes.erase(last.axes.begin());
-    out << "\n/* The last position's " << d.results[0].name << " alone: " << members.results[0]
-        << " is " << shapeComment(last, d) << ", other results are left. */\n"
-        << "int " << p << "_run_last(" << p << "_session *session, const " << p
-        << "_arguments *arguments, " << p << "_error *error);\n";
-  }
-  if (d.hasBatch) {
-    out << "\n/* Several sequences at once, their sizes being equal: inputs and results hold one\n"
-        << " * after the other. Each gets what it gets alone, to the bit. *error does not say "
-           "whose\n"
-        << " * it is. */\n";
-    for (const char *form : {"_run_batch", "_run_last_batch"})
-      if (d.hasLast || form == std::string("_run_batch"))
-        out << "int " << p << form << "(" << p << "_session *session, int64_t sequences, const "
-            << p << "_arguments *arguments, " << p << "_error *error);\n";
-  }
-  out << "\n#ifdef __cplusplus\n}\n#endif\n#endif\n";
-  return out.str();
+  HeaderWriter writer(d);
+  return writer.text();
 }
 
 } // namespace qkv

@@ -15,6 +15,7 @@ struct ModelInMemory::Data : qkv_model {
   std::vector<qkv_param> paramList;
   std::vector<qkv_site> siteList;
   std::vector<qkv_setting> settingList;
+  std::vector<qkv_entry> entryList;
   std::vector<Extent> extents; // of the inputs, then of the results, axis after axis
 
   explicit Data(Description given);
@@ -68,10 +69,7 @@ ModelInMemory::Data::Data(Description given) : qkv_model{}, description(std::mov
     param.file = p.file.c_str();
     param.line = p.line;
     param.column = p.column;
-    param.panel_axis = p.panelAxis;
-    param.panel_block = p.panelBlock;
-    param.panel_width = p.panelWidth;
-    param.element = p.element;
+    param.held = p.held;
     param.length = p.length;
     paramList.push_back(param);
   }
@@ -82,6 +80,10 @@ ModelInMemory::Data::Data(Description given) : qkv_model{}, description(std::mov
   };
   for (const Setting &s : d.settings)
     settingList.push_back({s.key.c_str(), text(s.value), text(s.fallback)});
+
+  for (const Description::Entry &entry : d.entries)
+    entryList.push_back({entry.kind, static_cast<int32_t>(entry.arguments.size()),
+                         entry.arguments.data(), /*function=*/nullptr});
 
   size = sizeof(qkv_model);
   abi = QKV_ABI;
@@ -102,6 +104,8 @@ ModelInMemory::Data::Data(Description given) : qkv_model{}, description(std::mov
   sites = siteList.data();
   setting_count = static_cast<int32_t>(settingList.size());
   settings = settingList.data();
+  entry_count = static_cast<int32_t>(entryList.size());
+  entries = entryList.data();
   shapes = computeShapes;
 }
 
@@ -109,6 +113,11 @@ ModelInMemory::ModelInMemory(Description description)
     : data_(std::make_unique<Data>(std::move(description))) {}
 ModelInMemory::~ModelInMemory() = default;
 qkv_model &ModelInMemory::model() { return *data_; }
+void ModelInMemory::setFunction(qkv_entry_kind kind, qkv_function function) {
+  for (qkv_entry &entry : data_->entryList)
+    if (entry.kind == kind)
+      entry.function = function;
+}
 const Description &ModelInMemory::description() const { return data_->description; }
 
 } // namespace qkv

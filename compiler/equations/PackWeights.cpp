@@ -1,7 +1,7 @@
 // How parameters are held: in which panels, with which elements.
 //
 // In: equations whose sums are split off. Out: for each parameter that a sum multiplies the axis
-// that lies in panels (Rewrite.h): a letter of the result, so that a vector of outputs is a vector
+// that lies in panels (qkv_held): a letter of the result, so that a vector of outputs is a vector
 // in memory and all that is summed for it follows; and which parameters have narrow elements.
 // Equations stay as they are: every reader, gathers among them, finds an element by its axes.
 // Parameters that may stand in for each other (fallbacks) are held alike. What an attention kernel
@@ -9,7 +9,6 @@
 #include "compiler/equations/Attention.h"
 #include "compiler/equations/Expressions.h"
 #include "compiler/equations/Rewrite.h"
-#include "runtime/qkv.h"
 
 #include <algorithm>
 
@@ -22,7 +21,7 @@ namespace {
 /// What the sums that read a parameter say for one axis of it.
 struct Vote {
   double work = 0;
-  int block = 0;
+  int order = 0; ///< of the panel's number among the axes
 };
 
 class Chooser {
@@ -63,14 +62,15 @@ public:
     return out;
   }
 
-  std::map<int, PanelLayout> layouts(const Program &program) {
+  /// The parameters in panels; their elements are f32.
+  std::map<int, qkv_held> panels(const Program &program) {
     std::map<int, std::map<int, Vote>> groups; // by one parameter of each, then by axis
     for (auto &[tensor, axes] : votes_)
       for (auto &[axis, vote] : axes)
         add(groups[leader(tensor)][axis], vote);
     for (int t : plain_)
       groups.erase(leader(t));
-    std::map<int, PanelLayout> layouts;
+    std::map<int, qkv_held> panels;
     for (size_t t = 0; t < program.tensors.size(); ++t) {
       auto group = groups.find(leader(static_cast<int>(t)));
       if (program.tensors[t].kind != Tensor::Kind::Param || group == groups.end())
@@ -82,14 +82,17 @@ public:
         continue;
       int64_t extent = *program.tensors[t].axes[best->first].extent.constant();
       int64_t vectors = std::min(width_, (extent + lanes_ - 1) / lanes_ * lanes_);
-      layouts[static_cast<int>(t)] = {best->first, best->second.block, vectors};
+      qkv_held &held = panels[static_cast<int>(t)] = rt::heldAs(QKV_F32);
+      held.panel_axis = best->first;
+      held.panel_order = best->second.order;
+      held.panel_width = static_cast<int32_t>(vectors);
     }
-    return layouts;
+    return panels;
   }
 
 private:
   static void add(Vote &to, const Vote &vote) {
-    to.block = vote.work > to.work ? vote.block : to.block;
+    to.order = vote.work > to.work ? vote.order : to.order;
     to.work += vote.work;
   }
 
@@ -170,8 +173,8 @@ private:
     if (axis < 0 || firstSummed < 0)
       return;
     // What is summed lies between the panel's number and the position in it.
-    int block = firstSummed - (axis < firstSummed ? 1 : 0);
-    add(votes_[read.tensor][axis], {work(program, piece), block});
+    int order = firstSummed - (axis < firstSummed ? 1 : 0);
+    add(votes_[read.tensor][axis], {work(program, piece), order});
   }
 
   int leader(int tensor) {
@@ -200,15 +203,19 @@ void packWeights(const std::vector<Prepared *> &entries, int64_t width, int64_t 
     chooser.read(entry->program);
   // (All entries have the same parameters under the same numbers.)
   const Program &program = entries.front()->program;
-  std::map<int, PanelLayout> layouts = chooser.layouts(program);
-  std::map<int, int32_t> elements;
-  if (element != QKV_F32)
-    for (int t : chooser.matrices(program))
-      elements[t] = element;
-  for (Prepared *entry : entries) {
-    entry->layouts = layouts;
-    entry->elements = elements;
+  std::map<int, qkv_held> held = chooser.panels(program);
+  std::set<int> narrow = element == QKV_F32 ? std::set<int>() : chooser.matrices(program);
+  for (int t : narrow) {
+    qkv_held with = rt::heldAs(element);
+    if (auto panels = held.find(t); panels != held.end()) {
+      with.panel_axis = panels->second.panel_axis;
+      with.panel_order = panels->second.panel_order;
+      with.panel_width = panels->second.panel_width;
+    }
+    held[t] = with;
   }
+  for (Prepared *entry : entries)
+    entry->held = held;
 }
 
 } // namespace qkv::equations

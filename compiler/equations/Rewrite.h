@@ -8,6 +8,7 @@
 
 #include "dsl/Program.h"
 #include "dsl/proof/Schedule.h"
+#include "runtime/Held.h"
 
 #include <map>
 #include <optional>
@@ -54,22 +55,11 @@ struct Notes {
   }
 };
 
-/// How a parameter lies in memory where that is not row-major: axis `axis` is cut into panels of
-/// `width` positions, the last one filled up with zeros. The panel's number stands as the
-/// `block`-th of the other axes, the position in it is the last one: W[o,c] with axis 0, block 0
-/// and width 64 is held as [o // 64, c, o % 64].
-struct PanelLayout {
-  int axis = 0, block = 0;
-  int64_t width = 0;
-  bool operator==(const PanelLayout &) const = default;
-};
-
 struct Prepared {
   Program program;
   std::map<int, std::vector<Check>> checks; ///< by tensor
   Notes notes;
-  std::map<int, PanelLayout> layouts; ///< by parameter; row-major where it has none
-  std::map<int, int32_t> elements;    ///< QKV_BF16 or QKV_F16, by parameter; f32 otherwise
+  std::map<int, qkv_held> held; ///< by parameter; row-major f32 where it has none
 };
 
 /// InlineTables.cpp. Tables over two sequence letters are written in place (T3: never stored).
@@ -105,10 +95,10 @@ void addBatch(Prepared &prepared, std::vector<ScheduleNode> &nodes);
 /// The same file. By tensor: whether an input is among what it is computed from.
 std::vector<bool> dependingOnInputs(const Prepared &prepared);
 
-/// PackWeights.cpp. Chooses the layouts of the parameters that are contracted, for all `entries`
+/// PackWeights.cpp. Chooses how the parameters that are contracted are held, for all `entries`
 /// together: a parameter has one copy. Panels have `width` positions (0: no panels) or, of a
 /// shorter axis, the next multiple of `lanes`. Parameters that are contracted or gathered are held
-/// as `element` (QKV_F32, ...), others as f32.
+/// as `element` (a qkv_element), others as f32.
 void packWeights(const std::vector<Prepared *> &entries, int64_t width, int64_t lanes,
                  int32_t element);
 

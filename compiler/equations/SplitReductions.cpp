@@ -41,7 +41,7 @@ Prepared Splitter::run() {
   Diagnostics diagnostics;
   auto nodes = schedule(program_, diagnostics);
   if (!nodes)
-    return {std::move(program_), {}, {}, {}, {}}; // the caller asks again and finds the cycle
+    return {std::move(program_), {}, {}, {}}; // the caller asks again and finds the cycle
   int loops = 0;
   collectLoops(*nodes, loops, loops_);
   std::set<int> live;
@@ -56,7 +56,7 @@ Prepared Splitter::run() {
   for (int t : live)
     for (size_t p = 0; p < program_.tensors[t].pieces.size(); ++p)
       splitPiece(t, static_cast<int>(p));
-  return {std::move(program_), std::move(checks_), {}, {}, {}};
+  return {std::move(program_), std::move(checks_), {}, {}};
 }
 
 void Splitter::splitPiece(int tensor, int piece) {

@@ -101,20 +101,35 @@ void eachKernel(Block &block, Frame &frame, double times, const Visit &visit) {
   }
 }
 
+/// The shapes of the tensors that an entry takes and gives.
 std::vector<std::vector<int64_t>> shapesOf(const Description &description,
+                                           const Description::Entry &entry,
                                            const std::vector<int64_t> &sizes) {
   std::vector<std::vector<int64_t>> shapes;
-  auto add = [&](const Description::Value &value) {
+  auto add = [&](const Description::Value &value, bool lastPosition) {
     std::vector<int64_t> &shape = shapes.emplace_back();
     for (const auto &axis : value.axes)
       shape.push_back(Extent::parse(axis.extent, sizes.size())->evaluate(sizes.data()));
+    if (lastPosition)
+      shape.erase(shape.begin());
   };
-  for (const auto &input : description.inputs)
-    add(input);
-  for (const auto &param : description.params)
-    shapes.push_back(param.shape);
-  for (const auto &result : description.results)
-    add(result);
+  for (const qkv_argument &argument : entry.arguments)
+    switch (static_cast<qkv_argument_kind>(argument.kind)) {
+    case QKV_SEQUENCES:
+    case QKV_SIZE:
+      break;
+    case QKV_INPUT:
+      add(description.inputs[argument.index], /*lastPosition=*/false);
+      break;
+    case QKV_PARAMS:
+      for (const auto &param : description.params)
+        shapes.push_back(rt::heldShape(param.held, param.shape));
+      break;
+    case QKV_RESULT:
+    case QKV_LAST_POSITION:
+      add(description.results[argument.index], argument.kind == QKV_LAST_POSITION);
+      break;
+    }
   return shapes;
 }
 
@@ -126,11 +141,17 @@ std::optional<Frame> entryFrame(ModuleOp module, const ExplainOptions &options) 
   auto json = module->getAttrOfType<StringAttr>(descriptionAttribute);
   if (!json || !Description::fromJson(json.str(), description, error))
     return std::nullopt;
-  auto entry = module.lookupSymbol<func::FuncOp>(options.last ? description.name + ".last"
-                                                              : description.name);
-  if (!entry || entry.isExternal() || options.sizes.size() != description.sizes.size())
+  const Description::Entry *entry = description.entry(options.entry);
+  auto function = entry ? module.lookupSymbol<func::FuncOp>(entry->symbol) : func::FuncOp();
+  if (!function || function.isExternal() || options.sizes.size() != description.sizes.size())
     return std::nullopt;
-  return Frame(entry, options.sizes, shapesOf(description, options.sizes));
+  std::vector<int64_t> numbers;
+  for (const qkv_argument &argument : entry->arguments)
+    if (argument.kind == QKV_SIZE)
+      numbers.push_back(options.sizes[argument.index]);
+    else if (argument.kind == QKV_SEQUENCES)
+      return std::nullopt; // counts are of one sequence
+  return Frame(function, numbers, shapesOf(description, *entry, options.sizes));
 }
 
 std::map<std::string, Place> equationPlaces(ModuleOp module) {

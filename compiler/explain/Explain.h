@@ -6,6 +6,7 @@
 #pragma once
 
 #include "compiler/explain/Places.h"
+#include "runtime/qkv.h"
 
 #include <cstdint>
 #include <map>
@@ -62,7 +63,7 @@ struct Explanation {
 /// Which run is meant.
 struct ExplainOptions {
   std::vector<int64_t> sizes; ///< a number for each of the model's, in their order
-  bool last = false;          ///< the entry that computes the last position's logits alone
+  qkv_entry_kind entry = QKV_WHOLE;
 };
 
 /// Where each equation that a module's locations name stands first. Fusion may lose some of them:

@@ -240,11 +240,11 @@ private:
         return false;
       indices.push_back(*split);
     }
-    const PanelLayout *held = f_.layout(e->tensor);
+    const qkv_held *held = f_.panels(e->tensor);
     // Panels have no slices along their axis: all of it, or one position.
-    if (held && indices[held->axis].letter >= 0 &&
-        (indices[held->axis].rest ||
-         dimensions_[number_.at(indices[held->axis].letter)].base != Size(0)))
+    if (held && indices[held->panel_axis].letter >= 0 &&
+        (indices[held->panel_axis].rest ||
+         dimensions_[number_.at(indices[held->panel_axis].letter)].base != Size(0)))
       return false;
     MLIRContext *context = b_.getContext();
     SmallVector<Part> parts; // one for each dimension in memory
@@ -266,7 +266,7 @@ private:
       if (indices[i].rest)
         offset = f_.add(loc_, offset, getAsOpFoldResult(outside_.index(indices[i].rest)));
       whole &= isZeroInteger(offset) && !axis.before && !axis.after &&
-               (d.extent == axis.extent || (held && i == size_t(held->axis)));
+               (d.extent == axis.extent || (held && i == size_t(held->panel_axis)));
       parts.push_back(
           {offset, f_.extent(d.extent), getAffineDimExpr(number_.at(indices[i].letter), context)});
     }
@@ -302,20 +302,20 @@ private:
   };
 
   /// Puts the number of the panel and the position in it in the place of their axis.
-  void splitPanels(SmallVectorImpl<Part> &parts, const PanelLayout &held, ArrayRef<int64_t> shape) {
-    Part axis = parts[held.axis], number, inside;
+  void splitPanels(SmallVectorImpl<Part> &parts, const qkv_held &held, ArrayRef<int64_t> shape) {
+    Part axis = parts[held.panel_axis], number, inside;
     if (axis.at) {
       OpFoldResult zero = b_.getIndexAttr(0);
-      number = {zero, b_.getIndexAttr(shape[held.block]), axis.at.floorDiv(held.width)};
-      inside = {zero, b_.getIndexAttr(held.width), axis.at % held.width};
+      number = {zero, b_.getIndexAttr(shape[held.panel_order]), axis.at.floorDiv(held.panel_width)};
+      inside = {zero, b_.getIndexAttr(held.panel_width), axis.at % held.panel_width};
     } else {
-      Value at = f_.asValue(axis.offset), width = f_.constant(held.width);
+      Value at = f_.asValue(axis.offset), width = f_.constant(held.panel_width);
       OpFoldResult one = b_.getIndexAttr(1);
       number = {b_.createOrFold<arith::DivUIOp>(loc_, at, width), one, {}};
       inside = {b_.createOrFold<arith::RemUIOp>(loc_, at, width), one, {}};
     }
-    parts.erase(parts.begin() + held.axis);
-    parts.insert(parts.begin() + held.block, number);
+    parts.erase(parts.begin() + held.panel_axis);
+    parts.insert(parts.begin() + held.panel_order, number);
     parts.push_back(inside);
   }
 

@@ -393,10 +393,10 @@ Value ScalarEmitter::read(const ExprPtr &e) {
           !function_.bounds.inside(e->args[i], t.axes[i], factsFor(e->args[i])) &&
           !function_.bounds.atLeast(t.axes[i].extent + Size(t.axes[i].before + t.axes[i].after), 1);
     }
-    if (const PanelLayout *held = function_.layout(e->tensor)) {
-      Value at = indices[held->axis], width = function_.constant(held->width);
-      indices.erase(indices.begin() + held->axis);
-      indices.insert(indices.begin() + held->block,
+    if (const qkv_held *held = function_.panels(e->tensor)) {
+      Value at = indices[held->panel_axis], width = function_.constant(held->panel_width);
+      indices.erase(indices.begin() + held->panel_axis);
+      indices.insert(indices.begin() + held->panel_order,
                      builder_.createOrFold<arith::DivUIOp>(loc, at, width));
       indices.push_back(builder_.createOrFold<arith::RemUIOp>(loc, at, width));
     }

@@ -156,8 +156,15 @@ mlir::Type FunctionEmitter::elementType(int tensor) {
     return builder.getI1Type();
   if (t.type == Type::Int)
     return builder.getI64Type();
-  if (auto held = prepared.elements.find(tensor); held != prepared.elements.end())
-    return held->second == QKV_BF16 ? mlir::Type(builder.getBF16Type()) : builder.getF16Type();
+  if (auto held = prepared.held.find(tensor); held != prepared.held.end())
+    switch (static_cast<qkv_element>(held->second.element)) {
+    case QKV_F32:
+      return builder.getF32Type();
+    case QKV_BF16:
+      return builder.getBF16Type();
+    case QKV_F16:
+      return builder.getF16Type();
+    }
   return t.constant ? mlir::Type(builder.getF64Type()) : builder.getF32Type();
 }
 
@@ -168,18 +175,16 @@ RankedTensorType FunctionEmitter::storageType(int tensor) {
     shape.push_back(known ? std::max<int64_t>(*known, 0) + a.before + a.after
                           : ShapedType::kDynamic);
   }
-  if (const PanelLayout *held = layout(tensor)) {
-    int64_t panels = (shape[held->axis] + held->width - 1) / held->width;
-    shape.erase(shape.begin() + held->axis);
-    shape.insert(shape.begin() + held->block, panels);
-    shape.push_back(held->width);
+  if (const qkv_held *held = panels(tensor)) {
+    std::vector<int64_t> inMemory = rt::heldShape(*held, {shape.begin(), shape.end()});
+    shape.assign(inMemory.begin(), inMemory.end());
   }
   return RankedTensorType::get(shape, elementType(tensor));
 }
 
-const PanelLayout *FunctionEmitter::layout(int tensor) const {
-  auto held = prepared.layouts.find(tensor);
-  return held == prepared.layouts.end() ? nullptr : &held->second;
+const qkv_held *FunctionEmitter::panels(int tensor) const {
+  auto held = prepared.held.find(tensor);
+  return held == prepared.held.end() || held->second.panel_width == 0 ? nullptr : &held->second;
 }
 
 Value FunctionEmitter::fill(Location loc, Value number, Value tensor) {

@@ -40,7 +40,7 @@ void FunctionEmitter::computeWhole(int tensor) {
   const Tensor &t = program.tensors[tensor];
   Location loc = state.location(t.span, t.label);
   if (int other = sameAs(program, t); other >= 0 && !prepared.checks.count(tensor) &&
-                                      !layout(other) && elementType(other) == elementType(tensor)) {
+                                      !panels(other) && elementType(other) == elementType(tensor)) {
     tensors[tensor] = tensors.at(other);
     return;
   }

@@ -75,8 +75,8 @@ public:
   mlir::OpFoldResult add(mlir::Location loc, mlir::OpFoldResult a, mlir::OpFoldResult b);
   mlir::Type elementType(int tensor);
   mlir::RankedTensorType storageType(int tensor);
-  /// How a tensor is held; null: row-major.
-  const PanelLayout *layout(int tensor) const;
+  /// How a tensor in panels is held; null: row-major.
+  const qkv_held *panels(int tensor) const;
   mlir::Value zeros(int tensor, mlir::Location loc);
   mlir::Value fill(mlir::Location loc, mlir::Value number, mlir::Value tensor);
 

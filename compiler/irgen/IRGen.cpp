@@ -5,6 +5,7 @@
 // emitted (Emitter.h).
 #include "compiler/irgen/IRGen.h"
 
+#include "compiler/description/EntryKinds.h"
 #include "compiler/equations/Rewritings.h"
 #include "compiler/irgen/Emitter.h"
 #include "dsl/DeepStack.h"
@@ -67,8 +68,20 @@ static std::vector<ScheduleNode> order(const Prepared &prepared, const std::stri
   return std::move(*nodes);
 }
 
+/// Memory of the caller's for a result.
+static MemRefType resultType(FunctionEmitter &f, int tensor) {
+  SmallVector<int64_t> shape;
+  for (const Axis &a : f.program.tensors[tensor].axes)
+    shape.push_back(a.extent.constant() ? std::max<int64_t>(*a.extent.constant(), 0)
+                                        : ShapedType::kDynamic);
+  mlir::Type element = f.elementType(tensor);
+  return MemRefType::get(shape, element.isF64() ? mlir::Type(f.builder.getF32Type()) : element);
+}
+
+/// The function of an entry: the program that is made of the model for its kind, with what the
+/// description says that it takes.
 static void emitEntry(ModuleState &state, const Prepared &prepared, std::vector<ScheduleNode> nodes,
-                      const std::string &name, const std::vector<int> &params) {
+                      const Description::Entry &entry, const std::vector<int> &params) {
   const Program &program = prepared.program;
   Bounds bounds(program);
   loopByRows(program, nodes);
@@ -76,44 +89,60 @@ static void emitEntry(ModuleState &state, const Prepared &prepared, std::vector<
   FunctionEmitter f(state, plan, bounds);
 
   OpBuilder &b = state.builder;
-  SmallVector<mlir::Type> arguments{LLVM::LLVMPointerType::get(b.getContext())};
-  arguments.append(program.dynamicSizes.size(), b.getIndexType());
-  for (int t : program.inputs)
-    arguments.push_back(f.storageType(t));
-  for (int t : params)
-    arguments.push_back(f.storageType(t));
-  for (const Result &r : program.results) {
-    const Tensor &t = program.tensors[r.tensor];
-    SmallVector<int64_t> shape;
-    for (const Axis &a : t.axes)
-      shape.push_back(a.extent.constant() ? std::max<int64_t>(*a.extent.constant(), 0)
-                                          : ShapedType::kDynamic);
-    mlir::Type element = f.elementType(r.tensor);
-    arguments.push_back(
-        MemRefType::get(shape, element.isF64() ? mlir::Type(b.getF32Type()) : element));
-  }
+  SmallVector<mlir::Type> types{LLVM::LLVMPointerType::get(b.getContext())};
+  for (const qkv_argument &argument : entry.arguments)
+    switch (static_cast<qkv_argument_kind>(argument.kind)) {
+    case QKV_SEQUENCES:
+    case QKV_SIZE:
+      types.push_back(b.getIndexType());
+      break;
+    case QKV_INPUT:
+      types.push_back(f.storageType(program.inputs[argument.index]));
+      break;
+    case QKV_PARAMS:
+      for (int t : params)
+        types.push_back(f.storageType(t));
+      break;
+    case QKV_RESULT:
+    case QKV_LAST_POSITION:
+      types.push_back(resultType(f, program.results[argument.index].tensor));
+      break;
+    }
   OpBuilder atStart = OpBuilder::atBlockEnd(state.module.getBody());
-  auto function = func::FuncOp::create(atStart, state.location(program.span),
-                                       state.functionName(name), b.getFunctionType(arguments, {}));
+  auto function =
+      func::FuncOp::create(atStart, state.location(program.span), state.functionName(entry.symbol),
+                           b.getFunctionType(types, {}));
   function->setAttr(entryAttribute, b.getUnitAttr());
   f.begin(function);
-  auto argument = function.getArguments().begin();
-  f.context = *argument++;
-  for (size_t i = 0; i < program.dynamicSizes.size(); ++i)
-    f.dynamicSizes.push_back(*argument++);
-  for (int t : program.inputs)
-    f.tensors[t] = *argument++;
-  for (int t : params) {
-    function.setArgAttr(argument->getArgNumber(), paramAttribute, b.getUnitAttr());
-    f.tensors[t] = *argument++;
-  }
+  auto value = function.getArguments().begin();
+  f.context = *value++;
+  std::vector<std::pair<const Result *, Value>> results;
+  for (const qkv_argument &argument : entry.arguments)
+    switch (static_cast<qkv_argument_kind>(argument.kind)) {
+    case QKV_SEQUENCES: // the first of the program's sizes (AddBatch.cpp)
+    case QKV_SIZE:
+      f.dynamicSizes.push_back(*value++);
+      break;
+    case QKV_INPUT:
+      f.tensors[program.inputs[argument.index]] = *value++;
+      break;
+    case QKV_PARAMS:
+      for (int t : params) {
+        function.setArgAttr(value->getArgNumber(), paramAttribute, b.getUnitAttr());
+        f.tensors[t] = *value++;
+      }
+      break;
+    case QKV_RESULT:
+    case QKV_LAST_POSITION:
+      results.push_back({&program.results[argument.index], *value++});
+      break;
+    }
   f.emit(plan.items);
-  for (const Result &r : program.results) {
-    Location loc = state.location(program.tensors[r.tensor].span, r.name);
-    Value value = asResult(f, r.tensor, loc);
+  for (auto &[result, memory] : results) {
+    Location loc = state.location(program.tensors[result->tensor].span, result->name);
     bufferization::MaterializeInDestinationOp::create(f.builder, loc, /*result=*/mlir::Type(),
-                                                      value, *argument++, /*restrict=*/true,
-                                                      /*writable=*/true);
+                                                      asResult(f, result->tensor, loc), memory,
+                                                      /*restrict=*/true, /*writable=*/true);
   }
   f.finish(function.getLoc(), {});
 }
@@ -141,32 +170,30 @@ static OwningOpRef<ModuleOp> make(MLIRContext &context, const Program &program,
   if (hasLast)
     entries.push_back(&last);
   packWeights(entries, options.panelWidth, options.lanes, options.element);
-  auto emit = [&](Prepared &prepared, const std::string &name) {
-    std::vector<ScheduleNode> nodes = order(prepared, name);
-    emitEntry(state, prepared, nodes, name, params);
+  Description description = describe(program, params);
+  for (size_t i = 0; i < params.size(); ++i)
+    if (auto held = whole.held.find(params[i]); held != whole.held.end())
+      description.params[i].held = held->second;
+  for (const EntryKind &kind : entryKinds()) {
+    bool made = (kind.positions == Positions::All || hasLast) && (!kind.sequences || options.batch);
+    if (made && !description.entry(kind.kind))
+      description.add(kind.kind);
+  }
+
+  auto emit = [&](Prepared &prepared, qkv_entry_kind one, qkv_entry_kind several) {
+    const Description::Entry &entry = *description.entry(one);
+    std::vector<ScheduleNode> nodes = order(prepared, entry.symbol);
+    emitEntry(state, prepared, nodes, entry, params);
     if (!options.batch)
       return;
     addBatch(prepared, nodes);
-    emitEntry(state, prepared, std::move(nodes), name + ".batch", params);
+    emitEntry(state, prepared, std::move(nodes), *description.entry(several), params);
   };
-  emit(whole, program.name);
+  emit(whole, QKV_WHOLE, QKV_BATCH);
   if (hasLast)
-    emit(last, program.name + ".last");
+    emit(last, QKV_LAST, QKV_LAST_BATCH);
 
-  Description description = describe(program, params);
-  for (size_t i = 0; i < params.size(); ++i) {
-    if (auto element = whole.elements.find(params[i]); element != whole.elements.end())
-      description.params[i].element = element->second;
-    if (auto held = whole.layouts.find(params[i]); held != whole.layouts.end()) {
-      Description::Param &param = description.params[i];
-      param.panelAxis = held->second.axis;
-      param.panelBlock = held->second.block;
-      param.panelWidth = static_cast<int32_t>(held->second.width);
-    }
-  }
   description.sites = state.sites;
-  description.hasLast = hasLast;
-  description.hasBatch = options.batch;
   state.module->setAttr(descriptionAttribute, state.builder.getStringAttr(description.json()));
   return module;
 }

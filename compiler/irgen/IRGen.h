@@ -3,6 +3,7 @@
 #pragma once
 
 #include "dsl/Program.h"
+#include "runtime/qkv.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
@@ -15,11 +16,11 @@ struct GenerateOptions {
   /// Also @NAME.batch (and @NAME.last.batch): several sequences of equal sizes at once. Their
   /// number comes before the dynamic sizes; inputs and results have it as their first axis.
   bool batch = false;
-  /// Parameters that are contracted are held in panels of as many positions (Rewrite.h), which
+  /// Parameters that are contracted are held in panels of as many positions (qkv_held), which
   /// are vectors of `lanes`. 0: as checkpoints have them.
   int64_t panelWidth = 0, lanes = 1;
-  /// How those that are contracted or gathered hold an element: QKV_F32, QKV_BF16, QKV_F16.
-  int32_t element = 0;
+  /// How those that are contracted or gathered hold an element: a qkv_element.
+  int32_t element = QKV_F32;
   /// Softmax-weighted sums as one operation each.
   bool fuse = true;
 };

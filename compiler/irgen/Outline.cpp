@@ -233,11 +233,11 @@ private:
       out_.text += a.extent.text(program_.atoms) + ":" + std::to_string(a.before) + ":" +
                    std::to_string(a.after) + ",";
     out_.text += "]";
-    if (auto held = prepared_.layouts.find(t); held != prepared_.layouts.end())
-      out_.text += "/" + std::to_string(held->second.axis) + "/" +
-                   std::to_string(held->second.block) + "/" + std::to_string(held->second.width);
-    if (auto element = prepared_.elements.find(t); element != prepared_.elements.end())
-      out_.text += "/e" + std::to_string(element->second);
+    if (auto found = prepared_.held.find(t); found != prepared_.held.end()) {
+      const qkv_held &held = found->second;
+      for (int32_t part : {held.element, held.panel_axis, held.panel_order, held.panel_width})
+        out_.text += "/" + std::to_string(part);
+    }
   }
 
   void define(int t) {

@@ -3,6 +3,7 @@
 // (runtime/tensors/CInterface.cpp).
 //
 // Holds: these functions run before the CPU was checked, so they are made for the baseline.
+#include "compiler/description/EntryKinds.h"
 #include "compiler/description/Header.h"
 #include "compiler/native/Entries.h"
 
@@ -57,19 +58,17 @@ void addCInterface(NativeModule &native, llvm::GlobalVariable *model) {
   addForward(native, prefix + "_close", "qkv_close", nothing, {pointer});
   addForward(native, prefix + "_session_open", "qkv_session_open", pointer, {pointer, pointer});
   addForward(native, prefix + "_session_close", "qkv_session_close", nothing, {pointer});
-  addForward(native, prefix + "_run", "qkv_session_run", number, {pointer, pointer, pointer},
-             nullptr, llvm::ConstantInt::get(number, 0));
-  if (native.description.hasLast)
-    addForward(native, prefix + "_run_last", "qkv_session_run", number, {pointer, pointer, pointer},
-               nullptr, llvm::ConstantInt::get(number, 1));
-  if (!native.description.hasBatch)
-    return;
   auto *count = llvm::Type::getInt64Ty(native.context);
-  addForward(native, prefix + "_run_batch", "qkv_session_run_batch", number,
-             {pointer, count, pointer, pointer}, nullptr, llvm::ConstantInt::get(number, 0));
-  if (native.description.hasLast)
-    addForward(native, prefix + "_run_last_batch", "qkv_session_run_batch", number,
-               {pointer, count, pointer, pointer}, nullptr, llvm::ConstantInt::get(number, 1));
+  for (const Description::Entry &entry : native.description.entries) {
+    std::string name = prefix + entryKind(entry.kind).cFunction;
+    llvm::Value *kind = llvm::ConstantInt::get(number, entry.kind);
+    if (entry.count(QKV_SEQUENCES))
+      addForward(native, name, "qkv_session_run_batch", number, {pointer, count, pointer, pointer},
+                 nullptr, kind);
+    else
+      addForward(native, name, "qkv_session_run", number, {pointer, pointer, pointer}, nullptr,
+                 kind);
+  }
 }
 
 } // namespace qkv

@@ -1,9 +1,12 @@
-// The qkv_entry functions: extents from the sizes, memref descriptors on the stack, one call.
+// The functions of the table of entries: extents from the sizes, memref descriptors on the stack,
+// one call.
 #include "compiler/native/Entries.h"
 #include "compiler/description/Extent.h"
 #include "compiler/description/ExtentCode.h"
 
 #include "llvm/IR/IRBuilder.h"
+
+#include <algorithm>
 
 namespace qkv {
 namespace {
@@ -13,37 +16,46 @@ using llvm::Value;
 /// Makes one entry.
 class Entry {
 public:
-  Entry(NativeModule &native, llvm::Function *target, const std::string &name)
-      : description(native.description), module(*native.module), target(target),
+  Entry(NativeModule &native, const Description::Entry &entry, llvm::Function *target)
+      : description(native.description), entry(entry), module(*native.module), target(target),
         builder(native.context), pointer(builder.getPtrTy()), word(builder.getInt64Ty()) {
     auto *type = llvm::FunctionType::get(
         builder.getVoidTy(), {pointer, pointer, pointer, pointer, pointer}, /*isVarArg=*/false);
-    function = llvm::Function::Create(type, llvm::Function::ExternalLinkage, name, module);
+    function = llvm::Function::Create(type, llvm::Function::ExternalLinkage,
+                                      entryName(description, entry), module);
     builder.SetInsertPoint(llvm::BasicBlock::Create(native.context, "", function));
   }
 
-  /// `last`: the first result alone, without its first axis. `batch`: the number of sequences
-  /// stands before the sizes, and is the first axis of inputs and results.
-  void make(EntryForm form) {
-    Value *context = function->getArg(0), *sizes = function->getArg(1);
-    std::vector<Value *> arguments{context};
-    if (form.batch)
-      arguments.push_back(sequences = builder.CreateLoad(word, sizes));
-    for (size_t i = 0; i < description.sizes.size(); ++i)
-      sizeValues.push_back(builder.CreateLoad(word, element(sizes, word, i + form.batch)));
-    arguments.insert(arguments.end(), sizeValues.begin(), sizeValues.end());
-    for (size_t i = 0; i < description.inputs.size(); ++i)
-      arguments.push_back(descriptor(load(function->getArg(2), i), extents(description.inputs[i])));
-    if (!description.params.empty())
-      arguments.push_back(function->getArg(3)); // their table, as it is
-    for (size_t i = 0; i < (form.last ? 1 : description.results.size()); ++i) {
-      const Description::Value &result = description.results[i];
-      std::vector<Value *> shape = extents(result);
-      if (form.last)
-        shape.erase(shape.begin() + form.batch);
-      arguments.push_back(
-          descriptor(wanted(load(function->getArg(4), i), shape, result.type), shape));
-    }
+  /// Each array that the entry is given has one element for each argument of its kind, in order.
+  void make() {
+    std::vector<Value *> arguments{function->getArg(0)};
+    uint64_t number = 0, input = 0, result = 0;
+    for (const qkv_argument &argument : entry.arguments)
+      switch (static_cast<qkv_argument_kind>(argument.kind)) {
+      case QKV_SEQUENCES:
+        arguments.push_back(sequences = loadNumber(number++));
+        break;
+      case QKV_SIZE:
+        arguments.push_back(sizes[argument.index] = loadNumber(number++));
+        break;
+      case QKV_INPUT:
+        arguments.push_back(descriptor(load(function->getArg(2), input++),
+                                       extents(description.inputs[argument.index])));
+        break;
+      case QKV_PARAMS:
+        arguments.push_back(function->getArg(3)); // their table, as it is
+        break;
+      case QKV_RESULT:
+      case QKV_LAST_POSITION: {
+        Description::Value value = description.results[argument.index];
+        if (argument.kind == QKV_LAST_POSITION)
+          value.axes.erase(value.axes.begin());
+        std::vector<Value *> shape = extents(value);
+        Value *data = wanted(load(function->getArg(4), result++), shape, value.type);
+        arguments.push_back(descriptor(data, shape));
+        break;
+      }
+      }
     builder.CreateCall(target, arguments);
     for (Value *memory : scratch)
       builder.CreateCall(runtime("qkv_free", builder.getVoidTy(), {pointer}), {memory});
@@ -53,6 +65,9 @@ public:
 private:
   Value *element(Value *array, llvm::Type *type, uint64_t index) {
     return builder.CreateConstInBoundsGEP1_64(type, array, index);
+  }
+  Value *loadNumber(uint64_t index) {
+    return builder.CreateLoad(word, element(function->getArg(1), word, index));
   }
   Value *load(Value *array, uint64_t index) {
     return builder.CreateLoad(pointer, element(array, pointer, index));
@@ -67,8 +82,7 @@ private:
     if (sequences)
       list.push_back(sequences);
     for (const auto &axis : value.axes)
-      list.push_back(
-          emit(builder, *Extent::parse(axis.extent, description.sizes.size()), sizeValues));
+      list.push_back(emit(builder, *Extent::parse(axis.extent, description.sizes.size()), sizes));
     return list;
   }
 
@@ -123,14 +137,16 @@ private:
   }
 
   const Description &description;
+  const Description::Entry &entry;
   llvm::Module &module;
   llvm::Function *target;
   llvm::IRBuilder<> builder;
   llvm::PointerType *pointer;
   llvm::IntegerType *word;
   llvm::Function *function;
-  std::vector<Value *> sizeValues, scratch;
-  Value *sequences = nullptr; ///< their number, in a batch
+  std::vector<Value *> sizes{description.sizes.size()}; ///< by number among the model's
+  std::vector<Value *> scratch;
+  Value *sequences = nullptr; ///< their number, where the entry takes it
 };
 
 /// What the outside of a model looks up starts with its name, so the model's own functions must
@@ -150,27 +166,10 @@ void hideFunctions(NativeModule &native) {
 
 } // namespace
 
-std::vector<EntryForm> entryForms(const Description &description) {
-  std::vector<EntryForm> forms;
-  for (bool batch : {false, true})
-    for (bool last : {false, true})
-      if ((!batch || description.hasBatch) && (last ? description.hasLast : description.hasWhole))
-        forms.push_back({last, batch});
-  return forms;
-}
-
-qkv_entry &entryOf(qkv_model &model, EntryForm form) {
-  if (form.batch)
-    return form.last ? model.entry_last_batch : model.entry_batch;
-  return form.last ? model.entry_last : model.entry;
-}
-
-std::string functionName(const Description &description, EntryForm form) {
-  return description.name + (form.last ? ".last" : "") + (form.batch ? ".batch" : "");
-}
-
-std::string entryName(const Description &description, EntryForm form) {
-  return description.name + ".entry" + (form.last ? "_last" : "") + (form.batch ? "_batch" : "");
+std::string entryName(const Description &description, const Description::Entry &entry) {
+  std::string symbol = entry.symbol.substr(description.name.size()); // ".last"
+  std::replace(symbol.begin(), symbol.end(), '.', '_');
+  return description.name + ".entry" + symbol;
 }
 
 bool addEntries(NativeModule &native, std::string &error) {
@@ -180,26 +179,24 @@ bool addEntries(NativeModule &native, std::string &error) {
     if (function.getSubprogram())
       function.addFnAttr(llvm::Attribute::NoInline);
   const Description &description = native.description;
-  std::vector<std::pair<EntryForm, llvm::Function *>> found;
-  for (EntryForm form : entryForms(description)) {
-    std::string name = functionName(description, form);
-    llvm::Function *function = native.module->getFunction("_mlir_ciface_" + name);
-    size_t expected = 1 + form.batch + description.sizes.size() + description.inputs.size() +
-                      !description.params.empty() + (form.last ? 1 : description.results.size());
+  std::vector<llvm::Function *> found;
+  for (const Description::Entry &entry : description.entries) {
+    llvm::Function *function = native.module->getFunction("_mlir_ciface_" + entry.symbol);
+    size_t expected = 1 + entry.arguments.size(); // the context first
     if (!function || function->isDeclaration()) {
-      error = "the module has no entry " + name;
+      error = "the module has no entry " + entry.symbol;
       return false;
     }
     if (function->arg_size() != expected) {
-      error = "entry " + name + " has " + std::to_string(function->arg_size()) +
+      error = "entry " + entry.symbol + " has " + std::to_string(function->arg_size()) +
               " arguments, its description says " + std::to_string(expected);
       return false;
     }
-    found.push_back({form, function});
+    found.push_back(function);
   }
   hideFunctions(native);
-  for (auto &[form, function] : found)
-    Entry(native, function, entryName(description, form)).make(form);
+  for (size_t i = 0; i < found.size(); ++i)
+    Entry(native, description.entries[i], found[i]).make();
   return true;
 }
 

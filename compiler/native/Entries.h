@@ -14,22 +14,8 @@ class TargetMachine;
 
 namespace qkv {
 
-/// What an entry computes: all results or the last position's logits, of one sequence or several.
-struct EntryForm {
-  bool last = false, batch = false;
-};
-
-/// The forms that a model has, the whole of one sequence first.
-std::vector<EntryForm> entryForms(const Description &description);
-
-/// Where a model holds the entry.
-qkv_entry &entryOf(qkv_model &model, EntryForm form);
-
-/// The name of the model's own function, on every stage.
-std::string functionName(const Description &description, EntryForm form);
-
-/// The name of the qkv_entry function that addEntries makes (external, for the JIT).
-std::string entryName(const Description &description, EntryForm form);
+/// The name of the qkv_function that addEntries makes (external, for the JIT).
+std::string entryName(const Description &description, const Description::Entry &entry);
 
 /// Renames and hides the model's own functions, adds the entries. False with `error` where the
 /// module's functions are not what the description says.

@@ -82,12 +82,11 @@ std::unique_ptr<JitModel> JitModel::create(std::unique_ptr<NativeModule> native,
   description.cpu = neededFeatures(*machine);
   auto data = std::make_unique<Data>();
   data->memory = std::make_unique<ModelInMemory>(description);
-  qkv_model &model = data->memory->model();
-  for (EntryForm form : entryForms(description)) {
-    auto entry = (*jit)->lookup(entryName(description, form));
-    if (!entry)
-      return failed(entry.takeError());
-    entryOf(model, form) = entry->toPtr<qkv_entry>();
+  for (const Description::Entry &entry : description.entries) {
+    auto function = (*jit)->lookup(entryName(description, entry));
+    if (!function)
+      return failed(function.takeError());
+    data->memory->setFunction(entry.kind, function->toPtr<qkv_function>());
   }
   data->jit = std::move(*jit);
   return std::unique_ptr<JitModel>(new JitModel(std::move(data)));

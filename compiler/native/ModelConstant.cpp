@@ -59,6 +59,8 @@ private:
   }
 
   Constant *values(const std::vector<Description::Value> &list);
+  Constant *held(const qkv_held &held);
+  Constant *entries();
   Constant *param(const Description::Param &param);
   llvm::Function *shapes();
 
@@ -82,6 +84,24 @@ Constant *Constants::values(const std::vector<Description::Value> &list) {
   return array<qkv_value>(out);
 }
 
+Constant *Constants::held(const qkv_held &h) {
+  return record({number(h.element), number(h.block_elements), number(h.block_bytes),
+                 number(h.panel_axis), number(h.panel_order), number(h.panel_width)});
+}
+
+Constant *Constants::entries() {
+  std::vector<Constant *> out;
+  for (const Description::Entry &entry : description.entries) {
+    std::vector<Constant *> arguments;
+    for (const qkv_argument &argument : entry.arguments)
+      arguments.push_back(record({number(argument.kind), number(argument.index)}));
+    out.push_back(record({number(entry.kind), number(static_cast<int64_t>(arguments.size())),
+                          array<qkv_argument>(arguments),
+                          module.getFunction(entryName(description, entry))}));
+  }
+  return array<qkv_entry>(out);
+}
+
 Constant *Constants::param(const Description::Param &p) {
   std::vector<Constant *> shape, names, stacked;
   for (int64_t extent : p.shape)
@@ -91,12 +111,12 @@ Constant *Constants::param(const Description::Param &p) {
   for (int32_t axis : p.stacked)
     stacked.push_back(number(axis));
   auto count = [&](const auto &list) { return number(static_cast<int64_t>(list.size())); };
-  return record(
-      {string(p.name), count(shape), count(names), array<int64_t>(shape),
-       array<const char *>(names), array<int32_t>(stacked), count(stacked), number(p.fallback),
-       number(p.fallbackParam), number(p.line), number(p.column), number(p.length),
-       llvm::ConstantFP::get(llvm::Type::getDoubleTy(context), p.fallbackNumber), string(p.file),
-       number(p.panelAxis), number(p.panelBlock), number(p.panelWidth), number(p.element)});
+  return record({string(p.name), count(shape), count(names), array<int64_t>(shape),
+                 array<const char *>(names), array<int32_t>(stacked), count(stacked),
+                 number(p.fallback), number(p.fallbackParam), number(p.line), number(p.column),
+                 number(p.length),
+                 llvm::ConstantFP::get(llvm::Type::getDoubleTy(context), p.fallbackNumber),
+                 string(p.file), held(p.held)});
 }
 
 /// void shapes(const qkv_model *, const int64_t *sizes, int64_t *extents)
@@ -138,13 +158,9 @@ llvm::GlobalVariable *Constants::model(const std::string &cpu) {
   for (const Setting &s : d.settings)
     settings.push_back(record({string(s.key), optionalText(s.value), optionalText(s.fallback)}));
   auto count = [&](const auto &list) { return number(static_cast<int64_t>(list.size())); };
-  auto entry = [&](EntryForm form) -> Constant * {
-    llvm::Function *function = module.getFunction(entryName(d, form));
-    return function ? function : none();
-  };
   Constant *value = record({number(sizeof(qkv_model), 64),
                             number(QKV_ABI),
-                            number(0),
+                            count(d.entries),
                             string(d.name),
                             string(d.file),
                             string(cpu),
@@ -162,10 +178,7 @@ llvm::GlobalVariable *Constants::model(const std::string &cpu) {
                             array<qkv_param>(params),
                             array<qkv_site>(sites),
                             shapes(),
-                            entry({}),
-                            entry({/*last=*/true, /*batch=*/false}),
-                            entry({/*last=*/false, /*batch=*/true}),
-                            entry({/*last=*/true, /*batch=*/true}),
+                            entries(),
                             none(),
                             array<qkv_setting>(settings)});
   checkLayout(value->getType(), sizeof(qkv_model));
@@ -177,8 +190,8 @@ llvm::GlobalVariable *Constants::model(const std::string &cpu) {
 } // namespace
 
 llvm::GlobalVariable *addModel(NativeModule &module, const std::string &cpu) {
-  for (EntryForm form : entryForms(module.description))
-    module.module->getFunction(entryName(module.description, form))
+  for (const Description::Entry &entry : module.description.entries)
+    module.module->getFunction(entryName(module.description, entry))
         ->setLinkage(llvm::Function::InternalLinkage);
   return Constants(module).model(cpu);
 }

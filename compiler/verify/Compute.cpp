@@ -3,6 +3,7 @@
 #include "compiler/verify/Verify.h"
 #include "runtime/checkpoint/Panels.h"
 #include "runtime/checkpoint/Weights.h"
+#include "runtime/tensors/Entries.h"
 #include "runtime/tensors/Inputs.h"
 
 #include <algorithm>
@@ -58,12 +59,13 @@ Values unpacked(const std::vector<char> &bytes, int type, const std::vector<int6
 
 /// What qkv_run takes for a trial, and room for its results with a tail behind each.
 struct Memory {
-  std::vector<std::vector<int64_t>> inputShapes, resultShapes;
+  std::vector<rt::EntryResult> given; ///< by the entry
   std::vector<std::vector<char>> inputs, params, results;
   qkv_weights weights;
 
-  bool make(const qkv_model &model, const Program &program, const Trial &trial, bool lastOnly,
+  bool make(const qkv_model &model, const Program &program, const Trial &trial, qkv_entry_kind kind,
             qkv_error *error) {
+    std::vector<std::vector<int64_t>> inputShapes, resultShapes;
     if (!rt::shapesOf(model, trial.sizes, inputShapes, resultShapes, error))
       return false;
     for (int number : program.inputs)
@@ -71,53 +73,53 @@ struct Memory {
     for (const auto &[number, values] : trial.params) {
       std::vector<char> plain = packed(values);
       const qkv_param &param = model.params[params.size()];
-      params.emplace_back(rt::heldCount(param) * rt::elementSize(param) + 8);
+      params.emplace_back(rt::heldBytes(param) + tailBytes);
       rt::writeHeld(param, reinterpret_cast<const float *>(plain.data()), params.back().data());
       weights.params.push_back(params.back().data());
     }
-    if (lastOnly) {
-      resultShapes.resize(1);
-      resultShapes[0].erase(resultShapes[0].begin());
-    }
-    for (size_t i = 0; i < resultShapes.size(); ++i)
+    given = rt::entryResults(*rt::findEntry(model, kind), resultShapes);
+    for (size_t i = 0; i < given.size(); ++i)
       results.emplace_back(resultBytes(model, i) + tailBytes, static_cast<char>(0xFF));
     return true;
   }
+  const qkv_value &value(const qkv_model &model, size_t result) const {
+    return model.results[given[result].index];
+  }
   size_t resultBytes(const qkv_model &model, size_t result) const {
-    return rt::typeSize(model.results[result].type) *
-           static_cast<size_t>(rt::elementCount(resultShapes[result]));
+    return rt::typeSize(value(model, result).type) *
+           static_cast<size_t>(rt::elementCount(given[result].shape));
   }
-  int run(const qkv_model &model, const Trial &trial, bool lastOnly, qkv_error *error) {
-    return qkv_run(&model, &weights, trial.sizes.data(), pointers(inputs).data(),
-                   pointers(results, model.result_count).data(), lastOnly, error);
+  int run(const qkv_model &model, const Trial &trial, qkv_entry_kind kind, qkv_error *error) {
+    return qkv_run(&model, kind, &weights, trial.sizes.data(), pointers(inputs).data(),
+                   pointers(results).data(), error);
   }
-  static std::vector<void *> pointers(std::vector<std::vector<char>> &list, size_t count = 0) {
+  static std::vector<void *> pointers(std::vector<std::vector<char>> &list) {
     std::vector<void *> out;
     for (std::vector<char> &bytes : list)
       out.push_back(bytes.data());
-    out.resize(std::max(out.size(), count));
     return out;
   }
 };
 
-Computed run(const qkv_model &model, const Program &program, const Trial &trial, bool lastOnly) {
+Computed run(const qkv_model &model, const Program &program, const Trial &trial,
+             qkv_entry_kind kind) {
   Computed computed;
   qkv_error error = {};
   error.size = sizeof error;
   Memory memory;
-  if (!memory.make(model, program, trial, lastOnly, &error) ||
-      memory.run(model, trial, lastOnly, &error) != 0) {
+  if (!memory.make(model, program, trial, kind, &error) ||
+      memory.run(model, trial, kind, &error) != 0) {
     computed.failure = std::string(error.file) + ":" + std::to_string(error.line) + ":" +
                        std::to_string(error.column) + ": " + error.text;
     return computed;
   }
   for (size_t i = 0; i < memory.results.size(); ++i) {
     const std::vector<char> &bytes = memory.results[i];
-    computed.results.push_back(unpacked(bytes, model.results[i].type, memory.resultShapes[i]));
+    computed.results.push_back(unpacked(bytes, memory.value(model, i).type, memory.given[i].shape));
     for (size_t at = memory.resultBytes(model, i); at < bytes.size(); ++at)
       if (static_cast<unsigned char>(bytes[at]) != 0xFF)
         computed.failure =
-            std::string("memory behind result ") + model.results[i].name + " was written";
+            std::string("memory behind result ") + memory.value(model, i).name + " was written";
   }
   return computed;
 }
@@ -137,17 +139,18 @@ Trial moved(const Trial &trial, size_t by) {
   return out;
 }
 
-/// What differs where `count` sequences are computed together.
+/// What differs where `count` sequences are computed together, by entry `several`, from what entry
+/// `one` computes of each.
 std::string together(const qkv_model &model, const Program &program, const Trial &trial,
-                     size_t count, bool lastOnly) {
+                     size_t count, qkv_entry_kind one, qkv_entry_kind several) {
   std::vector<Memory> alone(count);
   std::vector<std::vector<char>> inputs(model.input_count), results;
   bool fails = false;
   for (size_t at = 0; at < count; ++at) {
     Trial mate = moved(trial, at);
-    if (!alone[at].make(model, program, mate, lastOnly, nullptr))
+    if (!alone[at].make(model, program, mate, one, nullptr))
       return "its shapes are too large";
-    fails |= alone[at].run(model, mate, lastOnly, nullptr) != 0;
+    fails |= alone[at].run(model, mate, one, nullptr) != 0;
     for (size_t i = 0; i < inputs.size(); ++i)
       inputs[i].insert(inputs[i].end(), alone[at].inputs[i].begin(),
                        alone[at].inputs[i].end() - tailBytes);
@@ -155,10 +158,11 @@ std::string together(const qkv_model &model, const Program &program, const Trial
   for (size_t i = 0; i < alone[0].results.size(); ++i)
     results.emplace_back(count * alone[0].resultBytes(model, i) + tailBytes,
                          static_cast<char>(0xFF));
+  std::vector<int64_t> sizes = trial.sizes;
+  sizes.insert(sizes.begin(), static_cast<int64_t>(count));
   bool failed =
-      qkv_run_batch(&model, &alone[0].weights, static_cast<int64_t>(count), trial.sizes.data(),
-                    Memory::pointers(inputs).data(),
-                    Memory::pointers(results, model.result_count).data(), lastOnly, nullptr) != 0;
+      qkv_run(&model, several, &alone[0].weights, sizes.data(), Memory::pointers(inputs).data(),
+              Memory::pointers(results).data(), nullptr) != 0;
   std::string which = std::to_string(count) + " sequences at once";
   if (fails != failed)
     return which + (fails ? " do not meet the failing check that one meets alone"
@@ -167,11 +171,11 @@ std::string together(const qkv_model &model, const Program &program, const Trial
     size_t bytes = alone[0].resultBytes(model, i);
     for (size_t at = 0; at < count; ++at)
       if (memcmp(results[i].data() + at * bytes, alone[at].results[i].data(), bytes) != 0)
-        return which + ": result " + model.results[i].name + " of sequence " + std::to_string(at) +
-               " is not what it is alone";
+        return which + ": result " + alone[at].value(model, i).name + " of sequence " +
+               std::to_string(at) + " is not what it is alone";
     for (size_t at = count * bytes; at < results[i].size(); ++at)
       if (static_cast<unsigned char>(results[i][at]) != 0xFF)
-        return which + ": memory behind result " + model.results[i].name + " was written";
+        return which + ": memory behind result " + alone[0].value(model, i).name + " was written";
   }
   return "";
 }
@@ -179,19 +183,19 @@ std::string together(const qkv_model &model, const Program &program, const Trial
 } // namespace
 
 Computed compute(const qkv_model &model, const Program &program, const Trial &trial) {
-  return run(model, program, trial, /*lastOnly=*/false);
+  return run(model, program, trial, QKV_WHOLE);
 }
 
 Computed computeLast(const qkv_model &model, const Program &program, const Trial &trial) {
-  return run(model, program, trial, /*lastOnly=*/true);
+  return run(model, program, trial, QKV_LAST);
 }
 
 std::string batchDiffers(const qkv_model &model, const Program &program, const Trial &trial) {
-  for (bool lastOnly : {false, true})
+  for (qkv_entry_kind one : {QKV_WHOLE, QKV_LAST})
     for (size_t count : {1, 2, 7})
-      if (lastOnly ? model.entry_last_batch : model.entry_batch)
-        if (std::string why = together(model, program, trial, count, lastOnly); !why.empty())
-          return (lastOnly ? "the last position alone: " : "") + why;
+      if (qkv_entry_kind several = *rt::severalOf(one); rt::findEntry(model, several))
+        if (std::string why = together(model, program, trial, count, one, several); !why.empty())
+          return (one == QKV_LAST ? "the last position alone: " : "") + why;
   return "";
 }
 

@@ -204,13 +204,13 @@ Trial makeTrial(const Program &program, const TrialOptions &options) {
 void roundParams(const qkv_model &model, Trial &trial) {
   size_t at = 0;
   for (auto &[number, values] : trial.params) {
-    qkv_param flat{}; // the same elements in a row
+    qkv_param flat = {}; // the same elements in a row
     int64_t count = values.count();
     flat.rank = 1;
     flat.shape = &count;
-    flat.element = model.params[at++].element;
+    flat.held = rt::heldAs(model.params[at++].held.element);
     std::vector<float> plain(values.floats.begin(), values.floats.end());
-    std::vector<char> held(plain.size() * rt::elementSize(flat));
+    std::vector<char> held(rt::heldBytes(flat));
     rt::writeHeld(flat, plain.data(), held.data());
     rt::readHeld(flat, held.data(), plain.data());
     values.floats.assign(plain.begin(), plain.end());

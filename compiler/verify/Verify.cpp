@@ -6,6 +6,7 @@
 #include "compiler/native/Jit.h"
 #include "compiler/streams/Chunks.h"
 #include "dsl/proof/Schedule.h"
+#include "runtime/tensors/Entries.h"
 
 #include <algorithm>
 #include <bit>
@@ -190,7 +191,7 @@ public:
     report.same = true;
     for (size_t i = 0; i < results.size() && report.same; ++i)
       check(report, results[i], oracle.values[i], computed.results[i]);
-    if (report.same && model->model().entry_last && model->model().generator_input >= 0) {
+    if (report.same && rt::findEntry(model->model(), QKV_LAST)) {
       Computed last = computeLast(model->model(), program, trial);
       if (!last.failure.empty()) {
         report.same = false;

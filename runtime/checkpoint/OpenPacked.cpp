@@ -43,23 +43,22 @@ bool isThisVersion(const FileBytes &file, size_t offset) {
 
 /// A parameter that the file holds in another way (for another processor, for a page that split the
 /// letters otherwise), as the model holds it.
-void *holdAgain(const qkv_param &from, const void *data, const qkv_param &to,
-                qkv_weights &weights) {
-  void *held = qkv_alloc(heldCount(to) * elementSize(to));
+void *holdAgain(const PackedRow &row, const void *data, const qkv_param &to, qkv_weights &weights) {
+  void *held = qkv_alloc(heldBytes(to));
   weights.owned.push_back(held);
-  auto *plain = heldPlain(to) ? static_cast<float *>(held)
-                              : static_cast<float *>(qkv_alloc(
-                                    elementCount({to.shape, to.shape + to.rank}) * sizeof(float)));
+  auto *plain = heldPlain(to.held)
+                    ? static_cast<float *>(held)
+                    : static_cast<float *>(qkv_alloc(heldBytes(heldAs(QKV_F32), shapeOf(to))));
+  qkv_param from = {};
+  from.rank = static_cast<int32_t>(row.shape.size());
+  from.shape = row.shape.data();
+  from.held = row.held;
   readHeld(from, data, plain);
-  if (!heldPlain(to)) {
+  if (!heldPlain(to.held)) {
     writeHeld(to, plain, held);
     qkv_free(plain);
   }
   return held;
-}
-
-std::vector<int64_t> shapeOf(const qkv_param &param) {
-  return {param.shape, param.shape + param.rank};
 }
 
 /// Whether the row's data, row-major, are what the checkpoint's tensors would give the parameter.
@@ -96,13 +95,10 @@ bool Table::read(const Parts &parts) {
     if (!readRow(at, end, rows.emplace_back()))
       return false;
   for (PackedRow &row : rows) {
-    row.held.shape = row.shape.data(); // (rows have moved)
     if (!row.names.empty())
       byName.push_back(&row);
-    int64_t count = elementCount(row.shape) < 0 ? -1 : heldCount(row.held);
-    int64_t bytes = 0;
-    if (count < 0 || __builtin_mul_overflow(count, int64_t(elementSize(row.held)), &bytes) ||
-        row.offset % 4 || row.offset > parts.total ||
+    int64_t bytes = elementCount(row.shape) < 0 ? -1 : heldBytes(row.held, row.shape);
+    if (bytes < 0 || row.offset % 4 || row.offset > parts.total ||
         static_cast<uint64_t>(bytes) > parts.total - row.offset)
       return false;
   }
@@ -115,7 +111,7 @@ const PackedRow *Table::find(const qkv_param &param, const std::string &path,
                              qkv_error *error) const {
   const PackedRow *best = nullptr, *other = nullptr;
   auto rank = [&](const PackedRow &row) {
-    return (row.shape == shapeOf(param) ? 2 : 0) + (heldAlike(row.held, param) ? 1 : 0);
+    return (row.shape == shapeOf(param) ? 2 : 0) + (heldAlike(row.held, param.held) ? 1 : 0);
   };
   std::string_view first = param.name_count ? param.names[0] : "";
   auto at = std::lower_bound(byName.begin(), byName.end(), first,
@@ -166,10 +162,10 @@ bool take(const PackedRow &row, const Parts &parts, const std::string &path, con
   }
   const char *data = parts.start + row.offset;
   if (row.held.panel_width > 0) // it is contracted, thus read whole; a table is read by rows
-    weights.packed.fetch(data, heldCount(row.held) * elementSize(row.held));
-  pointer = row.shape == shapeOf(param) && heldAlike(row.held, param)
+    weights.packed.fetch(data, heldBytes(row.held, row.shape));
+  pointer = row.shape == shapeOf(param) && heldAlike(row.held, param.held)
                 ? const_cast<char *>(data)
-                : holdAgain(row.held, data, param, weights);
+                : holdAgain(row, data, param, weights);
   return true;
 }
 

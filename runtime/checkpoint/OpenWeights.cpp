@@ -1,6 +1,6 @@
 // In: a path, or only the program that runs. Out: opened weights of a model. Holds: the lookup
 // order is the given path, else inside the program, else `<program>.weights` beside it.
-#include "runtime/Error.h"
+#include "runtime/Abi.h"
 #include "runtime/checkpoint/Weights.h"
 
 #include <algorithm>
@@ -72,6 +72,8 @@ static bool openBeside(const qkv_model &model, const char *self, qkv_weights &we
 
 extern "C" qkv_weights *qkv_weights_open(const qkv_model *model, const char *path, const char *self,
                                          qkv_error *error) {
+  if (!checkAbi(*model, error))
+    return nullptr;
   auto *weights = new qkv_weights;
   bool done = true;
   if (path)

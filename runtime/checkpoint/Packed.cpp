@@ -7,8 +7,8 @@
 //   8   u64 bytes of the whole     16  u64 bytes of the table     24  u64 number of parameters
 //   32  u64 offset of the data (a multiple of 4096)               40  u64 bytes of the
 //   configuration 64  the table; for each parameter (PackedTable.h)
-//       u64 offset of its data (a multiple of 64), u32 element, panel axis, block and width
-//       (qkv_param), u32 1 if it is a fallback's, u32 the fallback's kind, f64 its number,
+//       u64 offset of its data (a multiple of 64), u32 element, panel axis, order and width
+//       (qkv_held), u32 1 if it is a fallback's, u32 the fallback's kind, f64 its number,
 //       u32 rank, u32 rank of the checkpoint's tensors, u32 number of stacked axes, u32 number of
 //       names, i64 extents, i64 extents of the checkpoint's tensors, u32 stacked axes,
 //       u32 bytes and letters of its name in the page, then of each name in the checkpoint,
@@ -17,7 +17,6 @@
 // Behind a program the last 24 bytes of the file are "QKVTRAIL", u64 P, u64 bytes of the whole.
 #include "runtime/Error.h"
 #include "runtime/checkpoint/PackedTable.h"
-#include "runtime/checkpoint/Panels.h"
 #include "runtime/checkpoint/Weights.h"
 
 #include <cstring>
@@ -32,11 +31,6 @@ constexpr size_t trailerBytes = 24, page = 4096, line = 64;
 
 uint64_t aligned(uint64_t value, uint64_t alignment) {
   return (value + alignment - 1) / alignment * alignment;
-}
-
-int64_t paramBytes(const qkv_param &param) {
-  int64_t count = heldCount(param);
-  return count < 0 ? -1 : count * static_cast<int64_t>(elementSize(param));
 }
 
 /// Where each parameter's data goes; parameters that share memory share it in the file too.
@@ -59,7 +53,7 @@ Layout layoutOf(const qkv_model &model, const qkv_weights &weights, size_t table
     layout.shared.push_back(first < i);
     layout.offsets.push_back(first < i ? layout.offsets[first] : offset);
     if (first == i)
-      offset = aligned(offset + paramBytes(model.params[i]), line);
+      offset = aligned(offset + heldBytes(model.params[i]), line);
   }
   layout.totalBytes = offset;
   return layout;
@@ -87,9 +81,8 @@ bool writePacked(const qkv_model &model, const qkv_weights &weights, OutputFile 
   if (!output.write(head.data(), head.size(), error) || !output.pad(page, error))
     return false;
   for (int32_t i = 0; i < model.param_count; ++i)
-    if (!layout.shared[i] &&
-        (!output.write(weights.params[i], paramBytes(model.params[i]), error) ||
-         !output.pad(line, error)))
+    if (!layout.shared[i] && (!output.write(weights.params[i], heldBytes(model.params[i]), error) ||
+                              !output.pad(line, error)))
       return false;
   bytes = layout.totalBytes;
   return true;

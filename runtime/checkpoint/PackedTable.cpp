@@ -78,7 +78,8 @@ bool PackedRow::isOf(const qkv_param &param) const {
 void appendRow(std::string &text, const qkv_param &param, const Origin &origin, uint64_t offset) {
   size_t start = text.size();
   append(text, offset);
-  for (int32_t field : {param.element, param.panel_axis, param.panel_block, param.panel_width,
+  const qkv_held &held = param.held;
+  for (int32_t field : {held.element, held.panel_axis, held.panel_order, held.panel_width,
                         int32_t(origin.absent), param.fallback})
     append(text, static_cast<uint32_t>(field), 4);
   uint64_t number;
@@ -102,9 +103,12 @@ void appendRow(std::string &text, const qkv_param &param, const Origin &origin, 
 bool readRow(const char *&at, const char *end, PackedRow &row) {
   Fields fields(at, end);
   row.offset = fields.take<uint64_t>();
-  row.held.element = fields.take<int32_t>();
+  int32_t element = fields.take<int32_t>();
+  if (!elementType(element))
+    return false;
+  row.held = heldAs(element);
   row.held.panel_axis = fields.take<int32_t>();
-  row.held.panel_block = fields.take<int32_t>();
+  row.held.panel_order = fields.take<int32_t>();
   row.held.panel_width = fields.take<int32_t>();
   row.origin.absent = fields.take<int32_t>() != 0;
   row.fallback = fields.take<int32_t>();
@@ -122,13 +126,7 @@ bool readRow(const char *&at, const char *end, PackedRow &row) {
   ptrdiff_t bytes = (fields.at - at + 7) / 8 * 8;
   if (!fields.good || bytes > end - at)
     return false;
-  row.held.rank = static_cast<int32_t>(rank);
-  row.held.shape = row.shape.data();
-  const qkv_param &held = row.held;
-  auto isAxis = [&](int32_t axis) { return axis >= 0 && axis < held.rank; };
-  if (held.element < QKV_F32 || held.element > QKV_F16 || held.panel_width < 0 ||
-      held.panel_width > 1 << 16 ||
-      (held.panel_width > 0 && (!isAxis(held.panel_axis) || !isAxis(held.panel_block))))
+  if (!heldSound(row.held, static_cast<int64_t>(rank)))
     return false;
   at += bytes;
   return true;

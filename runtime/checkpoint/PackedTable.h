@@ -2,6 +2,7 @@
 // rows. Holds: whatever bytes a table has, what a row says fits into them.
 #pragma once
 
+#include "runtime/Held.h"
 #include "runtime/checkpoint/Weights.h"
 
 #include <string>
@@ -27,7 +28,7 @@ struct PackedRow {
   int32_t fallback = 0; ///< as in qkv_param
   double fallbackNumber = 0;
   uint64_t offset = 0;
-  qkv_param held = {}; ///< the shape and how the data lie, no more
+  qkv_held held = heldAs(QKV_F32);
 
   /// The same tensors of the checkpoint, stacked along the same axes.
   bool isOf(const qkv_param &param) const;

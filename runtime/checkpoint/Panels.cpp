@@ -1,4 +1,4 @@
-// Row-major f32 <-> panels (qkv_param). Both ways are one walk over (element row-major, element
+// Row-major f32 <-> panels (qkv_held). Both ways are one walk over (element row-major, element
 // held), a panel at a time; panels are divided among threads.
 //
 // Axes but the one in panels are [first.., later..], later ones behind the panel's number:
@@ -58,16 +58,16 @@ struct Shape {
       strides[axis] = product;
       product *= param.shape[axis];
     }
-    width = param.panel_width;
-    extent = param.shape[param.panel_axis];
-    stride = strides[param.panel_axis];
+    width = param.held.panel_width;
+    extent = param.shape[param.held.panel_axis];
+    stride = strides[param.held.panel_axis];
     panels = (extent + width - 1) / width;
     firsts = laters = {0};
     int32_t other = 0;
     for (int32_t axis = 0; axis < param.rank; ++axis) {
-      if (axis == param.panel_axis)
+      if (axis == param.held.panel_axis)
         continue;
-      std::vector<int64_t> &offsets = other++ < param.panel_block ? firsts : laters;
+      std::vector<int64_t> &offsets = other++ < param.held.panel_order ? firsts : laters;
       std::vector<int64_t> more;
       more.reserve(offsets.size() * param.shape[axis]);
       for (int64_t offset : offsets)
@@ -116,7 +116,7 @@ template <typename Each> void walkPlain(const qkv_param &param, Each each) {
 template <typename To, typename Convert>
 void holdAs(const qkv_param &param, const float *from, To *to, Convert convert) {
   auto each = [&](int64_t plain, int64_t held) { to[held] = convert(from[plain]); };
-  if (param.panel_width)
+  if (param.held.panel_width)
     Shape(param).walk(each, [&](int64_t held) { to[held] = 0; });
   else
     walkPlain(param, each);
@@ -124,45 +124,24 @@ void holdAs(const qkv_param &param, const float *from, To *to, Convert convert) 
 
 } // namespace
 
-size_t elementSize(const qkv_param &param) { return param.element == QKV_F32 ? 4 : 2; }
-
-int64_t heldCount(const qkv_param &param) {
-  std::vector<int64_t> shape(param.shape, param.shape + param.rank);
-  if (param.panel_width) {
-    int64_t &extent = shape[param.panel_axis];
-    if (extent > INT64_MAX - param.panel_width)
-      return -1;
-    extent = (extent + param.panel_width - 1) / param.panel_width * param.panel_width;
-  }
-  int64_t count = elementCount(shape);
-  return count > INT64_MAX / 4 ? -1 : count;
-}
-
-bool heldPlain(const qkv_param &param) {
-  return param.panel_width == 0 && param.element == QKV_F32;
-}
-
-bool heldAlike(const qkv_param &a, const qkv_param &b) {
-  return a.element == b.element && a.panel_width == b.panel_width &&
-         (a.panel_width == 0 || (a.panel_axis == b.panel_axis && a.panel_block == b.panel_block));
-}
-
 void writeHeld(const qkv_param &param, const float *from, void *to) {
-  if (param.element == QKV_F32)
+  if (param.held.element == QKV_F32)
     holdAs(param, from, static_cast<float *>(to), [](float value) { return value; });
   else
-    holdAs(param, from, static_cast<uint16_t *>(to), param.element == QKV_BF16 ? toBrain : toHalf);
+    holdAs(param, from, static_cast<uint16_t *>(to),
+           param.held.element == QKV_BF16 ? toBrain : toHalf);
 }
 
 void readHeld(const qkv_param &param, const void *from, float *to) {
-  Dtype type = param.element == QKV_F32    ? Dtype::F32
-               : param.element == QKV_BF16 ? Dtype::BF16
-                                           : Dtype::F16;
-  size_t size = elementSize(param);
+  Dtype type = param.held.element == QKV_F32    ? Dtype::F32
+               : param.held.element == QKV_BF16 ? Dtype::BF16
+                                                : Dtype::F16;
+  // (A type with blocks of several elements has a conversion of its own.)
+  size_t size = param.held.block_bytes;
   auto each = [&](int64_t plain, int64_t held) {
     convertElements(QKV_FLOAT, to + plain, type, static_cast<const char *>(from) + held * size, 1);
   };
-  if (param.panel_width)
+  if (param.held.panel_width)
     Shape(param).walk(each, [](int64_t) {});
   else
     walkPlain(param, each);

@@ -42,10 +42,6 @@ bool failParam(qkv_error *error, const qkv_param &param, const std::string &text
 
 namespace {
 
-std::vector<int64_t> shapeOf(const qkv_param &param) {
-  return {param.shape, param.shape + param.rank};
-}
-
 /// The shape that one of the checkpoint's tensors should have: without the letters in its name.
 std::vector<int64_t> namedShape(const qkv_param &param) {
   std::vector<int64_t> shape;
@@ -100,8 +96,6 @@ void *own(qkv_weights &weights, size_t bytes) {
 
 void *ownFloats(qkv_weights &weights, int64_t count) { return own(weights, count * sizeof(float)); }
 
-size_t heldBytes(const qkv_param &param) { return heldCount(param) * elementSize(param); }
-
 void *ownHeld(qkv_weights &weights, const qkv_param &param) {
   void *part = weights.held.take(heldBytes(param));
   return part ? part : own(weights, heldBytes(param));
@@ -109,7 +103,7 @@ void *ownHeld(qkv_weights &weights, const qkv_param &param) {
 
 /// A parameter as it is held, made of row-major f32. If that is the last memory of ours, it goes.
 void *holdParam(const qkv_param &param, void *plain, qkv_weights &weights) {
-  if (heldPlain(param))
+  if (heldPlain(param.held))
     return plain;
   bool ours = !weights.owned.empty() && weights.owned.back() == plain;
   if (ours)
@@ -275,7 +269,7 @@ bool fallBack(const qkv_model &model, int32_t index, qkv_weights &weights, qkv_e
     std::fill_n(filled, count, static_cast<float>(model.params[from].fallback_number));
     weights.params[from] = holdParam(model.params[from], filled, weights);
   }
-  if (!heldAlike(model.params[from], model.params[index]))
+  if (!heldAlike(model.params[from].held, model.params[index].held))
     return failParam(error, model.params[index],
                      format("its fallback %s is held in another way", model.params[from].name));
   weights.params[index] = weights.params[from];
@@ -293,10 +287,10 @@ bool resolveParams(const qkv_model &model, const Checkpoint &file, qkv_weights &
   size_t room = 0;
   for (int32_t i = 0; i < model.param_count; ++i) {
     const qkv_param &param = model.params[i];
-    if (heldCount(param) < 0 || param.rank > 64)
+    if (heldBytes(param) < 0 || param.rank > 64)
       return failParam(error, param,
                        format("its shape %s is too large", shapeText(shapeOf(param)).c_str()));
-    if (!heldPlain(param))
+    if (!heldPlain(param.held))
       room += heldBytes(param) + 64; // of the alignment
   }
   weights.held.reserve(room);

@@ -1,6 +1,7 @@
 // In: a model, its weights, the options of a command line. Out: files or text, and an exit code.
 // Holds: each output appears whole or not at all; of a batch those that could be computed do;
 // nothing that is read is written over.
+#include "runtime/Abi.h"
 #include "runtime/program/Program.h"
 #include "runtime/tensors/Batch.h"
 
@@ -229,6 +230,9 @@ extern "C" int qkv_main(const qkv_model *model, int argc, char **argv) {
   catchCutFiles(argc > 0 ? std::string(baseOf(argv[0])).c_str() : model->name);
   if (!parseOptions(argc, argv, options, why))
     return misuse(why, options);
+  qkv_error error = newError();
+  if (!checkAbi(*model, &error))
+    return failWith(error, options);
   std::string text;
   if (options.help)
     text = helpText(*model, options);

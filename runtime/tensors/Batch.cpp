@@ -5,6 +5,7 @@
 #include "runtime/tensors/Batch.h"
 #include "runtime/Error.h"
 #include "runtime/Threads.h"
+#include "runtime/tensors/Entries.h"
 #include "runtime/tensors/Inputs.h"
 
 #include <algorithm>
@@ -13,10 +14,10 @@
 namespace qkv::rt {
 namespace {
 
-void runAlone(const qkv_model &model, const qkv_weights *weights, Sequence &sequence,
-              bool lastOnly) {
-  sequence.failed = qkv_run(&model, weights, sequence.sizes, sequence.inputs, sequence.results,
-                            lastOnly, sequence.error) != 0;
+void runAlone(const qkv_model &model, qkv_entry_kind kind, const qkv_weights *weights,
+              Sequence &sequence) {
+  sequence.failed = qkv_run(&model, kind, weights, sequence.sizes, sequence.inputs,
+                            sequence.results, sequence.error) != 0;
 }
 
 /// Memory for a value of all sequences, one behind the other; null where no sequence wants it.
@@ -34,17 +35,20 @@ public:
 };
 
 /// False where the run failed, whosever fault it is, or the code does one sequence at a time.
-bool runStacked(const qkv_model &model, const qkv_weights *weights,
-                std::vector<Sequence> &sequences, bool lastOnly) {
+bool runStacked(const qkv_model &model, qkv_entry_kind kind, const qkv_weights *weights,
+                std::vector<Sequence> &sequences) {
+  std::optional<qkv_entry_kind> several = severalOf(kind);
+  const qkv_entry *entry = several ? findEntry(model, *several) : nullptr;
+  if (!entry)
+    return false;
   size_t count = sequences.size();
   std::vector<int64_t> sizes(sequences[0].sizes, sequences[0].sizes + model.size_count);
   std::vector<std::vector<int64_t>> inputShapes, resultShapes;
   if (!shapesOf(model, sizes, inputShapes, resultShapes, nullptr))
     return false;
-  if (lastOnly)
-    resultShapes[0].erase(resultShapes[0].begin());
   std::vector<std::unique_ptr<Stacked>> memory;
-  std::vector<void *> inputs, results(model.result_count);
+  std::vector<EntryResult> given = entryResults(*entry, resultShapes);
+  std::vector<void *> inputs, results(given.size());
   for (int32_t i = 0; i < model.input_count; ++i) {
     auto stacked = std::make_unique<Stacked>(inputShapes[i], model.inputs[i].type, count);
     for (size_t at = 0; at < count; ++at)
@@ -52,18 +56,19 @@ bool runStacked(const qkv_model &model, const qkv_weights *weights,
     inputs.push_back(stacked->memory);
     memory.push_back(std::move(stacked));
   }
-  std::vector<std::pair<int32_t, const Stacked *>> wanted;
-  for (int32_t i = 0; i < (lastOnly ? 1 : model.result_count); ++i) {
+  std::vector<std::pair<size_t, const Stacked *>> wanted;
+  for (size_t i = 0; i < given.size(); ++i) {
     if (std::none_of(sequences.begin(), sequences.end(),
                      [&](const Sequence &s) { return s.results[i] != nullptr; }))
       continue;
-    auto stacked = std::make_unique<Stacked>(resultShapes[i], model.results[i].type, count);
+    auto stacked =
+        std::make_unique<Stacked>(given[i].shape, model.results[given[i].index].type, count);
     results[i] = stacked->memory;
     wanted.push_back({i, stacked.get()});
     memory.push_back(std::move(stacked));
   }
-  if (qkv_run_batch(&model, weights, static_cast<int64_t>(count), sizes.data(), inputs.data(),
-                    results.data(), lastOnly, nullptr) != 0)
+  sizes.insert(sizes.begin(), static_cast<int64_t>(count));
+  if (qkv_run(&model, *several, weights, sizes.data(), inputs.data(), results.data(), nullptr) != 0)
     return false;
   for (auto &[result, stacked] : wanted)
     for (size_t at = 0; at < count; ++at)
@@ -93,19 +98,18 @@ std::vector<std::vector<size_t>> groupBySizes(const qkv_model &model,
   return groups;
 }
 
-void runTogether(const qkv_model &model, const qkv_weights *weights,
-                 std::vector<Sequence> &sequences, bool lastOnly) {
-  bool together = sequences.size() > 1 && (lastOnly ? model.entry_last_batch : model.entry_batch);
-  if (together && runStacked(model, weights, sequences, lastOnly))
+void runTogether(const qkv_model &model, qkv_entry_kind kind, const qkv_weights *weights,
+                 std::vector<Sequence> &sequences) {
+  if (sequences.size() > 1 && runStacked(model, kind, weights, sequences))
     return;
   for (Sequence &sequence : sequences)
-    runAlone(model, weights, sequence, lastOnly);
+    runAlone(model, kind, weights, sequence);
 }
 
 void runSequences(const qkv_model &model, const qkv_weights *weights,
                   std::vector<Sequence> &sequences) {
   std::vector<std::vector<size_t>> groups;
-  if (model.entry_batch)
+  if (findEntry(model, QKV_BATCH))
     groups = groupBySizes(model, sequences);
   else
     for (size_t at = 0; at < sequences.size(); ++at)
@@ -115,7 +119,7 @@ void runSequences(const qkv_model &model, const qkv_weights *weights,
       std::vector<Sequence> mates;
       for (size_t at : groups[group])
         mates.push_back(sequences[at]);
-      runTogether(model, weights, mates, /*lastOnly=*/false);
+      runTogether(model, QKV_WHOLE, weights, mates);
       for (size_t at = 0; at < mates.size(); ++at)
         sequences[groups[group][at]].failed = mates[at].failed;
     }

@@ -8,7 +8,7 @@
 
 namespace qkv::rt {
 
-/// One sequence of a run: what qkv_run takes and gives.
+/// One sequence of a run of an entry for one: what qkv_run takes and gives.
 struct Sequence {
   const int64_t *sizes;
   void *const *inputs;
@@ -21,11 +21,11 @@ struct Sequence {
 std::vector<std::vector<size_t>> groupBySizes(const qkv_model &model,
                                               const std::vector<Sequence> &sequences);
 
-/// Runs sequences whose sizes are equal.
-void runTogether(const qkv_model &model, const qkv_weights *weights,
-                 std::vector<Sequence> &sequences, bool lastOnly);
+/// Runs sequences whose sizes are equal. `kind`: QKV_WHOLE or QKV_LAST.
+void runTogether(const qkv_model &model, qkv_entry_kind kind, const qkv_weights *weights,
+                 std::vector<Sequence> &sequences);
 
-/// Runs sequences of any sizes, groups of equal ones at a time on the threads.
+/// Runs the whole model on sequences of any sizes, groups of equal ones at a time on the threads.
 void runSequences(const qkv_model &model, const qkv_weights *weights,
                   std::vector<Sequence> &sequences);
 

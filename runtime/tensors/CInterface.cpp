@@ -1,8 +1,10 @@
 // In: what the functions of a built model's header are given (compiler/description/Header.h). Out:
 // opened models, runs. Holds: nothing is global; sessions of one model run at the same time; no
 // argument is read beyond the size that its caller gave it.
+#include "runtime/CutFiles.h"
 #include "runtime/Error.h"
 #include "runtime/Threads.h"
+#include "runtime/tensors/Entries.h"
 #include "runtime/tensors/Run.h"
 
 #include <cstring>
@@ -34,6 +36,7 @@ static std::string fileOf(const qkv_model *model) {
 extern "C" qkv_handle *qkv_open(const qkv_model *model, const char *weights, qkv_error *error) {
   if (!checkModel(*model, error) || !checkThreads(error))
     return nullptr;
+  outliveCutFiles();
   std::string self = fileOf(model);
   qkv_weights *opened =
       qkv_weights_open(model, weights, self.empty() ? nullptr : self.c_str(), error);
@@ -56,9 +59,9 @@ extern "C" qkv_session *qkv_session_open(const qkv_handle *handle, qkv_error *er
 
 extern "C" void qkv_session_close(qkv_session *session) { delete session; }
 
-/// `sequences` null: one, as qkv_run takes it.
-static int runSession(qkv_session *session, const int64_t *sequences, const void *given,
-                      qkv_error *error, bool lastOnly) {
+/// `sequences` is for entries that take their number.
+static int runSession(qkv_session *session, qkv_entry_kind kind, int64_t sequences,
+                      const void *given, qkv_error *error) {
   if (!session || !given)
     return fail(error, session ? "the arguments are null" : "the session is null"), -1;
   const qkv_model &model = *session->handle->model;
@@ -98,19 +101,41 @@ static int runSession(qkv_session *session, const int64_t *sequences, const void
   }
   for (void *&result : results)
     next(&result);
-  const qkv_weights *weights = session->handle->weights;
-  return sequences ? qkv_run_batch(&model, weights, *sequences, sizes.data(), inputs.data(),
-                                   results.data(), lastOnly, error)
-                   : qkv_run(&model, weights, sizes.data(), inputs.data(), results.data(), lastOnly,
-                             error);
+  const qkv_entry *entry = findEntry(model, kind);
+  if (!entry)
+    return failLacking(model, kind, error), -1;
+  std::vector<int64_t> numbers;
+  std::vector<void *> from, to;
+  for (int32_t i = 0; i < entry->argument_count; ++i) {
+    const qkv_argument &argument = entry->arguments[i];
+    switch (static_cast<qkv_argument_kind>(argument.kind)) {
+    case QKV_SEQUENCES:
+      numbers.push_back(sequences);
+      break;
+    case QKV_SIZE:
+      numbers.push_back(sizes[argument.index]);
+      break;
+    case QKV_INPUT:
+      from.push_back(inputs[argument.index]);
+      break;
+    case QKV_PARAMS:
+      break; // the weights
+    case QKV_RESULT:
+    case QKV_LAST_POSITION:
+      to.push_back(results[argument.index]);
+      break;
+    }
+  }
+  return qkv_run(&model, kind, session->handle->weights, numbers.data(), from.data(), to.data(),
+                 error);
 }
 
 extern "C" int qkv_session_run(qkv_session *session, const void *arguments, qkv_error *error,
-                               int32_t last_only) {
-  return runSession(session, nullptr, arguments, error, last_only != 0);
+                               qkv_entry_kind entry) {
+  return runSession(session, entry, 1, arguments, error);
 }
 
 extern "C" int qkv_session_run_batch(qkv_session *session, int64_t sequences, const void *arguments,
-                                     qkv_error *error, int32_t last_only) {
-  return runSession(session, &sequences, arguments, error, last_only != 0);
+                                     qkv_error *error, qkv_entry_kind entry) {
+  return runSession(session, entry, sequences, arguments, error);
 }

@@ -2,10 +2,12 @@
 // the run met. Holds: nothing of a run is shared with another; the caller's floating-point mode is
 // as it was; which of several failed checks is reported does not depend on the threads.
 #include "runtime/tensors/Run.h"
-#include "runtime/Error.h"
+#include "runtime/Abi.h"
 #include "runtime/Threads.h"
 #include "runtime/checkpoint/Weights.h"
 #include "runtime/tensors/Cpu.h"
+#include "runtime/tensors/Entries.h"
+#include "runtime/tensors/Inputs.h"
 
 #include <atomic>
 #include <cstdio>
@@ -90,10 +92,8 @@ void rememberChecked(const char *cpu) {
 } // namespace
 
 bool checkModel(const qkv_model &model, qkv_error *error) {
-  if (model.abi != QKV_ABI || model.size < sizeof(qkv_model))
-    return fail(error, format("model %s was compiled for version %d of the runtime's interface, "
-                              "this is version %d",
-                              model.name, model.abi, QKV_ABI));
+  if (!checkAbi(model, error))
+    return false;
   const char *cpu = model.cpu ? model.cpu : "";
   if (wasChecked(cpu))
     return true;
@@ -178,24 +178,71 @@ extern "C" void qkv_parallel_for(qkv_context *context, int64_t count, int64_t gr
     state->inRegion.store(false, std::memory_order_relaxed);
 }
 
-/// Calls an entry of the model, or says that it has none.
-static int call(const qkv_model *model, qkv_entry entry, const char *lacks,
-                const qkv_weights *weights, const int64_t *sizes, void *const *inputs,
-                void *const *results, qkv_error *error) {
+/// Whether the number of sequences, where the entry takes one, is in range. `sizes` as it takes
+/// them.
+static bool checkSequences(const qkv_entry &entry, const int64_t *sizes, qkv_error *error) {
+  int32_t at = 0; // among the numbers
+  for (int32_t i = 0; i < entry.argument_count; ++i) {
+    int32_t kind = entry.arguments[i].kind;
+    if (kind == QKV_SEQUENCES && (sizes[at] < 1 || sizes[at] > QKV_MAX_SEQUENCES))
+      return fail(error,
+                  format("%lld sequences, expected 1 to %lld", static_cast<long long>(sizes[at]),
+                         static_cast<long long>(QKV_MAX_SEQUENCES)));
+    at += kind == QKV_SEQUENCES || kind == QKV_SIZE;
+  }
+  return true;
+}
+
+/// A result that is not wanted is computed into memory of the call's: whether its bytes are a
+/// number of 64 bits. (Those of a wanted one are, since somebody has it.)
+static bool checkUnwanted(const qkv_model &model, const qkv_entry &entry, const int64_t *given,
+                          void *const *results, qkv_error *error) {
+  int64_t sequences = 1;
+  std::vector<int64_t> sizes(model.size_count, 1);
+  bool unwanted = false;
+  int32_t number = 0, result = 0;
+  for (int32_t i = 0; i < entry.argument_count; ++i) {
+    const qkv_argument &argument = entry.arguments[i];
+    if (argument.kind == QKV_SEQUENCES)
+      sequences = given[number++];
+    else if (argument.kind == QKV_SIZE)
+      sizes[argument.index] = given[number++];
+    else if (argument.kind == QKV_RESULT || argument.kind == QKV_LAST_POSITION)
+      unwanted |= !results[result++];
+  }
+  std::vector<std::vector<int64_t>> inputs, shapes;
+  if (!unwanted)
+    return true;
+  if (!shapesOf(model, sizes, inputs, shapes, error))
+    return false;
+  for (EntryResult &whole : entryResults(entry, shapes)) {
+    whole.shape.insert(whole.shape.begin(), sequences);
+    int64_t elements = elementCount(whole.shape);
+    if (elements < 0 || elements > INT64_MAX / 8)
+      return fail(error, format("the shape %s of %s is too large", shapeText(whole.shape).c_str(),
+                                model.results[whole.index].name));
+  }
+  return true;
+}
+
+extern "C" int qkv_run(const qkv_model *model, qkv_entry_kind kind, const qkv_weights *weights,
+                       const int64_t *sizes, void *const *inputs, void *const *results,
+                       qkv_error *error) {
   if (!checkModel(*model, error))
     return -1;
-  if (!entry) {
-    fail(error, format("model %s %s", model->name, lacks));
-    return -1;
-  }
-  if (weights && !checkIntact(*weights, error))
+  const qkv_entry *entry = findEntry(*model, kind);
+  if (!entry || !entry->function)
+    return failLacking(*model, kind, error), -1;
+  if (!checkSequences(*entry, sizes, error) ||
+      !checkUnwanted(*model, *entry, sizes, results, error) ||
+      (weights && !checkIntact(*weights, error)))
     return -1;
   RunState state;
   qkv_context context = {model, &state};
   void *const *params = weights ? qkv_weights_params(weights) : nullptr;
   {
     FlushDenormals mode;
-    entry(&context, sizes, inputs, params, results);
+    entry->function(&context, sizes, inputs, params, results);
   }
   if (weights && !checkIntact(*weights, error))
     return -1;
@@ -203,26 +250,4 @@ static int call(const qkv_model *model, qkv_entry entry, const char *lacks,
     return 0;
   failSite(*model, state, error);
   return -1;
-}
-
-extern "C" int qkv_run(const qkv_model *model, const qkv_weights *weights, const int64_t *sizes,
-                       void *const *inputs, void *const *results, int last_only, qkv_error *error) {
-  return call(model, last_only ? model->entry_last : model->entry, "is not a generator", weights,
-              sizes, inputs, results, error);
-}
-
-extern "C" int qkv_run_batch(const qkv_model *model, const qkv_weights *weights, int64_t sequences,
-                             const int64_t *sizes, void *const *inputs, void *const *results,
-                             int last_only, qkv_error *error) {
-  if (sequences < 1 || sequences > QKV_MAX_SEQUENCES) {
-    fail(error, format("%lld sequences, expected 1 to %lld", static_cast<long long>(sequences),
-                       static_cast<long long>(QKV_MAX_SEQUENCES)));
-    return -1;
-  }
-  std::vector<int64_t> all{sequences};
-  all.insert(all.end(), sizes, sizes + model->size_count);
-  return call(model, last_only ? model->entry_last_batch : model->entry_batch,
-              last_only && !model->entry_last ? "is not a generator"
-                                              : "was compiled for one sequence at a time",
-              weights, all.data(), inputs, results, error);
 }

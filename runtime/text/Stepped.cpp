@@ -4,6 +4,7 @@
 
 #include "runtime/Error.h"
 #include "runtime/tensors/Batch.h"
+#include "runtime/tensors/Entries.h"
 #include "runtime/tensors/Inputs.h"
 
 #include <algorithm>
@@ -134,7 +135,7 @@ void runAll(const qkv_model &model, const qkv_weights *weights,
     callers.push_back(one);
   }
   if (!calls.empty())
-    runTogether(model, weights, calls, /*lastOnly=*/false);
+    runTogether(model, QKV_WHOLE, weights, calls);
   for (size_t i = 0; i < calls.size(); ++i)
     callers[i]->failed = calls[i].failed;
 }
@@ -146,7 +147,7 @@ std::unique_ptr<TokenSequence> Stepped::begin(std::vector<int64_t> source,
   return std::make_unique<SteppedSequence>(model, std::move(source), std::move(tokens));
 }
 
-bool Stepped::together() const { return model.step->entry_batch != nullptr; }
+bool Stepped::together() const { return findEntry(*model.step, QKV_BATCH) != nullptr; }
 
 void Stepped::advance(const std::vector<TokenSequence *> &sequences) const {
   std::vector<SteppedSequence *> all, fresh;

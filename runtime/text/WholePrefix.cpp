@@ -42,7 +42,7 @@ void WholePrefix::advance(const std::vector<TokenSequence *> &sequences) const {
     runs.push_back({sequence->sizes.data(), sequence->inputs.data(), sequence->results.data(),
                     &sequence->error});
   }
-  runTogether(model, weights, runs, /*lastOnly=*/true);
+  runTogether(model, QKV_LAST, weights, runs);
   for (size_t i = 0; i < runs.size(); ++i)
     static_cast<PrefixSequence *>(sequences[i])->failed = runs[i].failed;
 }

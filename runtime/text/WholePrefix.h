@@ -1,6 +1,7 @@
 // In: a compiled model. Out: sequences whose tokens are all computed with at every step.
 #pragma once
 
+#include "runtime/tensors/Entries.h"
 #include "runtime/text/Sequence.h"
 
 namespace qkv::rt {
@@ -33,7 +34,7 @@ public:
       : model(model), weights(weights), vocabulary(vocabulary) {}
   std::unique_ptr<TokenSequence> begin(std::vector<int64_t> source,
                                        std::vector<int64_t> tokens) const override;
-  bool together() const override { return model.entry_last_batch != nullptr; }
+  bool together() const override { return findEntry(model, QKV_LAST_BATCH) != nullptr; }
   /// PrefixSequences of this model.
   void advance(const std::vector<TokenSequence *> &sequences) const override;
 

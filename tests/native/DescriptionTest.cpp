@@ -89,6 +89,17 @@ TEST(Description, refusesWhatDoesNotHoldTogether) {
   EXPECT_FALSE(Description::fromJson(with("\"names\":[\"q.weight\"]", "\"names\":[]"), out, error));
   EXPECT_FALSE(Description::fromJson(with("\"fallback\":0", "\"fallback\":1"), out, error));
   EXPECT_FALSE(Description::fromJson(with("\"type\":0", "\"type\":7"), out, error));
+  EXPECT_FALSE(Description::fromJson(with("\"kind\":\"whole\"", "\"kind\":\"part\""), out, error));
+  EXPECT_NE(error.find("kind of entry"), std::string::npos) << error;
+  EXPECT_FALSE(Description::fromJson(with("\"symbol\":\"", "\"symbol\":\"x"), out, error));
+  EXPECT_NE(error.find("symbol of entry"), std::string::npos) << error;
+  for (const char *other : {"[\"size\",1]", "[\"sequences\",0]", "[\"size\",0],[\"size\",0]"}) {
+    EXPECT_FALSE(Description::fromJson(with("[\"size\",0]", other), out, error));
+    EXPECT_NE(error.find("arguments of entry"), std::string::npos) << error;
+  }
+  EXPECT_FALSE(Description::fromJson(with("\"block\":[1,4]", "\"block\":[1,2]"), out, error));
+  EXPECT_NE(error.find("is held"), std::string::npos) << error;
+  EXPECT_FALSE(Description::fromJson(with("\"panels\":[0,0,0]", "\"panels\":[0,9,4]"), out, error));
   EXPECT_FALSE(Description::fromJson(with("\"type\":0", "\"type\":\"float\""), out, error));
 }
 

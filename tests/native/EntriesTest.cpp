@@ -72,6 +72,7 @@ Description addDescription() {
   w.names = {"w"};
   d.params = {w};
   d.sites = {{"add.qkv", 3, 7, 2, "index of x along i", 0}};
+  d.add(QKV_WHOLE);
   return d;
 }
 
@@ -101,7 +102,7 @@ struct Entries : testing::Test {
   void run(int64_t t, void *toY, void *toN) {
     qkv_context context{&model->model(), nullptr};
     void *inputs[] = {x.data()}, *params[] = {w.data()}, *results[] = {toY, toN};
-    model->model().entry(&context, &t, inputs, params, results);
+    model->model().entries[0].function(&context, &t, inputs, params, results);
   }
 };
 
@@ -125,12 +126,16 @@ TEST_F(Entries, resultsThatAreNotWantedGoNowhere) {
   EXPECT_EQ(y[2], 3.5f);
 }
 
-// Code of one run has what that run calls: one of two entries, and the functions that it reaches.
+// Code of one run has what that run calls: some of its entries, and the functions that they reach.
 TEST_F(Entries, ofOneUseAreKeptAlone) {
   Description d = addDescription();
   d.name = "g";
-  d.hasLast = true;
-  for (Use use : {Use::Any, Use::Text, Use::Tensors}) {
+  d.entries.clear();
+  d.add(QKV_WHOLE);
+  d.add(QKV_LAST);
+  using Kinds = std::vector<qkv_entry_kind>;
+  for (const Kinds &kinds : {Kinds{QKV_WHOLE, QKV_LAST}, Kinds{QKV_LAST, QKV_LAST_BATCH},
+                             Kinds{QKV_WHOLE, QKV_BATCH}, Kinds{QKV_BATCH}}) {
     auto compilation = Compilation::parse(textOf(d, R"(
 module attributes {qkv.stage = "graph", qkv.description = DESCRIPTION} {
   func.func @g() attributes {qkv.entry} {
@@ -146,29 +151,37 @@ module attributes {qkv.stage = "graph", qkv.description = DESCRIPTION} {
 })"),
                                           "g.mlir", std::nullopt, "native", error);
     ASSERT_TRUE(compilation) << error;
-    ASSERT_TRUE(compilation->keepFor(use, error)) << error;
+    ASSERT_TRUE(compilation->keepEntries(kinds, error)) << error;
     std::string text = compilation->text();
     auto has = [&](const char *name) { return text.find(name) != std::string::npos; };
-    EXPECT_EQ(has("@g()"), use != Use::Text);
-    EXPECT_EQ(has("@g.all()"), use != Use::Text);
-    EXPECT_EQ(has("@g.last()"), use != Use::Tensors);
-    EXPECT_EQ(has("@g.one()"), use != Use::Tensors);
+    // Of entries that the model does not have all stay.
+    bool none = kinds == Kinds{QKV_BATCH};
+    bool whole = none || kinds[0] == QKV_WHOLE,
+         last = none || kinds[0] == QKV_LAST || kinds[1] == QKV_LAST;
+    EXPECT_EQ(has("@g()"), whole);
+    EXPECT_EQ(has("@g.all()"), whole);
+    EXPECT_EQ(has("@g.last()"), last);
+    EXPECT_EQ(has("@g.one()"), last);
     Description kept;
     ASSERT_TRUE(compilation->description(kept, error)) << error;
-    EXPECT_EQ(kept.hasWhole, use != Use::Text);
-    EXPECT_EQ(kept.hasLast, use != Use::Tensors);
-    EXPECT_EQ(entryForms(kept).size(), use == Use::Any ? 2u : 1u);
+    EXPECT_EQ(kept.entry(QKV_WHOLE) != nullptr, whole);
+    EXPECT_EQ(kept.entry(QKV_LAST) != nullptr, last);
+    EXPECT_EQ(kept.entries.size(), whole && last ? 2u : 1u);
   }
 }
 
 TEST_F(Entries, mustBeWhatTheDescriptionSays) {
   Description other = addDescription();
   other.results.pop_back();
+  other.entries.clear();
+  other.add(QKV_WHOLE);
   make(other);
   EXPECT_FALSE(model);
   EXPECT_NE(error.find("6 arguments"), std::string::npos) << error;
   other = addDescription();
   other.name = "sub";
+  other.entries.clear();
+  other.add(QKV_WHOLE);
   make(other);
   EXPECT_FALSE(model);
   EXPECT_NE(error.find("no entry sub"), std::string::npos) << error;

@@ -130,7 +130,7 @@ TEST_F(Packed, ForAnotherPage) {
   page.params = {{"n", {3}, {"four"}, {}, 2, 0, 0}};
   expectSays(opened(page, file), {"without \"four\""});
   // Held in another way: converted.
-  page.params = {{"a", {2, 3}, {"one"}, {}, 0, 0, 0, 0, 0, 4, QKV_BF16}};
+  page.params = {{"a", {2, 3}, {"one"}, {}, 0, 0, 0, {QKV_BF16, 1, 2, 0, 0, 4}}};
   EXPECT_EQ(opened(page, file), "a 1 2 3 4 5 6\n");
 }
 

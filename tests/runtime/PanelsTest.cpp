@@ -17,15 +17,16 @@ namespace {
 /// The element at row-major `index` as qkv.h says, in floats held as `param` says.
 float heldAt(const qkv_param &param, const float *held, std::vector<int64_t> index) {
   std::vector<int64_t> shape(param.shape, param.shape + param.rank), at;
-  int64_t lane = index[param.panel_axis] % param.panel_width,
-          panel = index[param.panel_axis] / param.panel_width;
-  int64_t panels = (shape[param.panel_axis] + param.panel_width - 1) / param.panel_width;
-  index.erase(index.begin() + param.panel_axis);
-  shape.erase(shape.begin() + param.panel_axis);
-  index.insert(index.begin() + param.panel_block, panel);
-  shape.insert(shape.begin() + param.panel_block, panels);
+  int64_t lane = index[param.held.panel_axis] % param.held.panel_width,
+          panel = index[param.held.panel_axis] / param.held.panel_width;
+  int64_t panels =
+      (shape[param.held.panel_axis] + param.held.panel_width - 1) / param.held.panel_width;
+  index.erase(index.begin() + param.held.panel_axis);
+  shape.erase(shape.begin() + param.held.panel_axis);
+  index.insert(index.begin() + param.held.panel_order, panel);
+  shape.insert(shape.begin() + param.held.panel_order, panels);
   index.push_back(lane);
-  shape.push_back(param.panel_width);
+  shape.push_back(param.held.panel_width);
   int64_t offset = 0;
   for (size_t axis = 0; axis < shape.size(); ++axis)
     offset = offset * shape[axis] + index[axis];
@@ -79,7 +80,7 @@ TEST_P(Panels, HoldEveryElementWhereTheLayoutSays) {
     EXPECT_EQ(sum, count * (count + 1) / 2.0) << "padding is zero";
   }
   // For a model that holds it row-major, as the interpreter does.
-  test.params[0].panelWidth = 0;
+  test.params[0].held.panel_width = 0;
   qkv_weights *plain =
       qkv_weights_open(&test.model(), (folder / "packed").c_str(), nullptr, &error);
   ASSERT_TRUE(plain) << error.text;
@@ -91,9 +92,9 @@ TEST_P(Panels, HoldEveryElementWhereTheLayoutSays) {
 TestParam held(std::vector<int64_t> shape, int32_t axis, int32_t block, int32_t width,
                std::vector<int32_t> stacked = {}) {
   TestParam param{"w", std::move(shape), {}, std::move(stacked)};
-  param.panelAxis = axis;
-  param.panelBlock = block;
-  param.panelWidth = width;
+  param.held.panel_axis = axis;
+  param.held.panel_order = block;
+  param.held.panel_width = width;
   return param;
 }
 
@@ -143,7 +144,7 @@ TEST(Elements, AreRoundedToNearest) {
       qkv_param param = {};
       param.rank = 1;
       param.shape = &one;
-      param.element = element;
+      param.held = heldAs(element);
       uint16_t bits;
       writeHeld(param, &row.value, &bits);
       EXPECT_EQ(bits, element == QKV_BF16 ? row.brain : row.half) << row.value << " " << element;
@@ -160,9 +161,10 @@ TEST(Elements, AreRoundedToNearest) {
 TEST(Elements, AreNarrowInMemoryAndInPackedFiles) {
   TestModel test;
   test.params = {held({40, 3}, 0, 0, 16), {"tied", {40, 3}, {}, {}, 1, 0}};
-  test.params[1].panelWidth = 16;
-  for (TestParam &param : test.params)
-    param.element = QKV_BF16;
+  for (TestParam &param : test.params) {
+    param.held = heldAs(QKV_BF16);
+    param.held.panel_width = 16;
+  }
   std::vector<float> values(120);
   std::iota(values.begin(), values.end(), 1.0f);
   TestFolder folder;
@@ -178,7 +180,7 @@ TEST(Elements, AreNarrowInMemoryAndInPackedFiles) {
   EXPECT_EQ(held[6 * 16 + 8], 0);  // behind the last row
   ASSERT_TRUE(packWeights(test.model(), *weights, folder / "packed", &error));
   EXPECT_LT(readFile(folder / "packed").size(), 4096u + 2 * 144 + 64);
-  test.params[1].panelWidth = 0;
+  test.params[1].held.panel_width = 0;
   EXPECT_FALSE(qkv_weights_open(&test.model(), (folder / "w").c_str(), nullptr, &error));
   EXPECT_NE(std::string(error.text).find("is held in another way"), std::string::npos);
   qkv_weights_close(weights);

@@ -175,8 +175,7 @@ const qkv_model &TestModel::model() {
     cParams.push_back({param.name.c_str(), int32_t(param.shape.size()), int32_t(list.size()),
                        param.shape.data(), list.data(), param.stacked.data(),
                        int32_t(param.stacked.size()), param.fallback, param.fallbackParam, 7, 9, 1,
-                       param.fallbackNumber, "test.qkv", param.panelAxis, param.panelBlock,
-                       param.panelWidth, param.element});
+                       param.fallbackNumber, "test.qkv", param.held});
   }
   auto fill = [&](auto &from, auto &to) {
     to.clear();
@@ -209,8 +208,20 @@ const qkv_model &TestModel::model() {
   description.setting_count = settings.size();
   description.settings = settings.data();
   description.shapes = writeShapes;
-  description.entry = runEntry;
-  description.entry_last = entryLast ? runEntryLast : nullptr;
+  whole.clear();
+  for (auto [kind, count] : {std::pair(QKV_SIZE, sizes.size()), std::pair(QKV_INPUT, inputs.size()),
+                             std::pair(QKV_PARAMS, size_t(!params.empty()))})
+    for (size_t i = 0; i < count; ++i)
+      whole.push_back({kind, int32_t(i)});
+  last = whole;
+  for (size_t i = 0; i < results.size(); ++i)
+    whole.push_back({QKV_RESULT, int32_t(i)});
+  last.push_back({QKV_LAST_POSITION, 0});
+  entries = {{QKV_WHOLE, int32_t(whole.size()), whole.data(), runEntry}};
+  if (entryLast)
+    entries.push_back({QKV_LAST, int32_t(last.size()), last.data(), runEntryLast});
+  description.entry_count = entries.size();
+  description.entries = entries.data();
   description.user = this;
   return description;
 }

@@ -2,6 +2,7 @@
 // programs run to their end. Holds: all of it is gone when the test is.
 #pragma once
 
+#include "runtime/Held.h"
 #include "runtime/program/Program.h"
 
 #include <functional>
@@ -86,7 +87,7 @@ struct TestParam {
   std::vector<int32_t> stacked = {};
   int32_t fallback = 0, fallbackParam = 0;
   double fallbackNumber = 0;
-  int32_t panelAxis = 0, panelBlock = 0, panelWidth = 0, element = QKV_F32;
+  qkv_held held = heldAs(QKV_F32);
 };
 
 /// An input or a result: its axes as (letter, size or -1, extent where the size is -1).
@@ -122,6 +123,8 @@ private:
   std::vector<qkv_value> cInputs, cResults;
   std::vector<std::unique_ptr<std::vector<const char *>>> names;
   std::vector<std::unique_ptr<std::vector<qkv_axis>>> axes;
+  std::vector<qkv_argument> whole, last;
+  std::vector<qkv_entry> entries;
 };
 
 } // namespace qkv::rt

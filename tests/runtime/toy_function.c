@@ -11,8 +11,22 @@ static const qkv_value results[] = {{"y", QKV_FLOAT, 0, 1, 0, idsAxes}};
 static const int64_t wShape[] = {5, 3}, tableShape[] = {5};
 static const char *const wNames[] = {"lin.weight"}, *const tableNames[] = {"table"};
 static const qkv_param params[] = {
-    {"W", 2, 1, wShape, wNames, 0, 0, 0, 0, 3, 9, 1, 0.0, "toy.qkv", 0, 0, 0, 0},
-    {"table", 1, 1, tableShape, tableNames, 0, 0, 2, 0, 4, 9, 5, 0.5, "toy.qkv", 0, 0, 0, 0}};
+    {"W", 2, 1, wShape, wNames, 0, 0, 0, 0, 3, 9, 1, 0.0, "toy.qkv", {QKV_F32, 1, 4, 0, 0, 0}},
+    {"table",
+     1,
+     1,
+     tableShape,
+     tableNames,
+     0,
+     0,
+     2,
+     0,
+     4,
+     9,
+     5,
+     0.5,
+     "toy.qkv",
+     {QKV_F32, 1, 4, 0, 0, 0}}};
 static const qkv_site sites[] = {{"toy.qkv", 7, 12, 3, "index of table along p", 0}};
 
 static void shapes(const qkv_model *model, const int64_t *s, int64_t *extents) {
@@ -50,9 +64,13 @@ static void entry(qkv_context *context, const int64_t *s, void *const *in, void 
   qkv_parallel_for(context, s[0], 1, rows, &r);
 }
 
+static const qkv_argument arguments[] = {
+    {QKV_SIZE, 0}, {QKV_INPUT, 0}, {QKV_INPUT, 1}, {QKV_PARAMS, 0}, {QKV_RESULT, 0}};
+static const qkv_entry entries[] = {{QKV_WHOLE, 5, arguments, entry}};
+
 const qkv_model toy_function = {sizeof(qkv_model),
                                 QKV_ABI,
-                                0,
+                                1,
                                 "toy",
                                 "toy.qkv",
                                 TOY_CPU,
@@ -70,10 +88,7 @@ const qkv_model toy_function = {sizeof(qkv_model),
                                 params,
                                 sites,
                                 shapes,
-                                entry,
-                                0,
-                                0,
-                                0,
+                                entries,
                                 0,
                                 0};
 

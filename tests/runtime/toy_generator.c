@@ -66,9 +66,21 @@ static void entryLast(qkv_context *context, const int64_t *s, void *const *in, v
   row(context, s, in, s[0] - 1, out[0]);
 }
 
+#ifdef TOY_DECODER
+static const qkv_argument whole[] = {{QKV_SIZE, 0}, {QKV_INPUT, 0}, {QKV_RESULT, 0}};
+static const qkv_argument last[] = {{QKV_SIZE, 0}, {QKV_INPUT, 0}, {QKV_LAST_POSITION, 0}};
+#else
+static const qkv_argument whole[] = {
+    {QKV_SIZE, 0}, {QKV_SIZE, 1}, {QKV_INPUT, 0}, {QKV_INPUT, 1}, {QKV_RESULT, 0}};
+static const qkv_argument last[] = {
+    {QKV_SIZE, 0}, {QKV_SIZE, 1}, {QKV_INPUT, 0}, {QKV_INPUT, 1}, {QKV_LAST_POSITION, 0}};
+#endif
+static const qkv_entry entries[] = {{QKV_WHOLE, sizeof whole / sizeof whole[0], whole, entry},
+                                    {QKV_LAST, sizeof last / sizeof last[0], last, entryLast}};
+
 const qkv_model toy_generator = {sizeof(qkv_model),
                                  QKV_ABI,
-                                 0,
+                                 2,
                                  "echo",
                                  "echo.qkv",
                                  "",
@@ -97,10 +109,7 @@ const qkv_model toy_generator = {sizeof(qkv_model),
                                  0,
                                  sites,
                                  shapes,
-                                 entry,
-                                 entryLast,
-                                 0,
-                                 0,
+                                 entries,
                                  0,
                                  0};
 

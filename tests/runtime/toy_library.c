@@ -10,7 +10,7 @@ __attribute__((visibility("default"))) int TOY_LIBRARY(const char *weights, cons
   if (!open)
     return -1;
   void *in[] = {(void *)ids, (void *)x}, *out[] = {y};
-  int code = qkv_run(&toy_function, open, &count, in, out, 0, error);
+  int code = qkv_run(&toy_function, QKV_WHOLE, open, &count, in, out, error);
   qkv_weights_close(open);
   return code;
 }

@@ -207,10 +207,10 @@ std::string resultJson(const Result &result, int threads) {
 
 /// Compiles the model twice. `timed` calls the clock, with a number for each of `names`.
 bool compile(const Options &options, Compilation &plain, Compilation &timed, Result &result,
-             bool last, std::unique_ptr<JitModel> &plainModel,
+             qkv_entry_kind entry, std::unique_ptr<JitModel> &plainModel,
              std::unique_ptr<JitModel> &timedModel, std::vector<std::string> &names,
              std::string &error) {
-  if (!plain.explain({result.sizes, last}, result.explanation, error) ||
+  if (!plain.explain({result.sizes, entry}, result.explanation, error) ||
       !timed.timeKernels(names, error))
     return false;
   std::unique_ptr<NativeModule> native = plain.native(error);
@@ -243,8 +243,8 @@ int run(const Options &options) {
           readSizes(result.description.sizes, result.description.name, options.sizes, given);
       !why.empty())
     return misuse(options.command, why);
-  bool last = options.logits == "last";
-  if (last && !result.description.hasLast)
+  qkv_entry_kind entry = options.logits == "last" ? QKV_LAST : QKV_WHOLE;
+  if (!result.description.entry(entry))
     return misuse(options.command,
                   "--logits last: model " + result.description.name + " is no generator");
   rt::setThreads(options.threads);
@@ -256,14 +256,14 @@ int run(const Options &options) {
   GeneratedRun generated;
   if (!generated.open(memory.model(), file->program.get(),
                       allSizes(result.description.sizes, given, usualSize), options.weights,
-                      options.input, last, &why))
+                      options.input, entry, &why))
     return fail(options.command, why);
   result.sizes = generated.sizes();
 
   std::optional<Progress> progress("compiling " + options.file);
   std::unique_ptr<JitModel> plainModel, timedModel;
   std::vector<std::string> names;
-  if (!compile(options, *plain, *timed, result, last, plainModel, timedModel, names, error))
+  if (!compile(options, *plain, *timed, result, entry, plainModel, timedModel, names, error))
     return fail(options.command, options.file + ": " + error);
   progress->says("running " + options.file);
   result.roofline = measuredRoofline(describeTarget(options.cpu).lanes, options.threads);

@@ -101,8 +101,8 @@ int run(const Options &options) {
     return misuse(options.command, why);
   ExplainOptions wanted;
   wanted.sizes = allSizes(description.sizes, given, usualSize);
-  wanted.last = options.logits == "last";
-  if (wanted.last && !description.hasLast)
+  wanted.entry = options.logits == "last" ? QKV_LAST : QKV_WHOLE;
+  if (!description.entry(wanted.entry))
     return misuse(options.command, "--logits last: model " + description.name + " is no generator");
   Explanation explanation;
   if (!compilation->explain(wanted, explanation, error))

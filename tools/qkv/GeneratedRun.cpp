@@ -2,6 +2,7 @@
 #include "tools/qkv/GeneratedRun.h"
 
 #include "compiler/verify/Trial.h"
+#include "runtime/tensors/Entries.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -111,8 +112,8 @@ void GeneratedRun::makeInputs(const qkv_model &model, const Program *program) {
 
 bool GeneratedRun::open(const qkv_model &model, const Program *program,
                         const std::vector<int64_t> &sizes, const std::string &weights,
-                        const std::string &input, bool last, qkv_error *error) {
-  last_ = last;
+                        const std::string &input, qkv_entry_kind entry, qkv_error *error) {
+  entry_ = entry;
   if (!openWeights(model, weights, error))
     return false;
   if (!input.empty()) {
@@ -126,22 +127,18 @@ bool GeneratedRun::open(const qkv_model &model, const Program *program,
       return false;
     makeInputs(model, program);
   }
-  if (last) { // the first result alone, without its first axis
-    call_.resultShapes.resize(1);
-    call_.resultShapes[0].erase(call_.resultShapes[0].begin());
-    void *data =
-        qkv_alloc(sizeof(float) * static_cast<size_t>(rt::elementCount(call_.resultShapes[0])));
-    call_.results.assign(static_cast<size_t>(model.result_count), nullptr);
-    call_.results[0] = data;
-  } else {
-    rt::makeResults(model, call_);
+  for (const rt::EntryResult &result :
+       rt::entryResults(*rt::findEntry(model, entry), call_.resultShapes)) {
+    size_t bytes = rt::typeSize(model.results[result.index].type) *
+                   static_cast<size_t>(rt::elementCount(result.shape));
+    call_.results.push_back(qkv_alloc(bytes));
   }
   return true;
 }
 
 bool GeneratedRun::run(const qkv_model &model, qkv_error *error) {
-  return qkv_run(&model, weights_.get(), call_.sizes.data(), call_.inputs.data(),
-                 call_.results.data(), last_, error) == 0;
+  return qkv_run(&model, entry_, weights_.get(), call_.sizes.data(), call_.inputs.data(),
+                 call_.results.data(), error) == 0;
 }
 
 } // namespace qkv::driver

@@ -16,9 +16,11 @@ namespace qkv::driver {
 
 class GeneratedRun {
 public:
-  /// `program` may be null (a dump); then ints are 0. False with *error set.
+  /// `program` may be null (a dump); then ints are 0. `entry` is one for one sequence that the
+  /// model has. False with *error set.
   bool open(const qkv_model &model, const Program *program, const std::vector<int64_t> &sizes,
-            const std::string &weights, const std::string &input, bool last, qkv_error *error);
+            const std::string &weights, const std::string &input, qkv_entry_kind entry,
+            qkv_error *error);
   /// One run. False with *error set.
   bool run(const qkv_model &model, qkv_error *error);
   const std::vector<int64_t> &sizes() const { return call_.sizes; }
@@ -30,7 +32,7 @@ private:
   using Weights = std::unique_ptr<qkv_weights, void (*)(qkv_weights *)>;
   Weights weights_{nullptr, qkv_weights_close};
   rt::Call call_;
-  bool last_ = false;
+  qkv_entry_kind entry_ = QKV_WHOLE;
 };
 
 } // namespace qkv::driver

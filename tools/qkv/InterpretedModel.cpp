@@ -35,16 +35,23 @@ void valuesTo(const Values &values, int type, void *data) {
     std::copy(values.ints.begin(), values.ints.end(), static_cast<uint8_t *>(data));
 }
 
+/// The description of the two entries that the interpreter has.
+static Description described(const Program &program, const std::vector<int> &params) {
+  Description description = describe(program, params);
+  if (description.generatorInput >= 0)
+    description.add(QKV_LAST);
+  return description;
+}
+
 InterpretedModel::InterpretedModel(const Program &program, Precision precision,
                                    std::function<void(double)> progress)
     : program_(program), precision_(precision), progress_(std::move(progress)),
-      params_(usedParams(program)), memory_(describe(program, params_)), files_(failureCount),
+      params_(usedParams(program)), memory_(described(program, params_)), files_(failureCount),
       texts_(failureCount), sites_(failureCount) {
   qkv_model &model = memory_.model();
   model.user = this;
-  model.entry = entry;
-  if (model.generator_input >= 0)
-    model.entry_last = entryLast;
+  memory_.setFunction(QKV_WHOLE, entry);
+  memory_.setFunction(QKV_LAST, entryLast);
   for (qkv_site &site : sites_)
     site.kind = 2;
   model.sites = sites_.data();

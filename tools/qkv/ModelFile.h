@@ -36,7 +36,7 @@ void addModelOptions(CLI::App &app, ModelOptions &options, bool dumps, bool cpu)
 
 /// Adds --weights-type.
 void addWeightsType(CLI::App &app, ModelOptions &options);
-/// What it says: QKV_F32, ...
+/// What it says: a qkv_element.
 int32_t elementOf(const ModelOptions &options);
 
 /// The configuration beside (or packed in) the weights, if there is one. 0, or 1 after reporting.

@@ -57,9 +57,12 @@ int run(const Options &options) {
     if ((code = checkOutputs(options.program, options, *file)))
       return code;
     std::string error;
-    Use use = options.program.inputs.empty() ? Use::Text : Use::Tensors;
+    // Text is generated from the last position's logits, step by step.
+    std::vector<qkv_entry_kind> called{QKV_WHOLE, QKV_BATCH};
+    if (options.program.inputs.empty())
+      called = {QKV_LAST, QKV_LAST_BATCH};
     std::unique_ptr<NativeModule> native;
-    if (compilation->keepFor(use, error))
+    if (compilation->keepEntries(called, error))
       native = compilation->native(error);
     if (native)
       model = JitModel::create(std::move(native), options.cpu, error);
