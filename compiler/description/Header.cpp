@@ -193,7 +193,8 @@ private:
         << "typedef struct " << p << "_arguments {\n  size_t size;\n";
     for (size_t i = 0; i < d.sizes.size(); ++i)
       out << "  int64_t " << members.sizes[i] << "; /* size " << d.sizes[i].name << ", "
-          << d.sizes[i].min << " to " << d.sizes[i].max << (d.sizes[i].stream ? ", a stream" : "") << " */\n";
+          << d.sizes[i].min << " to " << d.sizes[i].max << (d.sizes[i].stream ? ", a stream" : "")
+          << " */\n";
     for (size_t i = 0; i < d.inputs.size(); ++i)
       out << "  const " << typeInC(d.inputs[i].type) << " *" << members.inputs[i] << "; /* input "
           << d.inputs[i].name << " " << shapeComment(d.inputs[i], d) << " */\n";

@@ -99,14 +99,14 @@ ExprPtr Scores::ofOneSide(const ExprPtr &e, int row, int key, const std::vector<
   return extract(e, order, hasKey ? "key" : "query");
 }
 
-/// Whether a reduction of `e` is not for each pair to compute: the emitter has no form for it, or it
-/// is a running one, of which all elements together cost what one of them does (R5).
+/// Whether a reduction of `e` is not for each pair to compute: the emitter has no form for it, or
+/// it is a running one, of which all elements together cost what one of them does (R5).
 bool Scores::hasOwnLoop(const ExprPtr &e) {
   bool has = false;
   forEachNode(e, [&](const Expr &n) {
-    has = has || (n.kind == K::Reduce &&
-                  (isHard(n) ||
-                   runningReduction(program_, free_, std::make_shared<const Expr>(n))));
+    has =
+        has || (n.kind == K::Reduce &&
+                (isHard(n) || runningReduction(program_, free_, std::make_shared<const Expr>(n))));
   });
   return has;
 }
@@ -120,9 +120,7 @@ ExprPtr Scores::written(const ExprPtr &e, int row, int key, std::vector<int> inn
     return ofOneSide(e, row, key, inner);
   if (e->kind == K::Read) {
     ExprPtr inside = softmaxes_.definition(e);
-    return inside && !hasOwnLoop(inside)
-               ? written(inside, row, key, inner)
-               : e;
+    return inside && !hasOwnLoop(inside) ? written(inside, row, key, inner) : e;
   }
   if (e->kind != K::Reduce) {
     std::vector<ExprPtr> args;

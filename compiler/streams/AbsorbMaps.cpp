@@ -2,8 +2,9 @@
 //
 // In: a program. Out: the same, where k[h,j,d] = sum[c](W[h,d,c] * z[j,c]) is gone and z is read in
 // its place:
-//   sum[d](q[h,i,d] * k[h,j,d])  ->  sum[c](p[h,i,c] * z[j,c]), p[h,i,c] = sum[d](q[h,i,d] * W[h,d,c])
-//   sum[j](a[h,i,j] * k[h,j,d])  ->  sum[c](W[h,d,c] * r[h,i,c]), r[h,i,c] = sum[j](a[h,i,j] * z[j,c])
+//   sum[d](q[h,i,d] * k[h,j,d])  ->  sum[c](p[h,i,c] * z[j,c]), p[h,i,c] = sum[d](q[h,i,d] *
+//   W[h,d,c]) sum[j](a[h,i,j] * k[h,j,d])  ->  sum[c](W[h,d,c] * r[h,i,c]), r[h,i,c] =
+//   sum[j](a[h,i,j] * z[j,c])
 // where a step at half the stream's greatest length costs less so.
 #include "compiler/streams/Rearrange.h"
 
@@ -262,8 +263,7 @@ private:
     bool overKey = std::find(sum->letters.begin(), sum->letters.end(), key) != sum->letters.end();
     if (overKey) {
       withKey.push_back(source);
-      ExprPtr weighted =
-          reduce(Reduction::Sum, {key}, product(withKey), sum->args[1], sum->span);
+      ExprPtr weighted = reduce(Reduction::Sum, {key}, product(withKey), sum->args[1], sum->span);
       others.insert(others.end(), maps.begin(), maps.end());
       others.push_back(own(weighted));
       std::vector<int> letters = inner;

@@ -148,9 +148,7 @@ private:
     for (size_t t = 0; t < program_.tensors.size(); ++t) {
       Role &role = out_.roles[t];
       std::vector<int> axes = growing(static_cast<int>(t));
-      role.kind = !axes.empty()        ? Role::Rows
-                  : out_.fromStream[t] ? Role::Settled
-                                       : Role::Fixed;
+      role.kind = !axes.empty() ? Role::Rows : out_.fromStream[t] ? Role::Settled : Role::Fixed;
       for (int a : axes)
         if (!paced(program_.tensors[t].axes[a]))
           role.kind = Role::Closing;
@@ -247,9 +245,10 @@ private:
     std::vector<Facts> known = knownAt(place);
     for (int a : growing(read.tensor))
       if (a != role.row &&
-          !prover_->provable(arrivalOfRead(read) - arrival(program_.tensors[read.tensor].axes[a].extent,
-                                                           read.args[a]),
-                             known))
+          !prover_->provable(
+              arrivalOfRead(read) -
+                  arrival(program_.tensors[read.tensor].axes[a].extent, read.args[a]),
+              known))
         return false;
     return true;
   }
@@ -381,7 +380,8 @@ private:
     case Role::Closing:
       return "reads " + nameOf(read.tensor) + ", which changes as the stream grows";
     case Role::Settled:
-      return before(place, Linear(role.settled)) ? "" : "reads " + nameOf(read.tensor) + " too early";
+      return before(place, Linear(role.settled)) ? ""
+                                                 : "reads " + nameOf(read.tensor) + " too early";
     case Role::Rows:
       break;
     }
@@ -543,9 +543,8 @@ private:
       lag.latest = std::max(lag.latest, *back);
       return;
     }
-    auto below = least(most - 1, [&](int64_t n) {
-      return prover_->provable(Linear(n - 1) - position, known);
-    });
+    auto below = least(
+        most - 1, [&](int64_t n) { return prover_->provable(Linear(n - 1) - position, known); });
     if (below) {
       lag.first = std::max(lag.first, *below);
       return;

@@ -60,11 +60,11 @@ struct Reading {
 };
 
 struct Arrivals {
-  std::vector<Role> roles;          ///< by tensor
-  std::vector<bool> live;           ///< whether a result needs it
-  std::vector<bool> fromStream;     ///< whether it depends on an input over the stream
-  std::vector<int> loops;           ///< the number of the recurrence that a tensor is in, or -1
-  std::vector<Obstacle> obstacles;  ///< of Closing tensors, ends of chains first
+  std::vector<Role> roles;         ///< by tensor
+  std::vector<bool> live;          ///< whether a result needs it
+  std::vector<bool> fromStream;    ///< whether it depends on an input over the stream
+  std::vector<int> loops;          ///< the number of the recurrence that a tensor is in, or -1
+  std::vector<Obstacle> obstacles; ///< of Closing tensors, ends of chains first
   std::unordered_map<const Expr *, Lag> lags; ///< of reads of Rows and Tables, by node
   std::vector<Reading> readings;
 };

@@ -44,8 +44,8 @@ Values join(const std::vector<Values> &parts, size_t axis) {
         const auto &from = part.*member;
         int64_t row = part.shape[axis] * inner;
         if (!from.empty())
-          (out.*member).insert((out.*member).end(), from.begin() + o * row,
-                               from.begin() + (o + 1) * row);
+          (out.*member)
+              .insert((out.*member).end(), from.begin() + o * row, from.begin() + (o + 1) * row);
       }
   };
   copy(&Values::floats);

@@ -40,8 +40,8 @@ const char *stateKindName(State::Kind kind);
 /// A result of the model.
 struct StreamResult {
   std::string name;
-  int tensor = -1;  ///< of the step, or of the session
-  int axis = -1;    ///< along which a step gives the new positions; -1: its value for the T at hand
+  int tensor = -1; ///< of the step, or of the session
+  int axis = -1;   ///< along which a step gives the new positions; -1: its value for the T at hand
   bool session = false;
 };
 

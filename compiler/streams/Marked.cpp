@@ -17,8 +17,7 @@ namespace {
 
 class Marker {
 public:
-  Marker(const Program &program, Marked &out)
-      : program_(program), out_(out), leftOut_(program) {}
+  Marker(const Program &program, Marked &out) : program_(program), out_(out), leftOut_(program) {}
 
   void run(const std::vector<bool> &live) {
     for (size_t t = 0; t < program_.tensors.size(); ++t)

@@ -25,7 +25,7 @@ struct Marked {
     Size extent;        ///< Axis: of its letter; the index of the read is the position
     ExprPtr comparison; ///< Comparison
   };
-  std::unordered_map<int, Mark> marks; ///< by tensor
+  std::unordered_map<int, Mark> marks;                     ///< by tensor
   std::unordered_map<const Expr *, const Expr *> original; ///< of reads
 };
 

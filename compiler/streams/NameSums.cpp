@@ -1,5 +1,6 @@
-// Sums of a position's own get a name (Rearrange.h). In: a program. Out: the same with more tensors.
-// Holds: nothing is computed that was not, and no check is moved: such a sum reads whole axes.
+// Sums of a position's own get a name (Rearrange.h). In: a program. Out: the same with more
+// tensors. Holds: nothing is computed that was not, and no check is moved: such a sum reads whole
+// axes.
 #include "compiler/streams/Rearrange.h"
 
 #include "compiler/equations/NewTensors.h"
@@ -82,8 +83,8 @@ private:
     int growing = 0;
     for (int l : free)
       growing += grows(l);
-    bool repeated = std::any_of(scope.begin(), scope.end(),
-                                [&](int l) { return grows(l) && !free.count(l); });
+    bool repeated =
+        std::any_of(scope.begin(), scope.end(), [&](int l) { return grows(l) && !free.count(l); });
     if (!repeated || growing > 1 || !readsWhole(e))
       return nullptr;
     std::vector<NewAxis> axes;
@@ -105,8 +106,8 @@ private:
       const Tensor &t = program_.tensors[n.tensor];
       for (size_t a = 0; a < n.args.size(); ++a) {
         const ExprPtr &arg = n.args[a];
-        bool letterOfAxis = arg->kind == K::Letter &&
-                            program_.letters[arg->letter].extent == t.axes[a].extent;
+        bool letterOfAxis =
+            arg->kind == K::Letter && program_.letters[arg->letter].extent == t.axes[a].extent;
         bool number = arg->kind == K::Int && arg->integer >= 0;
         whole = whole && (letterOfAxis || number);
       }

@@ -37,7 +37,7 @@ Size atLength(const Size &size, const Size &length, Program &program) {
       }
       Size lhs = atLength(*atom.lhs, length, program), rhs = atLength(*atom.rhs, length, program);
       product = product * (atom.kind == SizeAtom::Kind::FloorDiv ? floorDiv(lhs, rhs, program.atoms)
-                           : atom.kind == SizeAtom::Kind::Mod ? floorMod(lhs, rhs, program.atoms)
+                           : atom.kind == SizeAtom::Kind::Mod    ? floorMod(lhs, rhs, program.atoms)
                            : atom.kind == SizeAtom::Kind::Max ? maximum(lhs, rhs, program.atoms)
                                                               : minimum(lhs, rhs, program.atoms));
     }

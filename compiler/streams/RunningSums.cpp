@@ -259,7 +259,8 @@ private:
     std::vector<ExprPtr> asked = parts.row;
     asked.push_back(read(program_, number, now, e->span));
     ExprPtr value = product(asked);
-    return parts.inner.empty() ? value : reduce(Reduction::Sum, parts.inner, value, nullptr, e->span);
+    return parts.inner.empty() ? value
+                               : reduce(Reduction::Sum, parts.inner, value, nullptr, e->span);
   }
 
   Program &program_;

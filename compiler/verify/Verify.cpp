@@ -1,8 +1,8 @@
 // Every stage against the interpreter; the first equation that differs.
 #include "compiler/verify/Verify.h"
 #include "compiler/Compilation.h"
-#include "compiler/equations/Rewritings.h"
 #include "compiler/description/Description.h"
+#include "compiler/equations/Rewritings.h"
 #include "compiler/native/Jit.h"
 #include "compiler/streams/Chunks.h"
 #include "dsl/proof/Schedule.h"
@@ -342,8 +342,7 @@ private:
         }
         if (!whole.empty() && !sameBytes(whole[i], run.results[i])) {
           report.same = false;
-          report.failure = how + "other bytes than in one chunk in " +
-                           program.results[i].name;
+          report.failure = how + "other bytes than in one chunk in " + program.results[i].name;
           return false;
         }
       }

@@ -75,9 +75,9 @@ std::optional<Constant> CompileTime::dynamicSize(const ast::Declaration &d, Scop
       error(given.span,
             stream                   ? "a stream has no min: it begins with one position"
             : e.arguments.size() > 1 ? "the min of a size is given twice"
-            : least < 1              ? "the min of a size is an integer of at least 1"
-                                     : "the min of " + d.name.text + " is " + std::to_string(least) +
-                             ", and its max " + std::to_string(*number),
+            : least < 1 ? "the min of a size is an integer of at least 1"
+                        : "the min of " + d.name.text + " is " + std::to_string(least) +
+                              ", and its max " + std::to_string(*number),
             "A4");
       return std::nullopt;
     }

@@ -27,9 +27,9 @@ struct Options {
   bool hasWeights = false, hasPrompt = false, help = false, version = false;
   std::string weights, prompt;
   std::vector<std::string> inputs, outputs;
-  int64_t batch = 0;      // 0: one
-  int64_t maxTokens = -1; // -1: until the stream is full
-  int threads = 0;        // 0: QKV_THREADS or the cores there are
+  int64_t batch = 0;                // 0: one
+  int64_t maxTokens = -1;           // -1: until the stream is full
+  int threads = 0;                  // 0: QKV_THREADS or the cores there are
   const StepModel *steps = nullptr; // generators: how a token is computed from what is kept
 };
 

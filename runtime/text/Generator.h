@@ -31,7 +31,7 @@ struct Stream {
 struct Generator {
   const qkv_model &model;
   const qkv_weights *weights;
-  const StepModel *steps; ///< null: every token is computed from all before it
+  const StepModel *steps;         ///< null: every token is computed from all before it
   int32_t streamSize, sourceSize; // among model.sizes; sourceSize -1: there is no source
   int64_t vocabulary = 0, maxTokens;
   std::unique_ptr<Tokenizer> tokenizer;

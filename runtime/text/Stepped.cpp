@@ -32,9 +32,8 @@ size_t bytesOf(int32_t type, const std::vector<int64_t> &shape) {
 class SteppedSequence : public TokenSequence {
 public:
   SteppedSequence(const StepModel &model, std::vector<int64_t> source, std::vector<int64_t> tokens)
-      : model(model), source(std::move(source)), stream(std::move(tokens)),
-        kept(model.kept.size()), next(model.kept.size()),
-        last(static_cast<size_t>(model.vocabulary)) {
+      : model(model), source(std::move(source)), stream(std::move(tokens)), kept(model.kept.size()),
+        next(model.kept.size()), last(static_cast<size_t>(model.vocabulary)) {
     error.size = sizeof error;
   }
   void append(int64_t token) override { stream.push_back(token); }

@@ -13,9 +13,9 @@ namespace qkv::rt {
 struct StepModel {
   /// What a sequence keeps of one tensor.
   struct Kept {
-    int32_t input = -1;  ///< of the step
-    int32_t next = -1;   ///< the step's result, or -1: it stays as it is
-    int32_t begin = -1;  ///< the result of the session
+    int32_t input = -1; ///< of the step
+    int32_t next = -1;  ///< the step's result, or -1: it stays as it is
+    int32_t begin = -1; ///< the result of the session
   };
   const qkv_model *step = nullptr, *session = nullptr; ///< session null: nothing is kept
   const qkv_weights *stepWeights = nullptr, *sessionWeights = nullptr;
@@ -25,7 +25,7 @@ struct StepModel {
   int32_t tokens = -1;           ///< inputs
   int32_t source = -1, sessionSource = -1;
   int32_t sourceSize = -1, sessionSourceSize = -1;
-  int64_t most = 0;              ///< positions that the stream holds
+  int64_t most = 0; ///< positions that the stream holds
   int64_t vocabulary = 0;
 };
 

@@ -9,8 +9,8 @@
 
 namespace qkv::rt {
 
-/// Which special tokens encode() makes. What a person typed is encoded without SpecialInside, so that
-/// it never becomes one.
+/// Which special tokens encode() makes. What a person typed is encoded without SpecialInside, so
+/// that it never becomes one.
 enum : unsigned {
   SpecialNone = 0,
   SpecialAround = 1, ///< those that stand around a whole text
@@ -21,7 +21,8 @@ enum : unsigned {
 class Tokenizer {
 public:
   virtual ~Tokenizer() = default;
-  /// Appends the tokens of a text, which may be any bytes. False with `why` set where the text cannot be said in tokens.
+  /// Appends the tokens of a text, which may be any bytes. False with `why` set where the text
+  /// cannot be said in tokens.
   virtual bool encode(std::string_view text, unsigned special, std::vector<int64_t> &tokens,
                       std::string &why) const = 0;
   /// The text of tokens; tokens that are no text (special ones) are left out unless `special`.

@@ -63,7 +63,8 @@ TEST_P(Streams, keepWhatIsRead) {
   size_t at = text.find(mark);
   ASSERT_NE(at, std::string::npos);
   at += mark.size();
-  EXPECT_EQ(statesText(std::get<streams::Stream>(derived)), text.substr(at, text.find('\n', at) - at));
+  EXPECT_EQ(statesText(std::get<streams::Stream>(derived)),
+            text.substr(at, text.find('\n', at) - at));
 }
 
 TEST_P(Streams, anyChunksGiveTheSame) {

@@ -85,4 +85,16 @@ int runSteps(const qkv_model &model, SteppedModel &steps, rt::Options options,
   return rt::runProgram(model, /*weights=*/nullptr, options);
 }
 
+int runChunks(const qkv_model &described, const qkv_model &chunked, CompiledStream &stream,
+              rt::Options options, const ModelOptions &given) {
+  options = ofProgram(std::move(options), given);
+  if (int code = checkWeights(described, options, given))
+    return code;
+  qkv_error error = {};
+  error.size = sizeof error;
+  if (!stream.open(options.weights, &error))
+    return fail(given.command, error);
+  return rt::runProgram(chunked, /*weights=*/nullptr, options);
+}
+
 } // namespace qkv::driver

@@ -14,6 +14,7 @@ namespace qkv::driver {
 
 struct ModelFile;
 struct ModelOptions;
+class CompiledStream;
 class SteppedModel;
 
 void addProgramOptions(CLI::App &app, rt::Options &options, std::string &weights);
@@ -28,5 +29,10 @@ int runModel(const qkv_model &model, rt::Options options, const ModelOptions &gi
 /// The same of a generator's text, by steps.
 int runSteps(const qkv_model &model, SteppedModel &steps, rt::Options options,
              const ModelOptions &given);
+
+/// The same of a function's results, by chunks. `described`: the model with its parameters;
+/// `chunked`: what is run.
+int runChunks(const qkv_model &described, const qkv_model &chunked, CompiledStream &stream,
+              rt::Options options, const ModelOptions &given);
 
 } // namespace qkv::driver

@@ -69,8 +69,9 @@ private:
         continue;
       const Size &extent = tensor.axes[a].extent;
       if (static_cast<int>(a) == row) {
-        out.shape.push_back(state.kind == State::History ? nlohmann::json(extent.text(program_.atoms))
-                                                         : nlohmann::json(state.positions));
+        out.shape.push_back(state.kind == State::History
+                                ? nlohmann::json(extent.text(program_.atoms))
+                                : nlohmann::json(state.positions));
         continue;
       }
       int64_t value = std::max<int64_t>(0, extent.evaluate(program_.atoms, sizes_));
@@ -81,8 +82,7 @@ private:
       out.perPosition = one * streams::positionsPerStep(program_, tensor.axes[row].extent);
       out.perSequence = one * static_cast<double>(state.outside);
     } else {
-      out.perSequence =
-          one * (session ? 1 : static_cast<double>(state.positions));
+      out.perSequence = one * (session ? 1 : static_cast<double>(state.positions));
     }
     out.read = session ? "does not depend on the stream" : readText(out.span);
     return out;
@@ -148,8 +148,8 @@ std::string tableText(const Program &program, const Table &table, const streams:
     name = std::max(name, line.name.size() + 2);
     shape = std::max(shape, shapeText(line).size() + 2);
   }
-  text += "  " + pad("name", name) + pad("kind", 9) + pad("shape", shape) +
-          pad("bytes", 21) + "because of\n";
+  text += "  " + pad("name", name) + pad("kind", 9) + pad("shape", shape) + pad("bytes", 21) +
+          "because of\n";
   for (const Line &line : table.lines) {
     std::string bytes = line.perPosition > 0 ? countText(line.perPosition) + " a position"
                                              : countText(line.perSequence);

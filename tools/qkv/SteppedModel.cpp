@@ -1,23 +1,10 @@
 // A generator's step, compiled. In: a program. Out: SteppedModel.h.
 #include "tools/qkv/SteppedModel.h"
 
-#include "compiler/streams/DeriveStream.h"
-
 #include <algorithm>
 
 namespace qkv::driver {
 namespace {
-
-std::unique_ptr<JitModel> compiled(const Program &program, const ModelOptions &options,
-                                   std::string &error) {
-  std::unique_ptr<Compilation> compilation =
-      Compilation::begin(program, options.cpu, error,
-                         {.batch = options.batch,
-                          .element = elementOf(options),
-                          .fuse = !options.unfused});
-  std::unique_ptr<NativeModule> native = compilation ? compilation->native(error) : nullptr;
-  return native ? JitModel::create(std::move(native), options.cpu, error) : nullptr;
-}
 
 int32_t numberOf(const std::vector<int> &list, int what) {
   auto at = std::find(list.begin(), list.end(), what);
@@ -42,9 +29,8 @@ int32_t sizeOf(const Program &program, int input) {
 
 } // namespace
 
-std::unique_ptr<SteppedModel> SteppedModel::create(const Program &program,
-                                                   const ModelOptions &options,
-                                                   std::string &error) {
+std::unique_ptr<SteppedModel>
+SteppedModel::create(const Program &program, const ModelOptions &options, std::string &error) {
   if (program.stream < 0 || program.generatorInput < 0)
     return nullptr;
   auto derived = streams::deriveStream(program);
@@ -53,23 +39,21 @@ std::unique_ptr<SteppedModel> SteppedModel::create(const Program &program,
     return nullptr;
   streams::wantLastRow(*stream);
   auto out = std::make_unique<SteppedModel>();
-  if (!(out->step_ = compiled(stream->step, options, error)))
+  if (!(out->stream_ = CompiledStream::create(std::move(*stream), options, error)))
     return nullptr;
   rt::StepModel &model = out->model_;
-  model.step = &out->step_->model();
-  if (!stream->session.results.empty()) {
-    if (!(out->session_ = compiled(stream->session, options, error)))
-      return nullptr;
-    model.session = &out->session_->model();
-  }
-  const Program &step = stream->step, &session = stream->session;
-  for (const streams::State &state : stream->states)
+  model.step = &out->stream_->step();
+  model.session = out->stream_->session();
+  stream = nullptr; // it is the compiled one's now
+  const streams::Stream &parts = out->stream_->stream();
+  const Program &step = parts.step, &session = parts.session;
+  for (const streams::State &state : parts.states)
     model.kept.push_back({numberOf(step.inputs, state.input),
                           state.next < 0 ? -1 : resultOf(step, state.next),
                           resultOf(session, state.begin)});
-  model.past = numberOf(step.dynamicSizes, stream->past);
-  model.fresh = numberOf(step.dynamicSizes, stream->fresh);
-  model.count = numberOf(step.inputs, stream->count);
+  model.past = numberOf(step.dynamicSizes, parts.past);
+  model.fresh = numberOf(step.dynamicSizes, parts.fresh);
+  model.count = numberOf(step.inputs, parts.count);
   model.tokens = numberOf(step.inputs, program.generatorInput);
   model.source = numberOf(step.inputs, program.generatorSource);
   model.sessionSource = numberOf(session.inputs, program.generatorSource);
@@ -82,17 +66,10 @@ std::unique_ptr<SteppedModel> SteppedModel::create(const Program &program,
 }
 
 bool SteppedModel::open(const std::string &weights, qkv_error *error) {
-  const char *path = weights.empty() ? nullptr : weights.c_str();
-  auto open = [&](const qkv_model *part, Weights &into) {
-    if (!part || part->param_count == 0)
-      return true;
-    into.reset(qkv_weights_open(part, path, nullptr, error));
-    return into != nullptr;
-  };
-  if (!open(model_.step, stepWeights_) || !open(model_.session, sessionWeights_))
+  if (!stream_->open(weights, error))
     return false;
-  model_.stepWeights = stepWeights_.get();
-  model_.sessionWeights = sessionWeights_.get();
+  model_.stepWeights = stream_->stepWeights();
+  model_.sessionWeights = stream_->sessionWeights();
   return true;
 }
 

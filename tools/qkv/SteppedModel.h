@@ -1,15 +1,10 @@
-// A generator compiled to go on from what it keeps. In: a checked program. Out: its step and what
-// is computed once for a sequence, in memory, with their weights.
+// A generator that goes on from what it keeps. In: a checked program. Out: its step, as the runtime
+// calls it for text.
 #pragma once
 
-#include "compiler/native/Jit.h"
 #include "dsl/Program.h"
-#include "runtime/checkpoint/Weights.h"
 #include "runtime/text/Stepped.h"
-#include "tools/qkv/ModelFile.h"
-
-#include <memory>
-#include <string>
+#include "tools/qkv/CompiledStream.h"
 
 namespace qkv::driver {
 
@@ -19,14 +14,12 @@ public:
   /// where it does not compile.
   static std::unique_ptr<SteppedModel> create(const Program &program, const ModelOptions &options,
                                               std::string &error);
-  /// Opens the weights that the parts need. False with *error set.
+  /// Opens the weights. False with *error set.
   bool open(const std::string &weights, qkv_error *error);
   const rt::StepModel &model() const { return model_; }
 
 private:
-  using Weights = std::unique_ptr<qkv_weights, void (*)(qkv_weights *)>;
-  std::unique_ptr<JitModel> step_, session_;
-  Weights stepWeights_{nullptr, qkv_weights_close}, sessionWeights_{nullptr, qkv_weights_close};
+  std::unique_ptr<CompiledStream> stream_;
   rt::StepModel model_;
 };
 

@@ -1,0 +1,290 @@
+// What a step keeps (StepBuilder.h). In: reads that go back. Out: states, with the tensors that
+// join what is kept and what is new, and what is kept before the first step.
+#include "compiler/streams/Positions.h"
+#include "compiler/streams/StepBuilder.h"
+
+#include <algorithm>
+
+namespace qkv::streams {
+
+using namespace equations;
+using K = Expr::Kind;
+
+namespace {
+
+/// Up to so many latest positions are kept as negative rows.
+constexpr int64_t mostLast = 16;
+/// A window begins at a multiple of this: tiles of keys are the same whatever the chunks.
+constexpr int64_t page = 64;
+
+} // namespace
+
+std::optional<Obstacle> StepBuilder::plan() {
+  std::map<int, std::vector<const Reading *>> kept;
+  for (const Reading &reading : found_.readings)
+    if (found_.fromStream[reading.tensor] && isRows(reading.tensor) && !reading.lag.present &&
+        (reading.lag.unbounded || reading.lag.first || reading.lag.latest))
+      kept[reading.tensor].push_back(&reading);
+  for (auto &[tensor, readings] : kept) {
+    const Tensor &t = model_.tensors[tensor];
+    for (size_t a = 0; a < t.axes.size(); ++a)
+      if (static_cast<int>(a) != found_.roles[tensor].row && growsWith(step_, t.axes[a].extent))
+        return Obstacle{tensor, readings[0]->span,
+                        t.label + " has two axes over the stream and is read at earlier rows", ""};
+    Plan &plan = plans_[tensor];
+    for (size_t a = 0; a < t.axes.size(); ++a)
+      if (std::all_of(readings.begin(), readings.end(),
+                      [&](const Reading *r) { return r->lag.slice[a].has_value(); }))
+        plan.constant.push_back(static_cast<int>(a));
+    Lag all;
+    for (const Reading *r : readings) {
+      all.first = std::max(all.first, r->lag.first);
+      all.latest = std::max(all.latest, r->lag.latest);
+      all.unbounded = all.unbounded || r->lag.unbounded;
+    }
+    plan.history = all.unbounded;
+    plan.first = all.unbounded ? 0 : all.first;
+    int64_t latest = positionsIn(model_, rowAxis(tensor).extent, all.latest);
+    if (!plan.history && all.latest)
+      (latest <= mostLast ? plan.last : plan.windowPositions) = latest;
+    plan.window = plan.windowPositions > 0;
+    for (const Reading *r : readings)
+      addStates(tensor, *r);
+  }
+  return std::nullopt;
+}
+
+Slice StepBuilder::sliceOf(int tensor, const Lag &lag) const {
+  Slice slice(model_.tensors[tensor].axes.size());
+  for (int a : plans_[tensor].constant)
+    slice[a] = lag.slice[a];
+  return slice;
+}
+
+void StepBuilder::addStates(int tensor, const Reading &reading) {
+  Plan &plan = plans_[tensor];
+  Slice slice = sliceOf(tensor, reading.lag);
+  auto add = [&](std::map<Slice, int> &states, State::Kind kind, int64_t positions) {
+    auto [at, fresh] = states.try_emplace(slice, static_cast<int>(out_.states.size()));
+    if (!fresh) {
+      Reading &cause = out_.states[at->second].cause;
+      if (reading.lag.latest > cause.lag.latest || reading.lag.unbounded)
+        cause = reading;
+      return;
+    }
+    State state{kind, nameOf(tensor, slice), tensor, slice, positions, outsideOf(tensor)};
+    state.cause = reading;
+    out_.states.push_back(state);
+  };
+  if (plan.history && (reading.lag.unbounded || reading.lag.latest || reading.lag.first))
+    add(plan.tailStates, State::History, 0);
+  else {
+    if (reading.lag.first)
+      add(plan.firstStates, State::First, plan.first);
+    if (reading.lag.latest)
+      add(plan.tailStates,
+          plan.window           ? State::Window
+          : sums_.count(tensor) ? State::Sum
+                                : State::Last,
+          plan.window ? plan.windowPositions : plan.last);
+  }
+}
+
+std::string StepBuilder::nameOf(int tensor, const Slice &slice) const {
+  std::string name = model_.tensors[tensor].name;
+  if (std::any_of(slice.begin(), slice.end(), [](auto &s) { return s.has_value(); })) {
+    name += "[";
+    for (size_t a = 0; a < slice.size(); ++a)
+      name += (a ? "," : "") +
+              (slice[a] ? std::to_string(*slice[a]) : model_.tensors[tensor].axes[a].name);
+    name += "]";
+  }
+  return name;
+}
+
+void StepBuilder::makeState(State &state) {
+  switch (state.kind) {
+  case State::History:
+    return makeHistory(state);
+  case State::Window:
+    return makeWindow(state);
+  case State::First:
+    return makeFirst(state);
+  case State::Last:
+  case State::Sum:
+    return makeLast(state);
+  case State::Session:
+    return;
+  }
+}
+
+/// Which of the indices that a state's slice leaves is the row's.
+size_t StepBuilder::rowPlace(const State &state) const {
+  size_t at = 0;
+  for (int a = 0; a < found_.roles[state.tensor].row; ++a)
+    at += !state.slice[a];
+  return at;
+}
+
+/// The rows of the step, `shift` behind the row's index.
+ExprPtr StepBuilder::readRows(const State &state, const std::vector<ExprPtr> &left,
+                              const Size &shift) const {
+  return read(
+      step_, plans_[state.tensor].rows,
+      expand(state.tensor, state.slice, left, [&](const ExprPtr &p) { return plus(p, shift); }),
+      state.cause.span);
+}
+
+void StepBuilder::giveInput(State &state, const Size &rows) {
+  Tensor given = shaped(state.tensor, state.slice, state.name + ".past", rows);
+  given.kind = Tensor::Kind::Input;
+  state.input = addTensor(step_, given);
+  step_.inputs.push_back(state.input);
+}
+
+/// What is kept, and behind it what is new: `held` positions are kept, and position p of the tensor
+/// stands at p + outside - base.
+int StepBuilder::joined(const State &state, const Size &extent, const Size &held,
+                        const Size &base) {
+  Size old = before(state.tensor) + Size(state.outside);
+  Tensor both = shaped(state.tensor, state.slice, state.name + ".all", extent);
+  both.pieces.push_back(whole(step_, both, [&](const std::vector<ExprPtr> &letters) {
+    ExprPtr kept = read(step_, state.input, letters, state.cause.span);
+    return choose(compare(Op::Less, letters[rowPlace(state)], held), kept,
+                  readRows(state, letters, base - old), state.cause.span);
+  }));
+  return addTensor(step_, both);
+}
+
+void StepBuilder::makeHistory(State &state) {
+  Size outside(state.outside), old = before(state.tensor) + outside;
+  giveInput(state, old);
+  state.next = joined(state, total(state.tensor) + outside, old, Size(0));
+  plans_[state.tensor].tails[state.slice] = state.next;
+  begin(state, state.outside);
+}
+
+void StepBuilder::makeWindow(State &state) {
+  Size outside(state.outside), old = before(state.tensor) + outside,
+                               all = total(state.tensor) + outside;
+  Size base = beginOfWindow(old, state.positions), next = beginOfWindow(all, state.positions);
+  bases_[state.tensor] = base - outside;
+  giveInput(state, old - base);
+  int both = joined(state, all - base, old - base, base);
+  plans_[state.tensor].tails[state.slice] = both;
+  Tensor later = shaped(state.tensor, state.slice, state.name + ".next", all - next);
+  later.pieces.push_back(whole(step_, later, [&](std::vector<ExprPtr> letters) {
+    letters[rowPlace(state)] = plus(letters[rowPlace(state)], next - base);
+    return read(step_, both, letters, state.cause.span);
+  }));
+  state.next = addTensor(step_, later);
+  begin(state, state.outside);
+}
+
+void StepBuilder::makeFirst(State &state) {
+  Size outside(state.outside), old = before(state.tensor) + outside,
+                               all = total(state.tensor) + outside;
+  int64_t extent = state.outside + state.positions;
+  giveInput(state, Size(extent));
+  Tensor both = shaped(state.tensor, state.slice, state.name + ".first", Size(extent));
+  both.pieces.push_back(whole(step_, both, [&](const std::vector<ExprPtr> &letters) {
+    const ExprPtr &p = letters[rowPlace(state)];
+    ExprPtr fresh = readRows(state, letters, Size(0) - old);
+    return choose(compare(Op::Less, p, old), read(step_, state.input, letters, {}),
+                  choose(compare(Op::Less, p, all), fresh, zeroOf(both.type), {}), {});
+  }));
+  state.next = addTensor(step_, both);
+  plans_[state.tensor].firsts[state.slice] = state.next;
+  begin(state, extent);
+}
+
+void StepBuilder::makeLast(State &state) {
+  giveInput(state, Size(state.positions));
+  Tensor later = shaped(state.tensor, state.slice, state.name + ".next", Size(state.positions));
+  later.pieces.push_back(whole(step_, later, [&](const std::vector<ExprPtr> &letters) {
+    return readRows(state, letters, count(state.tensor) - Size(state.positions));
+  }));
+  state.next = addTensor(step_, later);
+  for (int64_t back = 1; back <= state.positions; ++back)
+    addOutside(state, plans_[state.tensor].rows, back);
+  begin(state, state.positions);
+}
+
+Size StepBuilder::beginOfWindow(const Size &rows, int64_t positions) {
+  return floorDiv(maximum(rows - Size(positions), Size(0), step_.atoms), Size(page), step_.atoms) *
+         Size(page);
+}
+
+/// The row -back of a tensor is what is kept of it.
+void StepBuilder::addOutside(const State &state, int rows, int64_t back) {
+  Tensor &t = step_.tensors[rows];
+  int row = found_.roles[state.tensor].row;
+  Piece piece;
+  piece.span = t.span;
+  std::vector<ExprPtr> args;
+  for (size_t a = 0; a < t.axes.size(); ++a) {
+    if (static_cast<int>(a) == row) {
+      piece.indices.push_back({-1, Size(-back)});
+      args.push_back(integer(state.positions - back));
+    } else if (state.slice[a]) {
+      piece.indices.push_back({-1, Size(*state.slice[a])});
+    } else {
+      int l = newLetter(step_, t.axes[a].name, t.axes[a].extent);
+      piece.indices.push_back({l, {}});
+      args.push_back(letter(l));
+    }
+  }
+  piece.value = read(step_, state.input, std::move(args), t.span);
+  outside_[rows].push_back(std::move(piece));
+}
+
+/// What is kept before the first step: the positions before the first, where they are defined.
+void StepBuilder::begin(State &state, int64_t positions) {
+  Program &session = out_.session;
+  int t = state.tensor, row = found_.roles[t].row;
+  bool early =
+      state.kind != State::Last && state.kind != State::Sum; // position p stands at p + outside
+  Size rows(positions);
+  if (state.kind == State::Window || state.kind == State::History)
+    rows = Size(state.outside);
+  Tensor made = shaped(t, state.slice, state.name + ".begin", rows);
+  std::set<int64_t> defined; // for every element
+  std::vector<Piece> outside;
+  for (const Piece &piece : model_.tensors[t].pieces) {
+    const PieceIndex &index = piece.indices[row];
+    auto position = index.letter >= 0 ? std::nullopt : index.position.constant();
+    if (!position || *position >= 0)
+      continue;
+    int64_t at = early ? *position + state.outside : *position + state.positions;
+    if (at < 0 || at >= positions)
+      continue;
+    Piece copy = piece;
+    copy.indices[row] = {-1, Size(at)};
+    bool other = false;
+    std::unordered_map<int, ExprPtr> fixed;
+    for (size_t a = state.slice.size(); a-- > 0;)
+      if (state.slice[a]) {
+        if (copy.indices[a].letter >= 0)
+          fixed[copy.indices[a].letter] = integer(*state.slice[a]);
+        else
+          other = other || copy.indices[a].position != Size(*state.slice[a]);
+        copy.indices.erase(copy.indices.begin() + static_cast<std::ptrdiff_t>(a));
+      }
+    if (other)
+      continue;
+    copy.value = replaced(copy.value, fixed);
+    copy.guard = copy.guard ? replaced(copy.guard, fixed) : nullptr;
+    if (std::count_if(copy.indices.begin(), copy.indices.end(),
+                      [](const PieceIndex &i) { return i.letter < 0; }) == 1 &&
+        !copy.guard)
+      defined.insert(at);
+    outside.push_back(std::move(copy));
+  }
+  if (static_cast<int64_t>(defined.size()) < positions)
+    made.pieces.push_back(whole(session, made, [&](auto &) { return zeroOf(made.type); }));
+  made.pieces.insert(made.pieces.begin(), outside.begin(), outside.end());
+  state.begin = addTensor(session, made);
+  session.results.push_back({made.name, state.begin});
+}
+
+} // namespace qkv::streams
