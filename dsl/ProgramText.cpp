@@ -128,6 +128,12 @@ void Printer::apply(const Expr &e, Level around) {
     auto above = static_cast<Level>(op.level + 1);
     bool right = e.op == Op::Pow, apart = op.level == LCompare;
     expression(*e.args[0], right || apart ? above : op.level);
+    // i + -n is i - n.
+    std::string size = e.args[1]->kind == Expr::Kind::Size && e.op == Op::Add
+                           ? e.args[1]->size.text(program.atoms)
+                           : "";
+    if (size.starts_with("-") && e.args[1]->size.terms().size() == 1)
+      return text(" - " + size.substr(1));
     text(op.text);
     expression(*e.args[1], right ? op.level : above);
   });

@@ -131,7 +131,11 @@ void StepBuilder::session() {
                 wanted.insert(e.tensor);
             });
   for (int t : wanted) {
-    State state{State::Session, model_.tensors[t].name, t, Slice(model_.tensors[t].axes.size())};
+    State state;
+    state.kind = State::Session;
+    state.name = model_.tensors[t].name;
+    state.tensor = t;
+    state.slice.resize(model_.tensors[t].axes.size());
     state.begin = t;
     out_.session.results.push_back({model_.tensors[t].name, t});
     Tensor &given = step_.tensors[t];

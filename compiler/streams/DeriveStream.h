@@ -24,7 +24,7 @@ struct State {
     History, ///< all of its positions
     Session, ///< all of it: it does not depend on the stream
   };
-  Kind kind;
+  Kind kind = Last;
   std::string name;
   int tensor = -1;                           ///< of the model
   std::vector<std::optional<int64_t>> slice; ///< along its axes: the one position that is kept

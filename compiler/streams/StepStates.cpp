@@ -72,7 +72,13 @@ void StepBuilder::addStates(int tensor, const Reading &reading) {
         cause = reading;
       return;
     }
-    State state{kind, nameOf(tensor, slice), tensor, slice, positions, outsideOf(tensor)};
+    State state;
+    state.kind = kind;
+    state.name = nameOf(tensor, slice);
+    state.tensor = tensor;
+    state.slice = slice;
+    state.positions = positions;
+    state.outside = outsideOf(tensor);
     state.cause = reading;
     out_.states.push_back(state);
   };
@@ -280,7 +286,7 @@ void StepBuilder::begin(State &state, int64_t positions) {
       defined.insert(at);
     outside.push_back(std::move(copy));
   }
-  if (static_cast<int64_t>(defined.size()) < positions)
+  if (positions == 0 || static_cast<int64_t>(defined.size()) < positions)
     made.pieces.push_back(whole(session, made, [&](auto &) { return zeroOf(made.type); }));
   made.pieces.insert(made.pieces.begin(), outside.begin(), outside.end());
   state.begin = addTensor(session, made);
