@@ -53,6 +53,8 @@ public:
     out_.live.assign(count, false);
     for (int t : liveTensors(program_))
       out_.live[t] = true;
+    for (int input : program_.inputs) // they are given, read or not
+      out_.live[input] = true;
     marked_ = mark(program_, out_.live);
     // What holds for the greatest T alone bounds nothing.
     marked_.program.atoms = {};
@@ -158,6 +160,17 @@ private:
       for (auto &[t, axis] : component)
         for (const Place &place : places_[t])
           readers_[place.read->tensor].push_back(&place);
+    // What goes over the stream, or asks for T, may change with it, whatever it is made of.
+    for (const auto &component : components_) {
+      bool fixed = true;
+      for (auto &[t, axis] : component)
+        for (const Place &place : places_[t])
+          fixed = fixed && !isMark(place.read->tensor) &&
+                  (out_.roles[place.read->tensor].kind == Role::Fixed);
+      for (auto &[t, axis] : component)
+        if (!fixed && out_.roles[t].kind == Role::Fixed)
+          out_.roles[t].kind = Role::Settled;
+    }
   }
 
   /// Whether the positions of an axis arrive one after the other, the first with the stream.
@@ -285,6 +298,11 @@ private:
     if ((role.kind != Role::Rows && role.kind != Role::Settled) ||
         program_.tensors[tensor].kind != Tensor::Kind::Equation)
       return false;
+    if (definesFromEnd(tensor)) {
+      close(tensor, {tensor, program_.tensors[tensor].span,
+                     "has an equation for a position that is counted from the stream's end", ""});
+      return true;
+    }
     if (std::optional<Obstacle> late = othersLate(tensor)) {
       close(tensor, *late);
       return true;
@@ -388,13 +406,27 @@ private:
     for (const ExprPtr &arg : read.args)
       if (countsFromEnd(arg))
         return "reads " + nameOf(read.tensor) + " at a position counted from the stream's end";
-    if (!out_.fromStream[read.tensor])
+    if (!out_.fromStream[read.tensor] &&
+        !(out_.loops[place.reader] >= 0 && out_.loops[place.reader] == out_.loops[read.tensor]))
       return "";
     if (isOutside(place))
       return "reads " + nameOf(read.tensor) + " for a position before the first";
     return before(place, arrivalOfRead(read))
                ? ""
                : "reads " + nameOf(read.tensor) + " at positions that may arrive later";
+  }
+
+  /// Whether an equation is for a position that is counted from the stream's end (`y[T-1] = 0`), or
+  /// for one behind it (P4): these never settle.
+  bool definesFromEnd(int tensor) {
+    const Tensor &t = program_.tensors[tensor];
+    for (const Piece &piece : t.pieces)
+      for (size_t a = 0; a < piece.indices.size(); ++a) {
+        const PieceIndex &index = piece.indices[a];
+        if (index.letter < 0 && grows(index.position))
+          return true;
+      }
+    return false;
   }
 
   std::string lateMark(const Place &place) {

@@ -80,18 +80,11 @@ ChunkedRun runInChunks(const Program &model, const Stream &stream,
   for (size_t r = 0; r < stream.results.size(); ++r)
     if (stream.results[r].session)
       run.results[r] = std::move(values[at++]);
-  // The steps.
-  wanted.clear();
-  for (const StreamResult &result : stream.results)
-    if (!result.session)
-      wanted.push_back(result.tensor);
-  for (const State &state : stream.states)
-    if (state.next >= 0)
-      wanted.push_back(state.next);
+  // The steps; what is for the T at hand is wanted of the last.
   std::vector<std::vector<Values>> rows(stream.results.size());
   std::vector<int64_t> then = sizes, now = sizes;
   int64_t n = 0;
-  for (int64_t m : chunks) {
+  for (const int64_t &m : chunks) {
     then[model.stream] = n;
     now[model.stream] = n + m;
     std::map<int, Values> step = kept;
@@ -110,11 +103,20 @@ ChunkedRun runInChunks(const Program &model, const Stream &stream,
       count.ints.assign(static_cast<size_t>(n), 0);
       step[stream.count] = std::move(count);
     }
-    if ((run.failure = evaluate(stream.step, step, wanted, values)))
+    bool last = &m == &chunks.back();
+    wanted.clear();
+    for (const StreamResult &result : stream.results)
+      if (!result.session && (result.axis >= 0 || last))
+        wanted.push_back(result.tensor);
+    for (const State &state : stream.states)
+      if (state.next >= 0)
+        wanted.push_back(state.next);
+    const Program &part = last && stream.closes ? stream.last : stream.step;
+    if (!wanted.empty() && (run.failure = evaluate(part, step, wanted, values)))
       return run;
     at = 0;
     for (size_t r = 0; r < stream.results.size(); ++r)
-      if (!stream.results[r].session) {
+      if (!stream.results[r].session && (stream.results[r].axis >= 0 || last)) {
         if (stream.results[r].axis >= 0)
           rows[r].push_back(std::move(values[at++]));
         else

@@ -12,8 +12,8 @@
 
 namespace qkv::streams {
 
-/// Computes tensors of stream.step or stream.session from inputs by tensor. Nothing, or the check
-/// that failed.
+/// Computes tensors of stream.step, stream.last or stream.session from inputs by tensor. Nothing,
+/// or the check that failed.
 using Evaluate = std::function<std::optional<RunError>(
     const Program &program, const std::map<int, Values> &inputs, const std::vector<int> &tensors,
     std::vector<Values> &out)>;

@@ -81,6 +81,17 @@ std::optional<Obstacle> StepBuilder::run() {
   plans_.resize(model_.tensors.size());
   if (auto why = plan())
     return why;
+  for (int input : model_.inputs) {
+    const Tensor &t = model_.tensors[input];
+    auto growing = std::count_if(t.axes.begin(), t.axes.end(),
+                                 [&](const Axis &a) { return growsWith(step_, a.extent); });
+    if (growing > 1 || (growing == 1 && !isRows(input)))
+      return Obstacle{input, t.span,
+                      "input " + t.name +
+                          (growing > 1 ? " has two axes over the stream"
+                                       : " has positions before the first arrives"),
+                      ""};
+  }
   session();
   makeRows();
   for (State &state : out_.states)
@@ -245,7 +256,7 @@ void StepBuilder::finish() {
   for (const Result &result : model_.results) {
     const Role &role = found_.roles[result.tensor];
     StreamResult r{result.name, result.tensor};
-    if (role.kind == Role::Rows && found_.fromStream[result.tensor])
+    if (role.kind == Role::Rows)
       r.axis = role.row;
     if (role.kind == Role::Fixed && step_.tensors[result.tensor].kind == Tensor::Kind::Input &&
         model_.tensors[result.tensor].kind == Tensor::Kind::Equation)
@@ -258,8 +269,10 @@ void StepBuilder::finish() {
     out_.obstacles.push_back(o);
   step_.results.clear();
   for (const StreamResult &r : out_.results)
-    if (!r.session)
+    if (!r.session && r.axis >= 0)
       step_.results.push_back({r.name, r.tensor});
+    else
+      out_.closes = out_.closes || !r.session;
   for (const State &state : out_.states)
     if (state.next >= 0)
       step_.results.push_back({step_.tensors[state.next].name, state.next});
@@ -280,6 +293,12 @@ void StepBuilder::finish() {
     out_.count = addTensor(step_, count);
     step_.inputs.push_back(out_.count);
   }
+  if (!out_.closes)
+    return;
+  out_.last = step_;
+  for (const StreamResult &r : out_.results)
+    if (!r.session && r.axis < 0)
+      out_.last.results.push_back({r.name, r.tensor});
 }
 
 std::variant<Stream, Obstacle> deriveStream(const Program &program) {
@@ -326,6 +345,7 @@ void wantLastRow(Stream &stream) {
     if (state.next >= 0)
       results.push_back({step.tensors[state.next].name, state.next});
   stream.results.resize(1);
+  stream.closes = false;
   step.results = std::move(results);
 }
 

@@ -48,9 +48,11 @@ struct StreamResult {
 struct Stream {
   Program model; ///< rearranged so that less is kept; the states' tensors are its
   Program step, session;
-  int past = -1;  ///< the size n of the step: positions that came before
-  int fresh = -1; ///< the size m: positions that come now
-  int count = -1; ///< an input of n bools, where no other binds n; or -1
+  Program last; ///< the step that also gives the results for the T at hand, where there are such
+  bool closes = false; ///< whether there are
+  int past = -1;       ///< the size n of the step: positions that came before
+  int fresh = -1;      ///< the size m: positions that come now
+  int count = -1;      ///< an input of n bools, where no other binds n; or -1
   std::vector<State> states;
   std::vector<StreamResult> results;
   std::vector<int> rowOf; ///< by tensor of the model: the axis along which it gets rows, or -1

@@ -43,8 +43,12 @@ private:
   ExprPtr made(const ExprPtr &e, bool index) {
     if (e->kind == K::Size && !index && growsWith(program_, e->size))
       return apply(Op::Add, {e, readOf(number())}, e->span);
-    if (e->kind == K::Apply && e->op >= Op::Equal && !index && comparesT(*e))
-      return both(readOf(comparison(e)), e);
+    if (e->kind == K::Apply && e->op >= Op::Equal && !index && comparesT(*e)) {
+      std::vector<ExprPtr> sides;
+      for (const ExprPtr &side : e->args)
+        sides.push_back(value(side, true));
+      return both(readOf(comparison(e)), withArgs(e, std::move(sides)));
+    }
     std::vector<ExprPtr> args;
     for (const ExprPtr &a : e->args)
       args.push_back(value(a, index || e->kind == K::Read));
@@ -84,21 +88,28 @@ private:
     return leftOut_.takesPart(share);
   }
 
+  /// Whether T stands in the sums and products that a comparison compares.
   bool comparesT(const Expr &e) {
+    bool holds = false;
     for (const ExprPtr &side : e.args)
-      if (holdsT(side))
-        return true;
-    return false;
+      if (!isArithmetic(side, holds))
+        return false;
+    return holds;
   }
-  bool holdsT(const ExprPtr &e) {
-    if (!e || e->kind == K::Read)
-      return false;
+  bool isArithmetic(const ExprPtr &e, bool &holdsT) {
+    if (e->kind == K::Read)
+      return true; // (its indices are looked at as those of any read)
     if (e->kind == K::Size)
-      return growsWith(program_, e->size);
+      holdsT = holdsT || growsWith(program_, e->size);
+    bool leaf = e->kind == K::Size || e->kind == K::Int || e->kind == K::Float ||
+                e->kind == K::Letter || e->kind == K::Step;
+    bool inner = e->kind == K::Convert || (e->kind == K::Apply && !isCondition(e->op));
+    if (!leaf && !inner)
+      return false;
     for (const ExprPtr &a : e->args)
-      if (holdsT(a))
-        return true;
-    return false;
+      if (!isArithmetic(a, holdsT))
+        return false;
+    return true;
   }
 
   int mark(Marked::Mark mark, Type type, size_t rank) {

@@ -1,5 +1,6 @@
 // The model's equations as those of a step (StepBuilder.h). In: pieces over positions of the
 // stream. Out: pieces over rows; reads of what is kept, of what is new, or of both.
+#include "compiler/equations/Rewrite.h"
 #include "compiler/streams/Positions.h"
 #include "compiler/streams/StepBuilder.h"
 
@@ -188,6 +189,8 @@ ExprPtr StepBuilder::readOfRows(int reader, const Expr &original, const ExprPtr 
   };
   ExprPtr fresh = other(plan.rows, Slice(e->args.size()), plus(position, -before(t)));
   auto lag = found_.lags.find(&original);
+  if (lag == found_.lags.end() && found_.fromStream[t])
+    throw Defect("streams: a read of " + model_.tensors[t].name + " was not looked at");
   if (lag == found_.lags.end() || lag->second.present || !found_.fromStream[t] ||
       !(lag->second.first || lag->second.latest || lag->second.unbounded))
     return fresh;

@@ -258,8 +258,12 @@ private:
     };
     if (!eachChunking(report, *stream, "interpreted", interpreted))
       return;
-    std::unique_ptr<JitModel> step = stepModel(stream->step, report.failure), session;
-    if (step && !stream->session.results.empty())
+    std::unique_ptr<JitModel> step, session, last;
+    if (!stream->step.results.empty())
+      step = stepModel(stream->step, report.failure);
+    if (report.failure.empty() && stream->closes)
+      last = stepModel(stream->last, report.failure);
+    if (report.failure.empty() && !stream->session.results.empty())
       session = stepModel(stream->session, report.failure);
     if (!report.failure.empty()) {
       report.same = false;
@@ -268,7 +272,9 @@ private:
     eachChunking(report, *stream, "compiled",
                  [&](const Program &part, const std::map<int, Values> &inputs,
                      const std::vector<int> &tensors, std::vector<Values> &out) {
-                   JitModel &model = &part == &stream->step ? *step : *session;
+                   JitModel &model = &part == &stream->step   ? *step
+                                     : &part == &stream->last ? *last
+                                                              : *session;
                    return computeTensors(model, part, inputs, tensors, out);
                  });
   }

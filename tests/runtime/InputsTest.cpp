@@ -11,7 +11,7 @@ namespace {
 class Inputs : public testing::Test {
 protected:
   Inputs() {
-    test.sizes = {{"S", 6, 0}, {"T", 4, 1}};
+    test.sizes = {{"S", 6, 0, 1}, {"T", 4, 1, 1}};
     test.inputs = {{"x", QKV_FLOAT, {{"i", 0}, {"c", -1, 2}}},
                    {"ids", QKV_INT, {{"j", 0}}},
                    {"t", QKV_FLOAT, {{"t", 1}}},

@@ -79,6 +79,8 @@ TEST(TokenizeFigures, GivenVocabularies) {
 /// A vocabulary in a GGUF; beside it texts, and a line of expected tokens for each.
 void compareWithFile(const std::string &name) {
   std::string path = std::string(QKV_TEST_DATA) + "/" + name;
+  if (!exists(path))
+    path = std::string(QKV_TEST_DATA) + "/tokenizers/" + name;
   if (std::string(QKV_TEST_DATA).empty() || !exists(path))
     GTEST_SKIP() << "no " << name << ": set the CMake variable QKV_TEST_DATA to a folder with it";
   qkv_error error = {};

@@ -70,9 +70,8 @@ void ChunkedModel::run(qkv_context *context, const int64_t *sizes, void *const *
   auto evaluate = [&](const Program &part, const std::map<int, Values> &partInputs,
                       const std::vector<int> &tensors,
                       std::vector<Values> &out) -> std::optional<RunError> {
-    bool isStep = &part == &stream_.stream().step;
-    const qkv_model &model = isStep ? stream_.step() : *stream_.session();
-    const qkv_weights *weights = isStep ? stream_.stepWeights() : stream_.sessionWeights();
+    const qkv_model &model = stream_.model(part);
+    const qkv_weights *weights = stream_.weights(part);
     std::map<int, std::vector<int64_t>> shapes;
     for (auto &[tensor, v] : partInputs)
       shapes[tensor] = v.shape;

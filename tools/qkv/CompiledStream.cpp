@@ -16,23 +16,27 @@ std::unique_ptr<CompiledStream>
 CompiledStream::create(streams::Stream stream, const ModelOptions &options, std::string &error) {
   auto out = std::make_unique<CompiledStream>();
   out->stream_ = std::move(stream);
-  if (!(out->step_ = compiled(out->stream_.step, options, error)))
-    return nullptr;
-  if (!out->stream_.session.results.empty() &&
-      !(out->session_ = compiled(out->stream_.session, options, error)))
-    return nullptr;
-  return out;
+  const streams::Stream &parts = out->stream_;
+  auto make = [&](const Program &program, Part &part) {
+    if (!program.results.empty())
+      part.code = compiled(program, options, error);
+    return program.results.empty() || part.code;
+  };
+  bool made = make(parts.step, out->step_) && (!parts.closes || make(parts.last, out->last_)) &&
+              make(parts.session, out->session_);
+  return made ? std::move(out) : nullptr;
 }
 
 bool CompiledStream::open(const std::string &weights, qkv_error *error) {
   const char *path = weights.empty() ? nullptr : weights.c_str();
-  auto open = [&](JitModel *part, Weights &into) {
-    if (!part || part->model().param_count == 0)
-      return true;
-    into.reset(qkv_weights_open(&part->model(), path, nullptr, error));
-    return into != nullptr;
-  };
-  return open(step_.get(), stepWeights_) && open(session_.get(), sessionWeights_);
+  for (Part *part : {&step_, &last_, &session_}) {
+    if (!part->code || part->code->model().param_count == 0)
+      continue;
+    part->weights.reset(qkv_weights_open(&part->code->model(), path, nullptr, error));
+    if (!part->weights)
+      return false;
+  }
+  return true;
 }
 
 } // namespace qkv::driver

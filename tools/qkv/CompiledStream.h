@@ -21,17 +21,25 @@ public:
   bool open(const std::string &weights, qkv_error *error);
 
   const streams::Stream &stream() const { return stream_; }
-  const qkv_model &step() const { return step_->model(); }
+  /// The code of one of the stream's programs: its step, its last step, its session.
+  const qkv_model &model(const Program &part) const { return code(part).code->model(); }
+  const qkv_weights *weights(const Program &part) const { return code(part).weights.get(); }
+  const qkv_model &step() const { return model(stream_.step); }
   /// Null where nothing is computed once.
-  const qkv_model *session() const { return session_ ? &session_->model() : nullptr; }
-  const qkv_weights *stepWeights() const { return stepWeights_.get(); }
-  const qkv_weights *sessionWeights() const { return sessionWeights_.get(); }
+  const qkv_model *session() const { return session_.code ? &session_.code->model() : nullptr; }
+  const qkv_weights *stepWeights() const { return step_.weights.get(); }
+  const qkv_weights *sessionWeights() const { return session_.weights.get(); }
 
 private:
-  using Weights = std::unique_ptr<qkv_weights, void (*)(qkv_weights *)>;
+  struct Part {
+    std::unique_ptr<JitModel> code; ///< null: it has no results
+    std::unique_ptr<qkv_weights, void (*)(qkv_weights *)> weights{nullptr, qkv_weights_close};
+  };
+  const Part &code(const Program &part) const {
+    return &part == &stream_.step ? step_ : &part == &stream_.last ? last_ : session_;
+  }
   streams::Stream stream_;
-  std::unique_ptr<JitModel> step_, session_;
-  Weights stepWeights_{nullptr, qkv_weights_close}, sessionWeights_{nullptr, qkv_weights_close};
+  Part step_, last_, session_;
 };
 
 } // namespace qkv::driver
