@@ -138,7 +138,7 @@ private:
       at->second = mark({Marked::Mark::Axis, extent, nullptr}, Type::Float, 1);
     return at->second;
   }
-  ExprPtr readOf(int tensor, ExprPtr index = nullptr) {
+  ExprPtr readOf(int tensor, ExprPtr index = nullptr) const {
     std::vector<ExprPtr> args;
     if (index)
       args.push_back(std::move(index));

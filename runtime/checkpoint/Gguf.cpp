@@ -293,7 +293,8 @@ bool Gguf::readParts(const std::string &path, qkv_error *error) {
                               path.c_str(), static_cast<long long>(count->whole), tail.c_str()));
   std::string stem = path.substr(0, path.size() - tail.size());
   for (int64_t part = 1; part < count->whole; ++part) {
-    std::string other = stem + format("-%05lld-of-%05lld.gguf", static_cast<long long>(part + 1),
+    const int64_t number = part + 1; // as names have it
+    std::string other = stem + format("-%05lld-of-%05lld.gguf", static_cast<long long>(number),
                                       static_cast<long long>(count->whole));
     FileBytes file;
     Metadata metadata;
@@ -306,7 +307,7 @@ bool Gguf::readParts(const std::string &path, qkv_error *error) {
     const MetaValue *itsNumber = metadata.find("split.no");
     if (!itsNumber || itsNumber->whole != part)
       return fail(error, format("%s does not say that it is part %lld of the checkpoint",
-                                other.c_str(), static_cast<long long>(part + 1)));
+                                other.c_str(), static_cast<long long>(number)));
   }
   const MetaValue *all = keys.find("split.tensors.count");
   if (all && all->isWhole() && all->whole != static_cast<int64_t>(list.size()))
