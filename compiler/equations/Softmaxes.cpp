@@ -57,6 +57,9 @@ bool Softmaxes::hasOneDefinition(int tensor) const {
   if (t.kind != Tensor::Kind::Equation || t.constant || t.pieces.size() != 1 ||
       looped_.count(tensor))
     return false;
+  // A weighted sum that was fused is an equation of its own and stands in no other.
+  if (t.pieces[0].value->kind == Expr::Kind::Weighted)
+    return false;
   const Piece &p = t.pieces[0];
   for (size_t a = 0; a < t.axes.size(); ++a)
     if (p.indices[a].letter < 0 || !runsOver(program_, p.indices[a].letter, t.axes[a]))

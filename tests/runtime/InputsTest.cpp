@@ -101,7 +101,7 @@ TEST_F(Inputs, Missing) {
 }
 
 TEST_F(Inputs, ASizeThatNothingBinds) {
-  test.sizes.push_back({"U", 3, 0});
+  test.sizes.push_back({"U", 3, 0, 1});
   EXPECT_FALSE(bind(good));
   EXPECT_NE(text().find("size U is not the extent of any input"), std::string::npos);
 }
