@@ -2,14 +2,16 @@
 //
 // In: a program. Out: the same, where k[h,j,d] = sum[c](W[h,d,c] * z[j,c]) is gone and z is read in
 // its place:
-//   sum[d](q[h,i,d] * k[h,j,d])  ->  sum[c](p[h,i,c] * z[j,c]), p[h,i,c] = sum[d](q[h,i,d] *
-//   W[h,d,c]) sum[j](a[h,i,j] * k[h,j,d])  ->  sum[c](W[h,d,c] * r[h,i,c]), r[h,i,c] =
-//   sum[j](a[h,i,j] * z[j,c])
+//   sum[d](q[h,i,d] * k[h,j,d])  ->  sum[c](p[h,i,c] * z[j,c]),
+//                                    p[h,i,c] = sum[d](q[h,i,d] * W[h,d,c])
+//   sum[j](a[h,i,j] * k[h,j,d])  ->  sum[c](W[h,d,c] * r[h,i,c]),
+//                                    r[h,i,c] = sum[j](a[h,i,j] * z[j,c])
 // where a step at half the stream's greatest length costs less so.
 #include "compiler/streams/Rearrange.h"
 
 #include "compiler/equations/NewTensors.h"
 #include "compiler/streams/Arrivals.h"
+#include "compiler/streams/Factors.h"
 #include "compiler/streams/Positions.h"
 #include "dsl/proof/Proof.h"
 
@@ -25,22 +27,6 @@ namespace {
 
 /// Nanoseconds on a core of today: bytes from memory at 12 GB/s, operations at 100 GFLOP/s.
 constexpr double perByte = 1.0 / 12, perOperation = 1.0 / 100;
-
-void factorsOf(const ExprPtr &e, std::vector<ExprPtr> &out) {
-  if (e->kind == K::Apply && e->op == Op::Mul) {
-    factorsOf(e->args[0], out);
-    factorsOf(e->args[1], out);
-  } else {
-    out.push_back(e);
-  }
-}
-
-ExprPtr product(const std::vector<ExprPtr> &factors) {
-  ExprPtr out;
-  for (const ExprPtr &f : factors)
-    out = out ? apply(Op::Mul, {out, f}, f->span) : f;
-  return out ? out : number(1);
-}
 
 /// sum[inner](maps * read of `source` at the own position)
 struct LinearMap {
@@ -105,7 +91,7 @@ private:
     map.inner = sum->letters;
     int position = map.letters[map.axis];
     std::vector<ExprPtr> factors;
-    factorsOf(sum->args[0], factors);
+    allFactorsOf(sum->args[0], factors);
     for (const ExprPtr &f : factors) {
       if (!letters_.of(f).count(position)) {
         map.maps.push_back(f);
@@ -132,7 +118,7 @@ private:
     if (e->kind != K::Reduce || e->reduction != Reduction::Sum)
       return nullptr;
     std::vector<ExprPtr> factors;
-    factorsOf(e->args[0], factors);
+    allFactorsOf(e->args[0], factors);
     ExprPtr found;
     for (const ExprPtr &f : factors)
       if (f->kind == K::Read && f->tensor == tensor) {
@@ -255,7 +241,7 @@ private:
     std::vector<ExprPtr> maps, factors, withKey, others;
     for (const ExprPtr &m : map.maps)
       maps.push_back(substitute(m, at));
-    factorsOf(sum->args[0], factors);
+    allFactorsOf(sum->args[0], factors);
     int key = read->args[map.axis]->letter;
     for (const ExprPtr &f : factors)
       if (f != read)
@@ -263,14 +249,14 @@ private:
     bool overKey = std::find(sum->letters.begin(), sum->letters.end(), key) != sum->letters.end();
     if (overKey) {
       withKey.push_back(source);
-      ExprPtr weighted = reduce(Reduction::Sum, {key}, product(withKey), sum->args[1], sum->span);
+      ExprPtr weighted = reduce(Reduction::Sum, {key}, productOf(withKey), sum->args[1], sum->span);
       others.insert(others.end(), maps.begin(), maps.end());
       others.push_back(own(weighted));
       std::vector<int> letters = inner;
       for (int l : sum->letters)
         if (l != key)
           letters.push_back(l);
-      return reduce(Reduction::Sum, letters, product(others), nullptr, sum->span);
+      return reduce(Reduction::Sum, letters, productOf(others), nullptr, sum->span);
     }
     // Letters that only the row's side knows are summed over there.
     std::vector<int> rowSide, letters = inner;
@@ -281,10 +267,10 @@ private:
       (ofKey ? letters : rowSide).push_back(l);
     }
     others.insert(others.end(), maps.begin(), maps.end());
-    ExprPtr row = own(reduce(Reduction::Sum, rowSide, product(others), nullptr, sum->span));
+    ExprPtr row = own(reduce(Reduction::Sum, rowSide, productOf(others), nullptr, sum->span));
     withKey.insert(withKey.begin(), row);
     withKey.push_back(source);
-    return reduce(Reduction::Sum, letters, product(withKey), nullptr, sum->span);
+    return reduce(Reduction::Sum, letters, productOf(withKey), nullptr, sum->span);
   }
 
   /// The read of a tensor of its own.

@@ -6,6 +6,7 @@
 #include "compiler/streams/Arrivals.h"
 
 #include "compiler/equations/Expressions.h"
+#include "compiler/streams/Dependents.h"
 #include "compiler/streams/Marked.h"
 #include "compiler/streams/Positions.h"
 #include "dsl/proof/Proof.h"
@@ -65,7 +66,7 @@ public:
       marked_.program.atoms.add(atom);
     }
     prover_ = std::make_unique<Prover>(marked_.program);
-    out_.fromStream = dependingOnStream();
+    out_.fromStream = dependents(program_, streamInputs());
     order();
     places_.resize(count);
     for (size_t t = 0; t < count; ++t)
@@ -99,29 +100,11 @@ private:
     return axes;
   }
 
-  std::vector<bool> dependingOnStream() {
-    std::vector<std::vector<int>> readers(marked_.program.tensors.size());
-    for (size_t t = 0; t < program_.tensors.size(); ++t)
-      for (const Piece &piece : program_.tensors[t].pieces)
-        for (const ExprPtr &root : {piece.value, piece.guard})
-          if (root)
-            forEachNode(root, [&](const Expr &e) {
-              if (e.kind == K::Read)
-                readers[e.tensor].push_back(static_cast<int>(t));
-            });
-    std::vector<bool> out(program_.tensors.size());
-    std::vector<int> open;
+  std::vector<int> streamInputs() const {
+    std::vector<int> out;
     for (int input : program_.inputs)
       if (!growing(input).empty())
-        open.push_back(input);
-    while (!open.empty()) {
-      int t = open.back();
-      open.pop_back();
-      if (out[t])
-        continue;
-      out[t] = true;
-      open.insert(open.end(), readers[t].begin(), readers[t].end());
-    }
+        out.push_back(input);
     return out;
   }
 

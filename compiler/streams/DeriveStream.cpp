@@ -1,5 +1,6 @@
 // The step of a model. In: a program. Out: DeriveStream.h; its frame: sizes, what is computed once,
 // tensors with the step's rows, inputs and results.
+#include "compiler/streams/Dependents.h"
 #include "compiler/streams/Positions.h"
 #include "compiler/streams/Rearrange.h"
 #include "compiler/streams/StepBuilder.h"
@@ -128,7 +129,7 @@ void StepBuilder::session() {
   out_.session.generatorInput = out_.session.generatorSource = -1;
   std::erase_if(out_.session.inputs, [&](int t) { return found_.fromStream[t]; });
   std::erase(out_.session.dynamicSizes, model_.stream);
-  std::vector<bool> fromInput = dependingOn(out_.session.inputs);
+  std::vector<bool> fromInput = dependents(model_, out_.session.inputs);
   std::set<int> wanted;
   for (size_t t = 0; t < model_.tensors.size(); ++t)
     if (found_.live[t] && found_.roles[t].kind != Role::Fixed)
@@ -158,28 +159,6 @@ void StepBuilder::session() {
     step_.inputs.push_back(t);
     out_.states.push_back(state);
   }
-}
-
-std::vector<bool> StepBuilder::dependingOn(std::vector<int> open) const {
-  std::vector<std::vector<int>> readers(model_.tensors.size());
-  for (size_t t = 0; t < model_.tensors.size(); ++t)
-    for (const Piece &piece : model_.tensors[t].pieces)
-      for (const ExprPtr &root : {piece.value, piece.guard})
-        if (root)
-          forEachNode(root, [&](const Expr &e) {
-            if (e.kind == K::Read)
-              readers[e.tensor].push_back(static_cast<int>(t));
-          });
-  std::vector<bool> out(model_.tensors.size());
-  while (!open.empty()) {
-    int t = open.back();
-    open.pop_back();
-    if (out[t])
-      continue;
-    out[t] = true;
-    open.insert(open.end(), readers[t].begin(), readers[t].end());
-  }
-  return out;
 }
 
 /// A tensor with the axes of another that `slice` leaves, `rows` of them along the row's axis.

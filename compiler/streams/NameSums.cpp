@@ -4,6 +4,7 @@
 #include "compiler/streams/Rearrange.h"
 
 #include "compiler/equations/NewTensors.h"
+#include "compiler/streams/Dependents.h"
 #include "compiler/streams/Positions.h"
 
 #include <algorithm>
@@ -17,7 +18,8 @@ namespace {
 
 class Namer {
 public:
-  explicit Namer(Program &program) : program_(program), tensors_(program), inputs_(fromInputs()) {}
+  explicit Namer(Program &program)
+      : program_(program), tensors_(program), inputs_(dependents(program, program.inputs)) {}
 
   void run() {
     size_t count = program_.tensors.size();
@@ -39,23 +41,6 @@ public:
   }
 
 private:
-  std::vector<bool> fromInputs() const {
-    std::vector<bool> out(program_.tensors.size(), false);
-    for (int input : program_.inputs)
-      out[input] = true;
-    for (bool changed = true; changed;) {
-      changed = false;
-      for (size_t t = 0; t < out.size(); ++t)
-        for (const Piece &piece : program_.tensors[t].pieces)
-          if (!out[t] && piece.value)
-            forEachNode(piece.value, [&](const Expr &e) {
-              if (e.kind == K::Read && out[e.tensor] && !out[t])
-                out[t] = changed = true;
-            });
-    }
-    return out;
-  }
-
   bool grows(int letter) const { return growsWith(program_, program_.letters[letter].extent); }
 
   ExprPtr walk(const ExprPtr &e, const std::set<int> &scope) {

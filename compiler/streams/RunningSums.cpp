@@ -3,6 +3,7 @@
 #include "compiler/streams/Rearrange.h"
 
 #include "compiler/equations/Expressions.h"
+#include "compiler/streams/Factors.h"
 #include "compiler/streams/Positions.h"
 #include "dsl/proof/Proof.h"
 
@@ -14,23 +15,6 @@ using namespace equations;
 using K = Expr::Kind;
 
 namespace {
-
-/// The factors of a product.
-void factorsOf(const ExprPtr &e, std::vector<ExprPtr> &out) {
-  if (e->kind == K::Apply && e->op == Op::Mul) {
-    factorsOf(e->args[0], out);
-    factorsOf(e->args[1], out);
-  } else {
-    out.push_back(e);
-  }
-}
-
-ExprPtr product(const std::vector<ExprPtr> &factors) {
-  ExprPtr out;
-  for (const ExprPtr &f : factors)
-    out = out ? apply(Op::Mul, {out, f}, f->span) : f;
-  return out ? out : number(1);
-}
 
 /// A running sum taken apart.
 struct Parts {
@@ -116,7 +100,7 @@ private:
   /// Sorts the factors of a sum's body; false where one needs row and key together.
   bool split(const ExprPtr &body, int key, Parts &parts, int deepest) {
     std::vector<ExprPtr> factors;
-    factorsOf(body, factors);
+    allFactorsOf(body, factors);
     for (const ExprPtr &f : factors) {
       const std::set<int> &free = letters_.of(f);
       bool row = free.count(row_) > 0, ofKey = free.count(key) > 0;
@@ -253,12 +237,12 @@ private:
       old.push_back(substitute(f, renamed));
     old.push_back(read(program_, number, before, e->span));
     program_.tensors[number].pieces[1].value =
-        apply(Op::Add, {product(old), substitute(product(parts.key), renamed)}, e->span);
+        apply(Op::Add, {productOf(old), substitute(productOf(parts.key), renamed)}, e->span);
     states_.insert(number);
     // What the row asks of it.
     std::vector<ExprPtr> asked = parts.row;
     asked.push_back(read(program_, number, now, e->span));
-    ExprPtr value = product(asked);
+    ExprPtr value = productOf(asked);
     return parts.inner.empty() ? value
                                : reduce(Reduction::Sum, parts.inner, value, nullptr, e->span);
   }

@@ -91,7 +91,6 @@ private:
   // --- once per session
 
   void session();
-  std::vector<bool> dependingOn(std::vector<int> open) const;
 
   // --- tensors of the step
 
@@ -109,7 +108,6 @@ private:
 
   // --- equations of the step (StepEquations.cpp)
 
-  static ExprPtr replaced(const ExprPtr &e, const std::unordered_map<int, ExprPtr> &letters);
   void rewriteAll();
   void rewrite(int t);
   /// (row + n) - n is the row.

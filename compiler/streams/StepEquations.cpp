@@ -3,6 +3,7 @@
 #include "compiler/equations/Rewrite.h"
 #include "compiler/streams/Positions.h"
 #include "compiler/streams/StepBuilder.h"
+#include "dsl/proof/Proof.h"
 
 #include <algorithm>
 
@@ -10,16 +11,6 @@ namespace qkv::streams {
 
 using namespace equations;
 using K = Expr::Kind;
-
-ExprPtr StepBuilder::replaced(const ExprPtr &e, const std::unordered_map<int, ExprPtr> &letters) {
-  Mapper mapper([&](const ExprPtr &n) -> ExprPtr {
-    if (n->kind != K::Letter)
-      return n;
-    auto found = letters.find(n->letter);
-    return found == letters.end() ? n : found->second;
-  });
-  return mapper(e);
-}
 
 void StepBuilder::rewriteAll() {
   for (Letter &l : step_.letters)
@@ -73,8 +64,8 @@ void StepBuilder::rewrite(int t) {
     int fresh = newLetter(step_, step_.letters[index.letter].name, count(t));
     std::unordered_map<int, ExprPtr> letters{{index.letter, plus(letter(fresh), before(t))}};
     index.letter = fresh;
-    piece.value = replaced(mapper(piece.value), letters);
-    piece.guard = piece.guard ? replaced(mapper(piece.guard), letters) : nullptr;
+    piece.value = substitute(mapper(piece.value), letters);
+    piece.guard = piece.guard ? substitute(mapper(piece.guard), letters) : nullptr;
     simplifyRows(piece.value);
     if (piece.guard)
       simplifyRows(piece.guard);
@@ -139,9 +130,9 @@ Piece StepBuilder::merged(int t, const std::vector<Piece> &single,
         Size position = static_cast<int>(a) == row ? index.position - before(t) : index.position;
         condition = both(condition, compare(Op::Equal, at[a], position));
       }
-      ExprPtr own = replaced(p->value, letters);
+      ExprPtr own = substitute(p->value, letters);
       if (p->guard)
-        own = choose(replaced(p->guard, letters), own, zeroOf(tensor.type), p->span);
+        own = choose(substitute(p->guard, letters), own, zeroOf(tensor.type), p->span);
       value = value && condition ? choose(condition, own, value, p->span) : own;
     }
     return value;

@@ -2,6 +2,7 @@
 // join what is kept and what is new, and what is kept before the first step.
 #include "compiler/streams/Positions.h"
 #include "compiler/streams/StepBuilder.h"
+#include "dsl/proof/Proof.h"
 
 #include <algorithm>
 
@@ -278,8 +279,8 @@ void StepBuilder::begin(State &state, int64_t positions) {
       }
     if (other)
       continue;
-    copy.value = replaced(copy.value, fixed);
-    copy.guard = copy.guard ? replaced(copy.guard, fixed) : nullptr;
+    copy.value = substitute(copy.value, fixed);
+    copy.guard = substitute(copy.guard, fixed);
     if (std::count_if(copy.indices.begin(), copy.indices.end(),
                       [](const PieceIndex &i) { return i.letter < 0; }) == 1 &&
         !copy.guard)
