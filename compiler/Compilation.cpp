@@ -76,6 +76,8 @@ std::unique_ptr<Compilation> Compilation::begin(const Program &program, const st
   });
   TargetDescription target = describeTarget(cpu);
   GenerateOptions options;
+  options.whole = form.whole;
+  options.parts = form.parts;
   options.batch = form.batch;
   options.fuse = form.fuse;
   options.panelWidth = target.panelWidth();

@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-#define QKV_ABI 4
+#define QKV_ABI 5
 
 /* Element types of a model's tensors. */
 enum { QKV_FLOAT = 0, QKV_INT = 1, QKV_BOOL = 2 };
@@ -148,6 +148,49 @@ typedef struct qkv_entry {
   qkv_function function;
 } qkv_entry;
 
+/* What a sequence of a model over a stream keeps of one tensor from step to step. Inputs and
+ * results are numbers among those of the parts below. */
+typedef struct qkv_kept {
+  const char *name;
+  int32_t begin; /* the session's result that is kept before the first step */
+  int32_t input; /* of a step */
+  int32_t next;  /* the step's result that is kept behind it; -1: it stays as it is */
+  /* 1: rows are the first axis, and `next` begins with `input`, so that both can be one buffer with
+   * room behind; the following step takes the last rows of it, as many as its input has. */
+  int32_t grows;
+} qkv_kept;
+
+/* The programs that a model over a stream is made of. All have its parameters, sites and settings.
+ * Session: from inputs that are no stream, what is kept before the first step. The others take the
+ * stream from n to n + m positions. */
+typedef enum qkv_part {
+  QKV_SESSION = 0,
+  QKV_STEP = 1,    /* the results' new rows */
+  QKV_CLOSING = 2, /* also the results that are for all positions */
+  QKV_NEXT = 3,    /* generators: the logits of the last position alone */
+  QKV_PARTS = 4
+} qkv_part;
+
+/* Where a result of the model comes from. */
+typedef struct qkv_stream_result {
+  int32_t part;   /* QKV_SESSION, QKV_STEP or QKV_CLOSING */
+  int32_t result; /* of that part */
+  int32_t axis;   /* along which a step gives the new positions; -1: all of it */
+} qkv_stream_result;
+
+/* How a model over a stream is computed some positions at a time. The inputs of a step are those
+ * of the model, then what is kept; its sizes those of the model, the stream's being m, and n. Its
+ * results are what is kept, then the model's. */
+typedef struct qkv_stream {
+  const struct qkv_model *parts[QKV_PARTS]; /* null: there is none */
+  int32_t past, fresh;                      /* sizes of a step: n and m */
+  int32_t count; /* an input of a step with n elements that nobody reads, or -1 */
+  int32_t kept_count;
+  const qkv_kept *kept;
+  const int32_t *session_inputs;    /* of each of the session's inputs, its number in the model */
+  const qkv_stream_result *results; /* for each result of the model */
+} qkv_stream;
+
 typedef struct qkv_model {
   size_t size; /* sizeof(qkv_model) */
   int32_t abi; /* QKV_ABI; up to here, and the name, all versions are alike */
@@ -169,6 +212,7 @@ typedef struct qkv_model {
   const qkv_entry *entries;
   void *user; /* for descriptions made in memory; null in compiled ones */
   const qkv_setting *settings;
+  const qkv_stream *stream; /* null: no code for steps */
 } qkv_model;
 
 /* ---- called by compiled code ---- */

@@ -128,6 +128,15 @@ void Description::add(qkv_entry_kind kind) {
   entries.push_back({kind, name + row.symbol, argumentsOf(row, *this)});
 }
 
+std::vector<const Description *> withParts(const Description &description) {
+  std::vector<const Description *> all{&description};
+  if (description.stream)
+    for (const auto &part : description.stream->parts)
+      if (part)
+        all.push_back(part.get());
+  return all;
+}
+
 std::vector<int> usedParams(const Program &program) {
   Reads reads(program);
   for (const Result &result : program.results)

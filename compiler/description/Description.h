@@ -6,6 +6,7 @@
 #include "dsl/Program.h"
 #include "runtime/Held.h"
 
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -69,6 +70,9 @@ struct Description {
   std::vector<Setting> settings; ///< read from the configuration when it was checked (C2)
   int generatorInput = -1, generatorSource = -1; ///< positions among inputs
   std::vector<Entry> entries; ///< at most one of each kind, in the order of EntryKinds.h
+  /// How the model is computed some positions at a time; null where there is no code for it.
+  struct Stream;
+  std::shared_ptr<const Stream> stream;
 
   /// Null where there is none.
   const Entry *entry(qkv_entry_kind kind) const;
@@ -79,6 +83,24 @@ struct Description {
   std::string json() const;
   static bool fromJson(const std::string &text, Description &out, std::string &error);
 };
+
+/// qkv_stream as plain data.
+struct Description::Stream {
+  struct Kept {
+    std::string name;
+    int begin, input, next;
+    bool grows;
+  };
+  /// By qkv_part. Their parameters, sites and settings are the model's.
+  std::array<std::shared_ptr<const Description>, QKV_PARTS> parts;
+  int past = -1, fresh = -1, count = -1;
+  std::vector<Kept> kept;
+  std::vector<int32_t> sessionInputs;
+  std::vector<qkv_stream_result> results;
+};
+
+/// All descriptions of a model: its own, then its parts'.
+std::vector<const Description *> withParts(const Description &description);
 
 /// Describes a program. `params` lists the parameter tensors in the order of the entry's
 /// arguments: those that something reads (a fallback's tensor included). Its one entry is the
@@ -97,6 +119,8 @@ public:
   /// Gives the entry of a kind its code, where the description has one.
   void setFunction(qkv_entry_kind kind, qkv_function function);
   const Description &description() const;
+  /// A part of a model over a stream; null where there is none.
+  ModelInMemory *part(qkv_part part);
 
 private:
   struct Data;

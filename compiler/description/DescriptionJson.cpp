@@ -86,7 +86,7 @@ Description::Entry entryFrom(const json &j) {
 /// What is wrong with the entries; empty if nothing is. Each must be what its kind has in this
 /// model: that is what those who call it give it.
 std::string entryDefect(const Description &d) {
-  if (d.entries.empty())
+  if (d.entries.empty() && !d.stream)
     return "no entry";
   Description sound = d;
   sound.entries.clear();
@@ -147,18 +147,121 @@ std::string defect(const Description &d) {
   return "";
 }
 
+/// What a part of a model over a stream has of its own.
+json ownJson(const Description &d) {
+  json j;
+  j["name"] = d.name;
+  j["sizes"] = json::array();
+  for (const Description::Size &s : d.sizes)
+    j["sizes"].push_back({{"name", s.name}, {"max", s.max}, {"stream", s.stream}, {"min", s.min}});
+  j["inputs"] = values(d.inputs);
+  j["results"] = values(d.results);
+  j["entries"] = json::array();
+  for (const Description::Entry &e : d.entries)
+    j["entries"].push_back(entryJson(e));
+  return j;
+}
+
+void readOwn(const json &j, Description &d) {
+  d.name = j.at("name");
+  for (const auto &s : j.at("sizes"))
+    d.sizes.push_back({s.at("name"), s.at("max"), s.at("stream"), s.at("min")});
+  d.inputs = values(j.at("inputs"));
+  d.results = values(j.at("results"));
+  for (const auto &e : j.at("entries"))
+    d.entries.push_back(entryFrom(e));
+}
+
+json streamJson(const Description::Stream &stream) {
+  json parts = json::array(), kept = json::array(), results = json::array();
+  for (const auto &part : stream.parts)
+    parts.push_back(part ? ownJson(*part) : json(nullptr));
+  for (const auto &k : stream.kept)
+    kept.push_back({{"name", k.name},
+                    {"begin", k.begin},
+                    {"input", k.input},
+                    {"next", k.next},
+                    {"grows", k.grows}});
+  for (const qkv_stream_result &r : stream.results)
+    results.push_back({r.part, r.result, r.axis});
+  return {{"parts", parts},        {"past", stream.past}, {"fresh", stream.fresh},
+          {"count", stream.count}, {"kept", kept},        {"session_inputs", stream.sessionInputs},
+          {"results", results}};
+}
+
+/// What of a model's parts does not hold together; empty if all does.
+std::string streamDefect(const Description &d, const Description::Stream &s) {
+  auto outside = [](int number, size_t count, int least = 0) {
+    return number < least || number >= static_cast<int>(count);
+  };
+  const Description *session = s.parts[QKV_SESSION].get();
+  for (const auto &part : s.parts) {
+    if (!part)
+      continue;
+    if (std::string what = defect(*part); !what.empty())
+      return what;
+    if (part.get() == session)
+      continue;
+    if (outside(s.past, part->sizes.size()) || outside(s.fresh, part->sizes.size()) ||
+        outside(s.count, part->inputs.size(), -1) || part->inputs.size() < d.inputs.size())
+      return "sizes of " + part->name;
+    for (const auto &k : s.kept)
+      if (outside(k.input, part->inputs.size()) || outside(k.next, part->results.size(), -1) ||
+          (k.grows && (k.next < 0 || part->inputs[k.input].axes.empty())))
+        return "what is kept of " + k.name;
+  }
+  for (const auto &k : s.kept)
+    if (!session || outside(k.begin, session->results.size()))
+      return "what is kept of " + k.name;
+  if (session && s.sessionInputs.size() != session->inputs.size())
+    return "inputs of " + session->name;
+  for (int32_t input : s.sessionInputs)
+    if (outside(input, d.inputs.size()))
+      return "inputs of the session";
+  if (s.results.size() != d.results.size())
+    return "results of the stream";
+  for (size_t i = 0; i < s.results.size(); ++i) {
+    const qkv_stream_result &r = s.results[i];
+    if (outside(r.part, QKV_NEXT) || outside(r.axis, d.results[i].axes.size(), -1) ||
+        (s.parts[r.part] && outside(r.result, s.parts[r.part]->results.size())))
+      return "result " + d.results[i].name + " of the stream";
+  }
+  return "";
+}
+
+/// The parts of `d`, whose own members are read.
+std::shared_ptr<const Description::Stream> streamFrom(const json &j, const Description &d) {
+  auto out = std::make_shared<Description::Stream>();
+  const json &parts = j.at("parts");
+  for (size_t i = 0; i < QKV_PARTS; ++i) {
+    if (parts.at(i).is_null())
+      continue;
+    auto part = std::make_shared<Description>();
+    part->file = d.file;
+    part->cpu = d.cpu;
+    part->params = d.params;
+    part->sites = d.sites;
+    part->settings = d.settings;
+    readOwn(parts.at(i), *part);
+    out->parts[i] = std::move(part);
+  }
+  out->past = j.at("past");
+  out->fresh = j.at("fresh");
+  out->count = j.at("count");
+  for (const auto &k : j.at("kept"))
+    out->kept.push_back({k.at("name"), k.at("begin"), k.at("input"), k.at("next"), k.at("grows")});
+  out->sessionInputs = j.at("session_inputs").get<std::vector<int32_t>>();
+  for (const auto &r : j.at("results"))
+    out->results.push_back({r.at(0), r.at(1), r.at(2)});
+  return out;
+}
+
 } // namespace
 
 std::string Description::json() const {
-  nlohmann::json j;
-  j["name"] = name;
+  nlohmann::json j = ownJson(*this);
   j["file"] = file;
   j["cpu"] = cpu;
-  j["sizes"] = nlohmann::json::array();
-  for (const Size &s : sizes)
-    j["sizes"].push_back({{"name", s.name}, {"max", s.max}, {"stream", s.stream}, {"min", s.min}});
-  j["inputs"] = values(inputs);
-  j["results"] = values(results);
   j["params"] = nlohmann::json::array();
   for (const Param &p : params)
     j["params"].push_back({{"name", p.name},
@@ -183,9 +286,8 @@ std::string Description::json() const {
         {{"key", s.key}, {"value", optionalText(s.value)}, {"default", optionalText(s.fallback)}});
   j["generator_input"] = generatorInput;
   j["generator_source"] = generatorSource;
-  j["entries"] = nlohmann::json::array();
-  for (const Entry &e : entries)
-    j["entries"].push_back(entryJson(e));
+  if (stream)
+    j["stream"] = streamJson(*stream);
   // A path may hold any bytes.
   return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -194,13 +296,9 @@ bool Description::fromJson(const std::string &text, Description &out, std::strin
   try {
     nlohmann::json j = nlohmann::json::parse(text);
     Description d;
-    d.name = j.at("name");
+    readOwn(j, d);
     d.file = j.at("file");
     d.cpu = j.at("cpu");
-    for (const auto &s : j.at("sizes"))
-      d.sizes.push_back({s.at("name"), s.at("max"), s.at("stream"), s.at("min")});
-    d.inputs = values(j.at("inputs"));
-    d.results = values(j.at("results"));
     for (const auto &p : j.at("params")) {
       Param param;
       param.name = p.at("name");
@@ -225,9 +323,12 @@ bool Description::fromJson(const std::string &text, Description &out, std::strin
           {s.at("key"), optionalText(s.at("value")), optionalText(s.at("default"))});
     d.generatorInput = j.at("generator_input");
     d.generatorSource = j.at("generator_source");
-    for (const auto &e : j.at("entries"))
-      d.entries.push_back(entryFrom(e));
-    if (std::string what = defect(d); !what.empty()) {
+    if (j.contains("stream"))
+      d.stream = streamFrom(j.at("stream"), d);
+    std::string what = defect(d);
+    if (what.empty() && d.stream)
+      what = streamDefect(d, *d.stream);
+    if (!what.empty()) {
       error = "the description does not hold together: " + what;
       return false;
     }

@@ -16,9 +16,13 @@ struct ModelInMemory::Data : qkv_model {
   std::vector<qkv_site> siteList;
   std::vector<qkv_setting> settingList;
   std::vector<qkv_entry> entryList;
+  std::array<std::unique_ptr<ModelInMemory>, QKV_PARTS> partList;
+  std::vector<qkv_kept> keptList;
+  qkv_stream streamOf{};
   std::vector<Extent> extents; // of the inputs, then of the results, axis after axis
 
   explicit Data(Description given);
+  void addStream(const Description::Stream &from);
   void addValues(const std::vector<Description::Value> &from, std::vector<qkv_value> &to);
   static void computeShapes(const qkv_model *model, const int64_t *sizes, int64_t *extents);
 };
@@ -42,6 +46,31 @@ void ModelInMemory::Data::addValues(const std::vector<Description::Value> &from,
     to.push_back({value.name.c_str(), value.type, value.token,
                   static_cast<int32_t>(value.axes.size()), 0, axes.back().data()});
   }
+}
+
+/// The parts have the very parameters, sites and settings of this model.
+void ModelInMemory::Data::addStream(const Description::Stream &from) {
+  for (size_t i = 0; i < QKV_PARTS; ++i) {
+    if (!from.parts[i])
+      continue;
+    partList[i] = std::make_unique<ModelInMemory>(*from.parts[i]);
+    qkv_model &part = partList[i]->model();
+    part.params = params;
+    part.sites = sites;
+    part.settings = settings;
+    part.cpu = cpu;
+    streamOf.parts[i] = &part;
+  }
+  for (const auto &k : from.kept)
+    keptList.push_back({k.name.c_str(), k.begin, k.input, k.next, k.grows});
+  streamOf.past = from.past;
+  streamOf.fresh = from.fresh;
+  streamOf.count = from.count;
+  streamOf.kept_count = static_cast<int32_t>(keptList.size());
+  streamOf.kept = keptList.data();
+  streamOf.session_inputs = from.sessionInputs.data();
+  streamOf.results = from.results.data();
+  stream = &streamOf;
 }
 
 ModelInMemory::Data::Data(Description given) : qkv_model{}, description(std::move(given)) {
@@ -107,12 +136,15 @@ ModelInMemory::Data::Data(Description given) : qkv_model{}, description(std::mov
   entry_count = static_cast<int32_t>(entryList.size());
   entries = entryList.data();
   shapes = computeShapes;
+  if (d.stream)
+    addStream(*d.stream);
 }
 
 ModelInMemory::ModelInMemory(Description description)
     : data_(std::make_unique<Data>(std::move(description))) {}
 ModelInMemory::~ModelInMemory() = default;
 qkv_model &ModelInMemory::model() { return *data_; }
+ModelInMemory *ModelInMemory::part(qkv_part part) { return data_->partList[part].get(); }
 void ModelInMemory::setFunction(qkv_entry_kind kind, qkv_function function) {
   for (qkv_entry &entry : data_->entryList)
     if (entry.kind == kind)

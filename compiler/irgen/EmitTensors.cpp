@@ -3,6 +3,7 @@
 // In: a tensor whose reads have values. Out: its value as it is stored: with the positions
 // before and behind (P4). The general piece comes first, those of more constant indices are
 // written over it (P1); it is not computed at positions at either end that are not its own (P3).
+#include "compiler/equations/Expressions.h"
 #include "compiler/irgen/Emitter.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -31,6 +32,75 @@ static int sameAs(const Program &program, const Tensor &t) {
   return p.value->tensor;
 }
 
+namespace {
+
+/// A tensor that goes on from an input: `if p < n then input[p] else rest`, n being the input's
+/// extent along the axis of p.
+struct Continued {
+  int input;
+  size_t axis;
+};
+
+std::optional<Continued> continued(const Program &program, const Tensor &t) {
+  if (t.pieces.size() != 1 || t.pieces[0].value->kind != Expr::Kind::If)
+    return std::nullopt;
+  const Piece &p = t.pieces[0];
+  const Expr &condition = *p.value->args[0], &kept = *p.value->args[1];
+  if (condition.kind != Expr::Kind::Apply || condition.op != Op::Less ||
+      condition.args[0]->kind != Expr::Kind::Letter ||
+      condition.args[1]->kind != Expr::Kind::Size || kept.kind != Expr::Kind::Read)
+    return std::nullopt;
+  const Tensor &from = program.tensors[kept.tensor];
+  if (from.kind != Tensor::Kind::Input || from.type != t.type || from.axes.size() != t.axes.size())
+    return std::nullopt;
+  std::optional<size_t> axis;
+  for (size_t a = 0; a < t.axes.size(); ++a) {
+    const Expr &index = *kept.args[a];
+    if (t.axes[a].before || t.axes[a].after || p.indices[a].letter < 0 ||
+        index.kind != Expr::Kind::Letter || index.letter != p.indices[a].letter ||
+        !runsOver(program, index.letter, t.axes[a]))
+      return std::nullopt;
+    if (index.letter == condition.args[0]->letter)
+      axis = a;
+    else if (!runsOver(program, index.letter, from.axes[a]))
+      return std::nullopt;
+  }
+  if (!axis || from.axes[*axis].extent != condition.args[1]->size)
+    return std::nullopt;
+  return Continued{kept.tensor, *axis};
+}
+
+} // namespace
+
+/// What goes on from an input is copied, and the rest computed behind it: where both are one buffer
+/// (LowerCopies.cpp) the copy costs nothing.
+Value FunctionEmitter::computeContinued(int tensor, int input, size_t axis) {
+  const Tensor &t = program.tensors[tensor];
+  const Piece &p = t.pieces[0];
+  Location loc = state.location(p.span ? p.span : t.span, t.label);
+  Size held = program.tensors[input].axes[axis].extent;
+  SmallVector<OpFoldResult> whole, offsets, kept, rest;
+  std::vector<Dimension> dimensions;
+  for (size_t a = 0; a < t.axes.size(); ++a) {
+    bool along = a == axis;
+    Size left = along ? t.axes[a].extent - held : t.axes[a].extent;
+    dimensions.push_back({p.indices[a].letter, along ? held : Size(0), left});
+    whole.push_back(extent(t.axes[a].extent));
+    kept.push_back(extent(program.tensors[input].axes[a].extent));
+    offsets.push_back(along ? getAsOpFoldResult(value(held)) : builder.getIndexAttr(0));
+    rest.push_back(extent(left));
+  }
+  Value into = tensor::EmptyOp::create(builder, loc, whole, elementType(tensor));
+  SmallVector<OpFoldResult> ones(t.axes.size(), builder.getIndexAttr(1)),
+      none(t.axes.size(), builder.getIndexAttr(0));
+  into = tensor::InsertSliceOp::create(builder, loc, tensors.at(input), into, none, kept, ones);
+  emitChecks(tensor, 0);
+  Value fresh = compute(p.value->args[2], dimensions, elementType(tensor),
+                        {bounds.assume(apply(Op::GreaterEqual, p.value->args[0]->args, {}))},
+                        p.span ? p.span : t.span, t.name);
+  return tensor::InsertSliceOp::create(builder, loc, fresh, into, offsets, rest, ones);
+}
+
 bool FunctionEmitter::isLocal(int tensor, size_t axis) const {
   auto found = local.find(tensor);
   return found != local.end() && found->second.count(static_cast<int>(axis));
@@ -42,6 +112,10 @@ void FunctionEmitter::computeWhole(int tensor) {
   if (int other = sameAs(program, t); other >= 0 && !prepared.checks.count(tensor) &&
                                       !panels(other) && elementType(other) == elementType(tensor)) {
     tensors[tensor] = tensors.at(other);
+    return;
+  }
+  if (auto from = continued(program, t); from && elementType(from->input) == elementType(tensor)) {
+    tensors[tensor] = computeContinued(tensor, from->input, from->axis);
     return;
   }
   Value whole;

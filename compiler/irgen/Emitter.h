@@ -119,6 +119,7 @@ public:
   bool isLocal(int tensor, size_t axis) const;
 
 private:
+  mlir::Value computeContinued(int tensor, int input, size_t axis);
   mlir::Value sizeTerm(const Size::Monomial &monomial);
   mlir::Value atom(int number);
 

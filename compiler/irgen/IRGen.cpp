@@ -8,6 +8,7 @@
 #include "compiler/description/EntryKinds.h"
 #include "compiler/equations/Rewritings.h"
 #include "compiler/irgen/Emitter.h"
+#include "compiler/streams/DeriveStream.h"
 #include "dsl/DeepStack.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -147,6 +148,100 @@ static void emitEntry(ModuleState &state, const Prepared &prepared, std::vector<
   f.finish(function.getLoc(), {});
 }
 
+namespace {
+
+/// A program of the module, and what of it the outside calls.
+struct Unit {
+  Prepared prepared;
+  qkv_entry_kind one, several;
+  int part = -1; ///< qkv_part; -1: the model itself
+};
+
+/// The programs that the options ask for. `stream` keeps what parts are made of.
+std::vector<Unit> unitsOf(const Program &program, const GenerateOptions &options,
+                          std::optional<streams::Stream> &stream) {
+  RewriteOptions rewriting;
+  rewriting.fuse = options.fuse;
+  std::vector<Unit> units;
+  auto add = [&](const Program &made, qkv_entry_kind one, qkv_entry_kind several, int part) {
+    units.push_back({rewrite(made, rewriting), one, several, part});
+  };
+  if (options.parts) {
+    auto derived = streams::deriveStream(program);
+    if (auto *found = std::get_if<streams::Stream>(&derived))
+      stream = std::move(*found);
+  }
+  // A generator goes on by steps where it can.
+  auto wanted = [&](qkv_part part) { return stream && (options.parts & 1u << part); };
+  bool next = wanted(QKV_NEXT) && streams::generates(*stream);
+  bool step = wanted(QKV_STEP) && !stream->step.results.empty();
+  bool closing = wanted(QKV_CLOSING) && stream->closes;
+  if (!next && !step && !closing)
+    stream.reset();
+  if (options.whole || !stream || ((options.parts & 1u << QKV_NEXT) && !next)) {
+    add(program, QKV_WHOLE, QKV_BATCH, -1);
+    if (options.lastPosition && program.generatorInput >= 0 && !next)
+      add(lastPosition(program), QKV_LAST, QKV_LAST_BATCH, -1);
+  }
+  auto addPart = [&](bool made, qkv_part part, const char *name, Program of) {
+    of.name = program.name + name;
+    if (made && !of.results.empty())
+      add(of, QKV_WHOLE, QKV_BATCH, part);
+  };
+  if (!stream)
+    return units;
+  addPart(true, QKV_SESSION, ".session", stream->session);
+  addPart(step, QKV_STEP, ".step", stream->step);
+  addPart(closing, QKV_CLOSING, ".closing", stream->last);
+  if (next)
+    addPart(true, QKV_NEXT, ".next", streams::lastRowOf(*stream));
+  return units;
+}
+
+void addEntries(Description &d, qkv_entry_kind one, qkv_entry_kind several, bool batch) {
+  for (qkv_entry_kind kind : {one, several})
+    if ((kind == one || batch) && !d.entry(kind))
+      d.add(kind);
+}
+
+int numberOf(const std::vector<int> &list, int what) {
+  auto at = std::find(list.begin(), list.end(), what);
+  return at == list.end() ? -1 : static_cast<int>(at - list.begin());
+}
+
+int resultOf(const Program &program, int tensor) {
+  for (size_t r = 0; r < program.results.size(); ++r)
+    if (program.results[r].tensor == tensor)
+      return static_cast<int>(r);
+  return -1;
+}
+
+/// How the parts go together.
+std::shared_ptr<Description::Stream> describeStream(const Program &program,
+                                                    const streams::Stream &stream) {
+  auto out = std::make_shared<Description::Stream>();
+  const Program &step = stream.step;
+  out->past = numberOf(step.dynamicSizes, stream.past);
+  out->fresh = numberOf(step.dynamicSizes, stream.fresh);
+  out->count = numberOf(step.inputs, stream.count);
+  for (const streams::State &state : stream.states)
+    out->kept.push_back(
+        {state.name, resultOf(stream.session, state.begin), numberOf(step.inputs, state.input),
+         state.next < 0 ? -1 : resultOf(step, state.next), streams::growsInPlace(state.kind)});
+  for (int input : stream.session.inputs)
+    out->sessionInputs.push_back(numberOf(program.inputs, input));
+  for (const streams::StreamResult &result : stream.results) {
+    qkv_part part = result.session ? QKV_SESSION : result.axis >= 0 ? QKV_STEP : QKV_CLOSING;
+    const Program &from = part == QKV_SESSION ? stream.session
+                          : part == QKV_STEP  ? step
+                                              : stream.last;
+    out->results.push_back({part, resultOf(from, result.tensor), result.axis});
+  }
+  return out;
+}
+
+} // namespace
+
 static OwningOpRef<ModuleOp> make(MLIRContext &context, const Program &program,
                                   const GenerateOptions &options) {
   context.loadDialect<QkvDialect, arith::ArithDialect, bufferization::BufferizationDialect,
@@ -154,45 +249,55 @@ static OwningOpRef<ModuleOp> make(MLIRContext &context, const Program &program,
                       math::MathDialect, scf::SCFDialect, tensor::TensorDialect>();
   ModuleState state(context, program.name);
   OwningOpRef<ModuleOp> module(state.module);
-  RewriteOptions rewriting;
-  rewriting.fuse = options.fuse;
-  Prepared whole = rewrite(program, rewriting), last;
-  std::vector<int> params = usedParams(whole.program);
-  bool hasLast = options.lastPosition && program.generatorInput >= 0;
-  if (hasLast) {
-    last = rewrite(lastPosition(program), rewriting);
-    for (int t : usedParams(last.program))
-      if (std::find(params.begin(), params.end(), t) == params.end())
-        params.push_back(t);
-    std::sort(params.begin(), params.end());
+  std::optional<streams::Stream> stream;
+  std::vector<Unit> units = unitsOf(program, options, stream);
+  std::set<int> used;
+  std::vector<Prepared *> all;
+  for (Unit &unit : units) {
+    std::vector<int> own = usedParams(unit.prepared.program);
+    used.insert(own.begin(), own.end());
+    all.push_back(&unit.prepared);
   }
-  std::vector<Prepared *> entries{&whole};
-  if (hasLast)
-    entries.push_back(&last);
-  packWeights(entries, options.panelWidth, options.lanes, options.element);
+  std::vector<int> params(used.begin(), used.end());
+  packWeights(all, options.panelWidth, options.lanes, options.element);
+
   Description description = describe(program, params);
-  for (size_t i = 0; i < params.size(); ++i)
-    if (auto held = whole.held.find(params[i]); held != whole.held.end())
-      description.params[i].held = held->second;
-  for (const EntryKind &kind : entryKinds()) {
-    bool made = (kind.positions == Positions::All || hasLast) && (!kind.sequences || options.batch);
-    if (made && !description.entry(kind.kind))
-      description.add(kind.kind);
+  auto hold = [&](Description &d, const Prepared &prepared) {
+    for (size_t i = 0; i < params.size(); ++i)
+      if (auto held = prepared.held.find(params[i]); held != prepared.held.end())
+        d.params[i].held = held->second;
+  };
+  hold(description, units[0].prepared);
+  description.entries.clear();
+  std::array<std::shared_ptr<Description>, QKV_PARTS> parts;
+  for (const Unit &unit : units) {
+    if (unit.part < 0) {
+      addEntries(description, unit.one, unit.several, options.batch);
+      continue;
+    }
+    auto &part = parts[unit.part];
+    part = std::make_shared<Description>(describe(unit.prepared.program, params));
+    part->params = description.params;
+    part->entries.clear();
+    addEntries(*part, unit.one, unit.several, options.batch);
   }
 
-  auto emit = [&](Prepared &prepared, qkv_entry_kind one, qkv_entry_kind several) {
-    const Description::Entry &entry = *description.entry(one);
-    std::vector<ScheduleNode> nodes = order(prepared, entry.symbol);
-    emitEntry(state, prepared, nodes, entry, params);
+  for (Unit &unit : units) {
+    const Description &d = unit.part < 0 ? description : *parts[unit.part];
+    const Description::Entry &entry = *d.entry(unit.one);
+    std::vector<ScheduleNode> nodes = order(unit.prepared, entry.symbol);
+    emitEntry(state, unit.prepared, nodes, entry, params);
     if (!options.batch)
-      return;
-    addBatch(prepared, nodes);
-    emitEntry(state, prepared, std::move(nodes), *description.entry(several), params);
-  };
-  emit(whole, QKV_WHOLE, QKV_BATCH);
-  if (hasLast)
-    emit(last, QKV_LAST, QKV_LAST_BATCH);
+      continue;
+    addBatch(unit.prepared, nodes);
+    emitEntry(state, unit.prepared, std::move(nodes), *d.entry(unit.several), params);
+  }
 
+  if (stream) {
+    auto described = describeStream(program, *stream);
+    std::copy(parts.begin(), parts.end(), described->parts.begin());
+    description.stream = std::move(described);
+  }
   description.sites = state.sites;
   state.module->setAttr(descriptionAttribute, state.builder.getStringAttr(description.json()));
   return module;

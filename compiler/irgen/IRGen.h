@@ -11,8 +11,12 @@
 namespace qkv {
 
 struct GenerateOptions {
+  /// @NAME: the model's results.
+  bool whole = true;
   /// Also @NAME.last: a generator's logits of the last position alone.
   bool lastPosition = true;
+  /// Also @NAME.session, @NAME.step, ...: bits by qkv_part, of those that the model has.
+  unsigned parts = 0;
   /// Also @NAME.batch (and @NAME.last.batch): several sequences of equal sizes at once. Their
   /// number comes before the dynamic sizes; inputs and results have it as their first axis.
   bool batch = false;

@@ -16,8 +16,9 @@ using llvm::Value;
 /// Makes one entry.
 class Entry {
 public:
-  Entry(NativeModule &native, const Description::Entry &entry, llvm::Function *target)
-      : description(native.description), entry(entry), module(*native.module), target(target),
+  Entry(NativeModule &native, const Description &description, const Description::Entry &entry,
+        llvm::Function *target)
+      : description(description), entry(entry), module(*native.module), target(target),
         builder(native.context), pointer(builder.getPtrTy()), word(builder.getInt64Ty()) {
     auto *type = llvm::FunctionType::get(
         builder.getVoidTy(), {pointer, pointer, pointer, pointer, pointer}, /*isVarArg=*/false);
@@ -178,25 +179,30 @@ bool addEntries(NativeModule &native, std::string &error) {
   for (llvm::Function &function : *native.module)
     if (function.getSubprogram())
       function.addFnAttr(llvm::Attribute::NoInline);
-  const Description &description = native.description;
-  std::vector<llvm::Function *> found;
-  for (const Description::Entry &entry : description.entries) {
-    llvm::Function *function = native.module->getFunction("_mlir_ciface_" + entry.symbol);
-    size_t expected = 1 + entry.arguments.size(); // the context first
-    if (!function || function->isDeclaration()) {
-      error = "the module has no entry " + entry.symbol;
-      return false;
+  struct Found {
+    const Description *description;
+    const Description::Entry *entry;
+    llvm::Function *function;
+  };
+  std::vector<Found> found;
+  for (const Description *description : withParts(native.description))
+    for (const Description::Entry &entry : description->entries) {
+      llvm::Function *function = native.module->getFunction("_mlir_ciface_" + entry.symbol);
+      size_t expected = 1 + entry.arguments.size(); // the context first
+      if (!function || function->isDeclaration()) {
+        error = "the module has no entry " + entry.symbol;
+        return false;
+      }
+      if (function->arg_size() != expected) {
+        error = "entry " + entry.symbol + " has " + std::to_string(function->arg_size()) +
+                " arguments, its description says " + std::to_string(expected);
+        return false;
+      }
+      found.push_back({description, &entry, function});
     }
-    if (function->arg_size() != expected) {
-      error = "entry " + entry.symbol + " has " + std::to_string(function->arg_size()) +
-              " arguments, its description says " + std::to_string(expected);
-      return false;
-    }
-    found.push_back(function);
-  }
   hideFunctions(native);
-  for (size_t i = 0; i < found.size(); ++i)
-    Entry(native, description.entries[i], found[i]).make();
+  for (const Found &one : found)
+    Entry(native, *one.description, *one.entry, one.function).make();
   return true;
 }
 

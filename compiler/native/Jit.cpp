@@ -82,12 +82,21 @@ std::unique_ptr<JitModel> JitModel::create(std::unique_ptr<NativeModule> native,
   description.cpu = neededFeatures(*machine);
   auto data = std::make_unique<Data>();
   data->memory = std::make_unique<ModelInMemory>(description);
-  for (const Description::Entry &entry : description.entries) {
-    auto function = (*jit)->lookup(entryName(description, entry));
-    if (!function)
-      return failed(function.takeError());
-    data->memory->setFunction(entry.kind, function->toPtr<qkv_function>());
-  }
+  auto setFunctions = [&](ModelInMemory &model) -> llvm::Error {
+    for (const Description::Entry &entry : model.description().entries) {
+      auto function = (*jit)->lookup(entryName(model.description(), entry));
+      if (!function)
+        return function.takeError();
+      model.setFunction(entry.kind, function->toPtr<qkv_function>());
+    }
+    return llvm::Error::success();
+  };
+  if (llvm::Error why = setFunctions(*data->memory))
+    return failed(std::move(why));
+  for (int part = 0; part < QKV_PARTS; ++part)
+    if (ModelInMemory *model = data->memory->part(static_cast<qkv_part>(part)))
+      if (llvm::Error why = setFunctions(*model))
+        return failed(std::move(why));
   data->jit = std::move(*jit);
   return std::unique_ptr<JitModel>(new JitModel(std::move(data)));
 }

@@ -24,6 +24,13 @@ public:
   llvm::GlobalVariable *model(const std::string &cpu);
 
 private:
+  /// What a model and its parts have in common.
+  struct Shared {
+    Constant *file, *cpu, *params, *sites, *settings;
+    Constant *paramCount, *siteCount, *settingCount;
+  };
+  llvm::GlobalVariable *one(const Description &d, const Shared &shared);
+  Constant *stream(const Description::Stream &from, const Shared &shared);
   Constant *number(int64_t value, unsigned bits = 32) {
     return llvm::ConstantInt::getSigned(llvm::IntegerType::get(context, bits), value);
   }
@@ -60,9 +67,9 @@ private:
 
   Constant *values(const std::vector<Description::Value> &list);
   Constant *held(const qkv_held &held);
-  Constant *entries();
+  Constant *entries(const Description &d);
   Constant *param(const Description::Param &param);
-  llvm::Function *shapes();
+  llvm::Function *shapes(const Description &d);
 
   const Description &description;
   llvm::Module &module;
@@ -89,15 +96,15 @@ Constant *Constants::held(const qkv_held &h) {
                  number(h.panel_axis), number(h.panel_order), number(h.panel_width)});
 }
 
-Constant *Constants::entries() {
+Constant *Constants::entries(const Description &d) {
   std::vector<Constant *> out;
-  for (const Description::Entry &entry : description.entries) {
+  for (const Description::Entry &entry : d.entries) {
     std::vector<Constant *> arguments;
     for (const qkv_argument &argument : entry.arguments)
       arguments.push_back(record({number(argument.kind), number(argument.index)}));
-    out.push_back(record({number(entry.kind), number(static_cast<int64_t>(arguments.size())),
-                          array<qkv_argument>(arguments),
-                          module.getFunction(entryName(description, entry))}));
+    out.push_back(
+        record({number(entry.kind), number(static_cast<int64_t>(arguments.size())),
+                array<qkv_argument>(arguments), module.getFunction(entryName(d, entry))}));
   }
   return array<qkv_entry>(out);
 }
@@ -120,19 +127,19 @@ Constant *Constants::param(const Description::Param &p) {
 }
 
 /// void shapes(const qkv_model *, const int64_t *sizes, int64_t *extents)
-llvm::Function *Constants::shapes() {
+llvm::Function *Constants::shapes(const Description &d) {
   llvm::IRBuilder<> builder(context);
   llvm::Type *word = builder.getInt64Ty();
   auto *function = llvm::Function::Create(
       llvm::FunctionType::get(builder.getVoidTy(), {pointer, pointer, pointer}, false),
-      llvm::Function::InternalLinkage, description.name + ".shapes", module);
+      llvm::Function::InternalLinkage, d.name + ".shapes", module);
   builder.SetInsertPoint(llvm::BasicBlock::Create(context, "", function));
   std::vector<llvm::Value *> sizes;
-  for (size_t i = 0; i < description.sizes.size(); ++i)
+  for (size_t i = 0; i < d.sizes.size(); ++i)
     sizes.push_back(
         builder.CreateLoad(word, builder.CreateConstInBoundsGEP1_64(word, function->getArg(1), i)));
   uint64_t at = 0;
-  for (const auto *list : {&description.inputs, &description.results})
+  for (const auto *list : {&d.inputs, &d.results})
     for (const Description::Value &value : *list)
       for (const auto &axis : value.axes)
         builder.CreateStore(emit(builder, *Extent::parse(axis.extent, sizes.size()), sizes),
@@ -143,10 +150,7 @@ llvm::Function *Constants::shapes() {
 
 llvm::GlobalVariable *Constants::model(const std::string &cpu) {
   const Description &d = description;
-  std::vector<Constant *> sizes, params, sites, settings;
-  for (const auto &s : d.sizes)
-    sizes.push_back(
-        record({string(s.name), number(s.max, 64), number(s.stream), number(s.min, 64)}));
+  std::vector<Constant *> params, sites, settings;
   for (const auto &p : d.params)
     params.push_back(param(p));
   for (const Site &s : d.sites)
@@ -158,41 +162,80 @@ llvm::GlobalVariable *Constants::model(const std::string &cpu) {
   for (const Setting &s : d.settings)
     settings.push_back(record({string(s.key), optionalText(s.value), optionalText(s.fallback)}));
   auto count = [&](const auto &list) { return number(static_cast<int64_t>(list.size())); };
+  Shared shared{string(d.file),
+                string(cpu),
+                array<qkv_param>(params),
+                array<qkv_site>(sites),
+                array<qkv_setting>(settings),
+                count(params),
+                count(sites),
+                count(settings)};
+  llvm::GlobalVariable *model = one(d, shared);
+  model->setUnnamedAddr(llvm::GlobalValue::UnnamedAddr::None);
+  return model;
+}
+
+llvm::GlobalVariable *Constants::one(const Description &d, const Shared &shared) {
+  std::vector<Constant *> sizes;
+  for (const auto &s : d.sizes)
+    sizes.push_back(
+        record({string(s.name), number(s.max, 64), number(s.stream), number(s.min, 64)}));
+  auto count = [&](const auto &list) { return number(static_cast<int64_t>(list.size())); };
   Constant *value = record({number(sizeof(qkv_model), 64),
                             number(QKV_ABI),
                             count(d.entries),
                             string(d.name),
-                            string(d.file),
-                            string(cpu),
+                            shared.file,
+                            shared.cpu,
                             count(sizes),
                             count(d.inputs),
                             count(d.results),
-                            count(params),
-                            count(sites),
+                            shared.paramCount,
+                            shared.siteCount,
                             number(d.generatorInput),
                             number(d.generatorSource),
-                            count(settings),
+                            shared.settingCount,
                             array<qkv_size>(sizes),
                             values(d.inputs),
                             values(d.results),
-                            array<qkv_param>(params),
-                            array<qkv_site>(sites),
-                            shapes(),
-                            entries(),
+                            shared.params,
+                            shared.sites,
+                            shapes(d),
+                            entries(d),
                             none(),
-                            array<qkv_setting>(settings)});
+                            shared.settings,
+                            d.stream ? stream(*d.stream, shared) : none()});
   checkLayout(value->getType(), sizeof(qkv_model));
-  llvm::GlobalVariable *model = global(value, "model");
-  model->setUnnamedAddr(llvm::GlobalValue::UnnamedAddr::None);
-  return model;
+  return global(value, "model");
+}
+
+Constant *Constants::stream(const Description::Stream &from, const Shared &shared) {
+  std::vector<Constant *> parts, kept, inputs, results;
+  for (const auto &part : from.parts)
+    parts.push_back(part ? static_cast<Constant *>(one(*part, shared)) : none());
+  for (const auto &k : from.kept)
+    kept.push_back(record(
+        {string(k.name), number(k.begin), number(k.input), number(k.next), number(k.grows)}));
+  for (int32_t input : from.sessionInputs)
+    inputs.push_back(number(input));
+  for (const qkv_stream_result &r : from.results)
+    results.push_back(record({number(r.part), number(r.result), number(r.axis)}));
+  auto *table = llvm::ArrayType::get(pointer, parts.size());
+  Constant *value =
+      record({llvm::ConstantArray::get(table, parts), number(from.past), number(from.fresh),
+              number(from.count), number(static_cast<int64_t>(kept.size())), array<qkv_kept>(kept),
+              array<int32_t>(inputs), array<qkv_stream_result>(results)});
+  checkLayout(value->getType(), sizeof(qkv_stream));
+  return global(value, "stream");
 }
 
 } // namespace
 
 llvm::GlobalVariable *addModel(NativeModule &module, const std::string &cpu) {
-  for (const Description::Entry &entry : module.description.entries)
-    module.module->getFunction(entryName(module.description, entry))
-        ->setLinkage(llvm::Function::InternalLinkage);
+  for (const Description *description : withParts(module.description))
+    for (const Description::Entry &entry : description->entries)
+      module.module->getFunction(entryName(*description, entry))
+          ->setLinkage(llvm::Function::InternalLinkage);
   return Constants(module).model(cpu);
 }
 

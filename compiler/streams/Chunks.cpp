@@ -53,6 +53,17 @@ Values join(const std::vector<Values> &parts, size_t axis) {
   return out;
 }
 
+/// What of a step's result the step behind n positions takes.
+Values remain(const Stream &stream, const State &state, Values next, int64_t n) {
+  if (!growsInPlace(state.kind))
+    return next;
+  const Program &step = stream.step;
+  std::vector<int64_t> sizes(step.atoms.count(), 0);
+  sizes[stream.past] = n;
+  int64_t rows = step.tensors[state.input].axes[0].extent.evaluate(step.atoms, sizes);
+  return rows == next.shape[0] ? next : cut(next, 0, next.shape[0] - rows, next.shape[0]);
+}
+
 } // namespace
 
 ChunkedRun runInChunks(const Program &model, const Stream &stream,
@@ -122,10 +133,10 @@ ChunkedRun runInChunks(const Program &model, const Stream &stream,
         else
           run.results[r] = std::move(values[at++]);
       }
+    n += m;
     for (const State &state : stream.states)
       if (state.next >= 0)
-        kept[state.input] = std::move(values[at++]);
-    n += m;
+        kept[state.input] = remain(stream, state, std::move(values[at++]), n);
   }
   for (size_t r = 0; r < stream.results.size(); ++r)
     if (!rows[r].empty())

@@ -1,5 +1,6 @@
 // The step of a model. In: a program. Out: DeriveStream.h; its frame: sizes, what is computed once,
 // tensors with the step's rows, inputs and results.
+#include "compiler/equations/Rewrite.h"
 #include "compiler/streams/Dependents.h"
 #include "compiler/streams/Positions.h"
 #include "compiler/streams/Rearrange.h"
@@ -29,6 +30,8 @@ const char *stateKindName(State::Kind kind) {
   }
   return "";
 }
+
+bool growsInPlace(State::Kind kind) { return kind == State::Window || kind == State::History; }
 
 ExprPtr zeroOf(Type type) {
   if (type == Type::Float)
@@ -247,14 +250,14 @@ void StepBuilder::finish() {
   for (const Obstacle &o : found_.obstacles)
     out_.obstacles.push_back(o);
   step_.results.clear();
+  for (const State &state : out_.states)
+    if (state.next >= 0)
+      step_.results.push_back({step_.tensors[state.next].name, state.next});
   for (const StreamResult &r : out_.results)
     if (!r.session && r.axis >= 0)
       step_.results.push_back({r.name, r.tensor});
     else
       out_.closes = out_.closes || !r.session;
-  for (const State &state : out_.states)
-    if (state.next >= 0)
-      step_.results.push_back({step_.tensors[state.next].name, state.next});
   std::replace(step_.dynamicSizes.begin(), step_.dynamicSizes.end(), model_.stream, out_.fresh);
   step_.dynamicSizes.push_back(out_.past);
   step_.stream = -1;
@@ -286,46 +289,27 @@ std::variant<Stream, Obstacle> deriveStream(const Program &program) {
   std::set<int> sums = runningSums(out.model);
   absorbMaps(out.model);
   nameSums(out.model);
+  guardNames(out.model);
   if (auto why = StepBuilder(out, std::move(sums)).run())
     return *why;
   return out;
 }
 
-void wantLastRow(Stream &stream) {
-  Program &step = stream.step;
-  StreamResult &logits = stream.results[0];
-  const Tensor from = step.tensors[logits.tensor];
-  Tensor last;
-  last.name = from.name + ".last";
-  last.label = from.label;
-  last.type = from.type;
-  last.span = from.span;
-  Piece piece;
-  piece.span = from.span;
-  std::vector<ExprPtr> args;
-  for (size_t a = 0; a < from.axes.size(); ++a) {
-    if (static_cast<int>(a) == logits.axis) {
-      args.push_back(size(from.axes[a].extent - Size(1)));
-      continue;
-    }
-    step.letters.push_back({from.axes[a].name, from.axes[a].extent});
-    int l = static_cast<int>(step.letters.size()) - 1;
-    last.axes.push_back({from.axes[a].name, from.axes[a].extent, 0, 0});
-    piece.indices.push_back({l, {}});
-    args.push_back(letter(l));
-  }
-  piece.value = read(step, logits.tensor, std::move(args), from.span);
-  last.pieces = {std::move(piece)};
-  logits.tensor = static_cast<int>(step.tensors.size());
-  logits.axis = -1;
-  step.tensors.push_back(std::move(last));
-  std::vector<Result> results{{logits.name, logits.tensor}};
+bool generates(const Stream &stream) {
+  return stream.model.generatorInput >= 0 && stream.results[0].axis == 0 &&
+         !stream.results[0].session;
+}
+
+Program lastRowOf(const Stream &stream) {
+  Program step = stream.step;
+  step.results = {{stream.results[0].name, stream.results[0].tensor}};
+  Program out = lastPosition(step);
+  std::vector<Result> kept;
   for (const State &state : stream.states)
     if (state.next >= 0)
-      results.push_back({step.tensors[state.next].name, state.next});
-  stream.results.resize(1);
-  stream.closes = false;
-  step.results = std::move(results);
+      kept.push_back({out.tensors[state.next].name, state.next});
+  out.results.insert(out.results.begin(), kept.begin(), kept.end());
+  return out;
 }
 
 } // namespace qkv::streams

@@ -31,11 +31,18 @@ struct State {
   int64_t positions = 0;                     ///< First, Last, Window: how many
   int64_t outside = 0;                       ///< and so many before the first (P4)
   int input = -1;                            ///< of the step
-  int next = -1;                             ///< the step's tensor with what is kept then, or -1
+  /// The step's tensor with what is kept then, or -1: it stays as it is. Where it grows in place,
+  /// what is kept then is its last rows, as many as the next step takes.
+  int next = -1;
   int begin = -1; ///< the session's tensor with what is kept before the first step
   Reading cause;  ///< the read that goes back furthest
 };
 const char *stateKindName(State::Kind kind);
+
+/// Whether rows are added behind those that are kept: they are the first axis, and the step's
+/// result begins with what it was given, so that both can be one buffer. In such a tensor rows
+/// that lie too far back are left out in front, between steps.
+bool growsInPlace(State::Kind kind);
 
 /// A result of the model.
 struct StreamResult {
@@ -62,8 +69,11 @@ struct Stream {
 /// The step, or a sentence why there is none. Precondition: program.stream >= 0.
 std::variant<Stream, Obstacle> deriveStream(const Program &program);
 
-/// Leaves of a generator's results its logits at the last position of a step alone: the first of
-/// the step's results, without the axis of the rows. Precondition: the logits grow row by row.
-void wantLastRow(Stream &stream);
+/// Whether the model is a generator whose logits grow row by row along their first axis.
+bool generates(const Stream &stream);
+
+/// A generator's step that gives, of its results, the logits of the last position alone: its last
+/// result, without the axis of the rows. Precondition: the logits grow row by row along axis 0.
+Program lastRowOf(const Stream &stream);
 
 } // namespace qkv::streams

@@ -78,8 +78,9 @@ private:
   void makeWindow(State &state);
   void makeFirst(State &state);
   void makeLast(State &state);
-  size_t rowPlace(const State &state) const;
-  ExprPtr readRows(const State &state, const std::vector<ExprPtr> &left, const Size &shift) const;
+  /// Which of the axes that a slice leaves is the row's.
+  size_t rowAmong(int tensor, const Slice &slice) const;
+  ExprPtr readRows(const State &state, std::vector<ExprPtr> left, const Size &shift) const;
   void giveInput(State &state, const Size &rows);
   int joined(const State &state, const Size &extent, const Size &held, const Size &base);
   Size beginOfWindow(const Size &rows, int64_t positions);
@@ -96,6 +97,8 @@ private:
 
   /// A tensor with the axes of another that `slice` leaves, `rows` of them along the row's axis.
   Tensor shaped(int tensor, const Slice &slice, const std::string &name, const Size &rows) const;
+  /// The same for a state: rows come first where it grows in place.
+  Tensor shaped(const State &state, const std::string &name, const Size &rows) const;
   /// A piece for all positions of a tensor; its value is made from its letters.
   Piece whole(Program &program, const Tensor &t,
               const std::function<ExprPtr(const std::vector<ExprPtr> &)> &value) const;

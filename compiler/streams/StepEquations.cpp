@@ -165,7 +165,7 @@ ExprPtr StepBuilder::readOfRows(int reader, const Expr &original, const ExprPtr 
   int t = e->tensor, row = found_.roles[t].row;
   const Plan &plan = plans_[t];
   const ExprPtr &position = e->args[row];
-  auto other = [&](int tensor, const Slice &slice, const ExprPtr &index) {
+  auto other = [&](int tensor, const Slice &slice, const ExprPtr &index, bool rowFirst = false) {
     auto copy = std::make_shared<Expr>(*e);
     copy->tensor = tensor;
     copy->args.clear();
@@ -175,6 +175,12 @@ ExprPtr StepBuilder::readOfRows(int reader, const Expr &original, const ExprPtr 
         copy->args.push_back(static_cast<int>(a) == row ? index : e->args[a]);
         copy->checked.push_back(a < e->checked.size() && e->checked[a]);
       }
+    if (rowFirst) {
+      auto at = static_cast<std::ptrdiff_t>(rowAmong(t, slice));
+      std::rotate(copy->args.begin(), copy->args.begin() + at, copy->args.begin() + at + 1);
+      std::rotate(copy->checked.begin(), copy->checked.begin() + at,
+                  copy->checked.begin() + at + 1);
+    }
     copy->own = static_cast<int>(copy->args.size());
     return ExprPtr(copy);
   };
@@ -189,14 +195,15 @@ ExprPtr StepBuilder::readOfRows(int reader, const Expr &original, const ExprPtr 
   Size b(outsideOf(t));
   bool inside = found_.loops[reader] >= 0 && found_.loops[reader] == found_.loops[t];
   // Inside of a recurrence what is new is no part of the tensor that is joined behind it.
-  auto either = [&](int state, const Size &shift) {
-    return choose(compare(Op::Less, position, before(t)),
-                  other(out_.states[state].input, slice, plus(position, shift)), fresh, e->span);
+  auto either = [&](int number, const Size &shift) {
+    const State &state = out_.states[number];
+    ExprPtr kept = other(state.input, slice, plus(position, shift), growsInPlace(state.kind));
+    return choose(compare(Op::Less, position, before(t)), kept, fresh, e->span);
   };
   auto tail = [&] {
     Size shift = plan.window ? -bases_.at(t) : b;
     return inside ? either(plan.tailStates.at(slice), shift)
-                  : other(plan.tails.at(slice), slice, plus(position, shift));
+                  : other(plan.tails.at(slice), slice, plus(position, shift), true);
   };
   auto first = [&] {
     return inside ? either(plan.firstStates.at(slice), b)

@@ -125,40 +125,52 @@ void StepBuilder::makeState(State &state) {
   }
 }
 
-/// Which of the indices that a state's slice leaves is the row's.
-size_t StepBuilder::rowPlace(const State &state) const {
+size_t StepBuilder::rowAmong(int tensor, const Slice &slice) const {
   size_t at = 0;
-  for (int a = 0; a < found_.roles[state.tensor].row; ++a)
-    at += !state.slice[a];
+  for (int a = 0; a < found_.roles[tensor].row; ++a)
+    at += !slice[a];
   return at;
 }
 
 /// The rows of the step, `shift` behind the row's index.
-ExprPtr StepBuilder::readRows(const State &state, const std::vector<ExprPtr> &left,
+ExprPtr StepBuilder::readRows(const State &state, std::vector<ExprPtr> left,
                               const Size &shift) const {
+  if (growsInPlace(state.kind)) {
+    auto row = static_cast<std::ptrdiff_t>(rowAmong(state.tensor, state.slice));
+    std::rotate(left.begin(), left.begin() + 1, left.begin() + row + 1);
+  }
   return read(
       step_, plans_[state.tensor].rows,
       expand(state.tensor, state.slice, left, [&](const ExprPtr &p) { return plus(p, shift); }),
       state.cause.span);
 }
 
+Tensor StepBuilder::shaped(const State &state, const std::string &name, const Size &rows) const {
+  Tensor t = shaped(state.tensor, state.slice, name, rows);
+  if (growsInPlace(state.kind)) {
+    auto row = static_cast<std::ptrdiff_t>(rowAmong(state.tensor, state.slice));
+    std::rotate(t.axes.begin(), t.axes.begin() + row, t.axes.begin() + row + 1);
+  }
+  return t;
+}
+
 void StepBuilder::giveInput(State &state, const Size &rows) {
-  Tensor given = shaped(state.tensor, state.slice, state.name + ".past", rows);
+  Tensor given = shaped(state, state.name + ".past", rows);
   given.kind = Tensor::Kind::Input;
   state.input = addTensor(step_, given);
   step_.inputs.push_back(state.input);
 }
 
-/// What is kept, and behind it what is new: `held` positions are kept, and position p of the tensor
-/// stands at p + outside - base.
+/// What is kept, and behind it what is new, rows first: `held` of them are kept, and position p of
+/// the tensor stands at p + outside - base.
 int StepBuilder::joined(const State &state, const Size &extent, const Size &held,
                         const Size &base) {
   Size old = before(state.tensor) + Size(state.outside);
-  Tensor both = shaped(state.tensor, state.slice, state.name + ".all", extent);
+  Tensor both = shaped(state, state.name + ".all", extent);
   both.pieces.push_back(whole(step_, both, [&](const std::vector<ExprPtr> &letters) {
     ExprPtr kept = read(step_, state.input, letters, state.cause.span);
-    return choose(compare(Op::Less, letters[rowPlace(state)], held), kept,
-                  readRows(state, letters, base - old), state.cause.span);
+    return choose(compare(Op::Less, letters[0], held), kept, readRows(state, letters, base - old),
+                  state.cause.span);
   }));
   return addTensor(step_, both);
 }
@@ -174,17 +186,11 @@ void StepBuilder::makeHistory(State &state) {
 void StepBuilder::makeWindow(State &state) {
   Size outside(state.outside), old = before(state.tensor) + outside,
                                all = total(state.tensor) + outside;
-  Size base = beginOfWindow(old, state.positions), next = beginOfWindow(all, state.positions);
+  Size base = beginOfWindow(old, state.positions);
   bases_[state.tensor] = base - outside;
   giveInput(state, old - base);
-  int both = joined(state, all - base, old - base, base);
-  plans_[state.tensor].tails[state.slice] = both;
-  Tensor later = shaped(state.tensor, state.slice, state.name + ".next", all - next);
-  later.pieces.push_back(whole(step_, later, [&](std::vector<ExprPtr> letters) {
-    letters[rowPlace(state)] = plus(letters[rowPlace(state)], next - base);
-    return read(step_, both, letters, state.cause.span);
-  }));
-  state.next = addTensor(step_, later);
+  state.next = joined(state, all - base, old - base, base);
+  plans_[state.tensor].tails[state.slice] = state.next;
   begin(state, state.outside);
 }
 
@@ -193,9 +199,9 @@ void StepBuilder::makeFirst(State &state) {
                                all = total(state.tensor) + outside;
   int64_t extent = state.outside + state.positions;
   giveInput(state, Size(extent));
-  Tensor both = shaped(state.tensor, state.slice, state.name + ".first", Size(extent));
+  Tensor both = shaped(state, state.name + ".first", Size(extent));
   both.pieces.push_back(whole(step_, both, [&](const std::vector<ExprPtr> &letters) {
-    const ExprPtr &p = letters[rowPlace(state)];
+    const ExprPtr &p = letters[rowAmong(state.tensor, state.slice)];
     ExprPtr fresh = readRows(state, letters, Size(0) - old);
     return choose(compare(Op::Less, p, old), read(step_, state.input, letters, {}),
                   choose(compare(Op::Less, p, all), fresh, zeroOf(both.type), {}), {});
@@ -207,7 +213,7 @@ void StepBuilder::makeFirst(State &state) {
 
 void StepBuilder::makeLast(State &state) {
   giveInput(state, Size(state.positions));
-  Tensor later = shaped(state.tensor, state.slice, state.name + ".next", Size(state.positions));
+  Tensor later = shaped(state, state.name + ".next", Size(state.positions));
   later.pieces.push_back(whole(step_, later, [&](const std::vector<ExprPtr> &letters) {
     return readRows(state, letters, count(state.tensor) - Size(state.positions));
   }));
@@ -254,7 +260,7 @@ void StepBuilder::begin(State &state, int64_t positions) {
   Size rows(positions);
   if (state.kind == State::Window || state.kind == State::History)
     rows = Size(state.outside);
-  Tensor made = shaped(t, state.slice, state.name + ".begin", rows);
+  Tensor made = shaped(state, state.name + ".begin", rows);
   std::set<int64_t> defined; // for every element
   std::vector<Piece> outside;
   for (const Piece &piece : model_.tensors[t].pieces) {
@@ -279,6 +285,10 @@ void StepBuilder::begin(State &state, int64_t positions) {
       }
     if (other)
       continue;
+    if (growsInPlace(state.kind)) {
+      auto at = copy.indices.begin() + static_cast<std::ptrdiff_t>(rowAmong(t, state.slice));
+      std::rotate(copy.indices.begin(), at, at + 1);
+    }
     copy.value = substitute(copy.value, fixed);
     copy.guard = substitute(copy.guard, fixed);
     if (std::count_if(copy.indices.begin(), copy.indices.end(),

@@ -3,6 +3,7 @@
 // nothing that is read is written over.
 #include "runtime/Abi.h"
 #include "runtime/program/Program.h"
+#include "runtime/streams/InChunks.h"
 #include "runtime/tensors/Batch.h"
 
 #include <climits>
@@ -63,7 +64,14 @@ bool openInput(const qkv_model &model, const std::string *path, Job &job) {
 }
 
 /// Runs those that have not failed yet.
-void runBatch(const qkv_model &model, const qkv_weights *weights, std::vector<Job> &batch) {
+void runBatch(const qkv_model &model, const qkv_weights *weights, const Options &options,
+              std::vector<Job> &batch) {
+  if (options.chunk > 0) {
+    for (Job &job : batch)
+      if (!job.failed)
+        job.failed = !runInChunks(model, weights, options.chunk, job.call, &job.error);
+    return;
+  }
   std::vector<Sequence> sequences;
   for (Job &job : batch)
     if (!job.failed)
@@ -98,7 +106,7 @@ int runFunction(const qkv_model &model, const qkv_weights *weights, const Option
   std::vector<Job> batch(options.inputs.empty() ? 1 : options.inputs.size());
   for (size_t i = 0; i < batch.size(); ++i)
     openInput(model, options.inputs.empty() ? nullptr : &options.inputs[i], batch[i]);
-  runBatch(model, weights, batch);
+  runBatch(model, weights, options, batch);
   std::string text;
   for (size_t i = 0; i < batch.size(); ++i)
     if (batch[i].failed)
@@ -130,13 +138,19 @@ std::string misused(const qkv_model &model, const Options &options) {
   bool generator = model.generator_input >= 0;
   bool text = generator && options.inputs.empty();
   size_t sequences = options.inputs.empty() ? 1 : options.inputs.size();
-  if (!generator && (options.hasPrompt || options.maxTokens >= 0))
+  if (!generator && (options.hasPrompt || options.generation.maxTokens >= 0))
     return format("model %s is a function, not a generator: it takes no %s", model.name,
                   options.hasPrompt ? "--prompt" : "--max-tokens");
   if (text && !options.outputs.empty())
     return "--output goes with --input; text is written to standard output";
+  if (options.chunk > 0 && text)
+    return "--chunk goes with --input; text has --prompt-chunk";
   if (text)
     return "";
+  if (options.chunk > 0) {
+    if (std::string why = notInChunks(model); !why.empty())
+      return why;
+  }
   if (options.inputs.empty() && model.input_count > 0)
     return format("model %s needs --input FILE", model.name);
   if (!options.inputs.empty() && model.input_count == 0)

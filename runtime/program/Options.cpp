@@ -1,6 +1,7 @@
 // In: a command line; a model's description. Out: options; the text of --help. Holds: misuse is
 // told from failure; nothing is printed here.
 #include "runtime/program/Program.h"
+#include "runtime/program/TextOptions.h"
 
 #include <cerrno>
 #include <cstdlib>
@@ -10,19 +11,28 @@
 namespace qkv::rt {
 namespace {
 
-enum { Weights = 1, Input, Output, Batch, MaxTokens, Prompt, Threads, Logits, Help, Version };
+enum { Weights = 1, Input, Output, Batch, Prompt, Chunk, Threads, Logits, Help, Version, Text };
 
 const option longOptions[] = {{"weights", required_argument, nullptr, Weights},
                               {"input", required_argument, nullptr, Input},
                               {"output", required_argument, nullptr, Output},
                               {"batch", required_argument, nullptr, Batch},
-                              {"max-tokens", required_argument, nullptr, MaxTokens},
                               {"prompt", required_argument, nullptr, Prompt},
+                              {"chunk", required_argument, nullptr, Chunk},
                               {"threads", required_argument, nullptr, Threads},
                               {"logits", required_argument, nullptr, Logits},
                               {"help", no_argument, nullptr, Help},
-                              {"version", no_argument, nullptr, Version},
-                              {nullptr, 0, nullptr, 0}};
+                              {"version", no_argument, nullptr, Version}};
+
+/// These, and the text options: Text and the number in their table.
+std::vector<option> allOptions() {
+  std::vector<option> all(std::begin(longOptions), std::end(longOptions));
+  for (size_t i = 0; i < textOptions().size(); ++i)
+    all.push_back({textOptions()[i].name, textOptions()[i].value ? required_argument : no_argument,
+                   nullptr, Text + static_cast<int>(i)});
+  all.push_back({nullptr, 0, nullptr, 0});
+  return all;
+}
 
 bool number(const char *name, const char *text, int64_t least, int64_t most, int64_t &value,
             std::string &why) {
@@ -39,6 +49,8 @@ bool number(const char *name, const char *text, int64_t least, int64_t most, int
 
 bool take(int which, const char *text, Options &options, std::string &why) {
   int64_t value = 0;
+  if (which >= Text && which < Text + static_cast<int>(textOptions().size()))
+    return takeTextOption(textOptions()[static_cast<size_t>(which - Text)], text, options, why);
   switch (which) {
   case Weights:
     options.hasWeights = true;
@@ -52,8 +64,8 @@ bool take(int which, const char *text, Options &options, std::string &why) {
     return true;
   case Batch:
     return number("batch", text, 1, QKV_MAX_SEQUENCES, options.batch, why);
-  case MaxTokens:
-    return number("max-tokens", text, 0, INT64_MAX, options.maxTokens, why);
+  case Chunk:
+    return number("chunk", text, 1, INT64_MAX, options.chunk, why);
   case Prompt:
     options.hasPrompt = true;
     options.prompt = text;
@@ -135,9 +147,10 @@ bool parseOptions(int argc, char **argv, Options &options, std::string &why) {
   // Zero starts getopt afresh: a driver may have used it before.
   optind = 0;
   opterr = 0;
+  std::vector<option> known = allOptions();
   for (;;) {
     int at = optind ? optind : 1;
-    int which = getopt_long(argc, argv, "+:h", longOptions, nullptr);
+    int which = getopt_long(argc, argv, "+:h", known.data(), nullptr);
     if (which == -1)
       break;
     if (which == ':') {
@@ -187,8 +200,15 @@ std::string helpText(const qkv_model &model, const Options &options) {
                     : "  --batch N            N --input and N --output, computed at once\n";
   if (generator)
     text += "  --prompt TEXT        what the generated stream starts with\n"
-            "  --max-tokens N       generate at most N tokens\n"
             "  --logits all|last    with --input all positions are computed\n";
+  if (generator)
+    for (const TextOption &option : textOptions()) {
+      std::string head = format("--%s%s%s", option.name, option.value ? " " : "",
+                                option.value ? option.value : "");
+      text += format("  %-22s %s\n", head.c_str(), option.help);
+    }
+  if (model.stream)
+    text += "  --chunk N            with --input: N positions of the stream at a time\n";
   text += "  --threads N          use N cores (default: all; or QKV_THREADS)\n"
           "  --version\n"
           "  --help\n";

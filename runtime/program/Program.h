@@ -10,13 +10,12 @@
 #include "runtime/program/Outputs.h"
 #include "runtime/tensors/Inputs.h"
 #include "runtime/tensors/Run.h"
+#include "runtime/text/Generator.h"
 
 #include <string>
 #include <vector>
 
 namespace qkv::rt {
-
-struct StepModel;
 
 /// Exit codes.
 enum ExitCode { ExitDone = 0, ExitFailed = 1, ExitMisuse = 2 };
@@ -27,10 +26,11 @@ struct Options {
   bool hasWeights = false, hasPrompt = false, help = false, version = false;
   std::string weights, prompt;
   std::vector<std::string> inputs, outputs;
-  int64_t batch = 0;                // 0: one
-  int64_t maxTokens = -1;           // -1: until the stream is full
-  int threads = 0;                  // 0: QKV_THREADS or the cores there are
-  const StepModel *steps = nullptr; // generators: how a token is computed from what is kept
+  int64_t batch = 0;  // 0: one
+  int64_t chunk = 0;  // functions: positions of the stream at a time; 0: all at once
+  int threads = 0;    // 0: QKV_THREADS or the cores there are
+  bool stats = false; // generators: times and counts on standard error
+  GenerationOptions generation;
 };
 
 /// Reads a command line. False with `why` set: misuse.

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
+#include <iterator>
 #include <unistd.h>
 
 namespace qkv::rt {
@@ -65,17 +67,19 @@ struct Answer {
 };
 
 /// Lines that are sources, or prompts where the model has no source: those of equal length run
-/// together, at most `most` of them, others on threads of their own.
-void answer(const Generator &generator, const Options &options, size_t most,
+/// together, at most `most` of them, others on threads of their own. `first` is the number of the
+/// first of them.
+void answer(const Generator &generator, const Options &options, size_t most, uint64_t first,
             std::vector<Answer> &answers) {
   std::vector<std::pair<size_t, size_t>> order; // length, number
   for (size_t number = 0; number < answers.size(); ++number) {
     Answer &answer = answers[number];
     if (answer.line.empty())
       continue;
-    bool isSource = generator.sourceSize >= 0;
+    bool isSource = generator.hasSource();
     generator.begin(isSource ? answer.line : "", isSource ? options.prompt : answer.line,
                     answer.stream);
+    answer.stream.number = first + number;
     answer.stream.to = &answer.text;
     answer.stream.emit = [](void *to, std::string_view text) {
       *static_cast<std::string *>(to) += text;
@@ -114,7 +118,55 @@ bool writeText(std::string_view text, const Options &options) {
   return false;
 }
 
+/// What --stats says, of all streams of a run.
+class Stats {
+public:
+  void add(const Stream &stream) {
+    if (!stream.sequence)
+      return;
+    ++streams;
+    prompt += static_cast<int64_t>(stream.prompt);
+    generated += stream.generated;
+    kept = std::max(kept, stream.sequence->keptBytes());
+    ++endings[static_cast<size_t>(stream.ending)];
+  }
+  void print(const Generator &generator, const Options &options) const {
+    if (!options.stats)
+      return;
+    double seconds = now() - begun;
+    std::string text =
+        format("tokens: %lld of prompts, %lld generated, %.3f s", static_cast<long long>(prompt),
+               static_cast<long long>(generated), seconds);
+    if (seconds > 0)
+      text += format(", %.1f tokens/s", static_cast<double>(prompt + generated) / seconds);
+    text += format("\nkept of a stream: %zu bytes at its end\nsampling: %s\nended by:", kept,
+                   generator.samplingText().c_str());
+    const char *comma = " ";
+    for (size_t i = 0; i < std::size(endings); ++i)
+      if (endings[i]) {
+        text += comma + std::string(endingText(static_cast<Ending>(i)));
+        if (streams > 1)
+          text += format(" (%lld)", static_cast<long long>(endings[i]));
+        comma = ", ";
+      }
+    text += "\n";
+    writeAll(2, text.data(), text.size());
+  }
+
+private:
+  static double now() {
+    timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+  }
+  double begun = now();
+  int64_t streams = 0, prompt = 0, generated = 0;
+  size_t kept = 0;
+  int64_t endings[static_cast<size_t>(Ending::Failed) + 1] = {};
+};
+
 int runLines(const Generator &generator, const Options &options) {
+  Stats stats;
   Lines lines;
   size_t most = options.batch > 0 ? static_cast<size_t>(options.batch) : 1;
   size_t window = generator.together() && most > 1 ? 16 * most : most;
@@ -127,7 +179,9 @@ int runLines(const Generator &generator, const Options &options) {
     // Among more lines there are more of equal length; but no line waits for them.
     for (std::string line; answers.size() < window && lines.arrived(line);)
       answers.emplace_back().line = line;
-    answer(generator, options, most, answers);
+    answer(generator, options, most, static_cast<uint64_t>(number), answers);
+    for (const Answer &one : answers)
+      stats.add(one.stream);
     std::string text;
     for (Answer &answer : answers) {
       ++number;
@@ -151,6 +205,7 @@ int runLines(const Generator &generator, const Options &options) {
     printError(error, options);
     failed = true;
   }
+  stats.print(generator, options);
   return failed ? ExitFailed : ExitDone;
 }
 
@@ -167,6 +222,7 @@ int runPrompt(const Generator &generator, const Options &options) {
     const Options &options;
     bool written;
   } out{options, true};
+  Stats stats;
   Stream stream;
   generator.begin("", prompt, stream);
   stream.to = &out;
@@ -177,20 +233,23 @@ int runPrompt(const Generator &generator, const Options &options) {
   generator.run({&stream});
   if (stream.failed)
     printError(stream.error, options);
-  return out.written && !stream.failed && writeText("\n", options) ? ExitDone : ExitFailed;
+  bool done = out.written && !stream.failed && writeText("\n", options);
+  stats.add(stream);
+  stats.print(generator, options);
+  return done ? ExitDone : ExitFailed;
 }
 
 } // namespace
 
 int runText(const qkv_model &model, const qkv_weights *weights, const Options &options) {
-  Generator generator(model, weights, options.steps, options.maxTokens);
+  Generator generator(model, weights, options.generation);
   qkv_error error = {};
   error.size = sizeof error;
   if (!generator.prepare(&error)) {
     printError(error, options);
     return ExitFailed;
   }
-  bool lines = generator.sourceSize >= 0 || (options.batch > 0 && !options.hasPrompt);
+  bool lines = generator.hasSource() || (options.batch > 0 && !options.hasPrompt);
   return lines ? runLines(generator, options) : runPrompt(generator, options);
 }
 

@@ -11,6 +11,26 @@
 
 namespace qkv::rt {
 
+const char *endingText(Ending ending) {
+  switch (ending) {
+  case Ending::None:
+    return "not ended";
+  case Ending::EndToken:
+    return "the end token";
+  case Ending::StopString:
+    return "a stop string";
+  case Ending::MaxTokens:
+    return "--max-tokens";
+  case Ending::Full:
+    return "the context is full";
+  case Ending::Reader:
+    return "nobody reads on";
+  case Ending::Failed:
+    return "an error";
+  }
+  return "";
+}
+
 /// The vocabulary is the extent of the logits' last axis.
 bool Generator::prepare(qkv_error *error) {
   for (int32_t i = 0; i < model.input_count; ++i)
@@ -28,9 +48,16 @@ bool Generator::prepare(qkv_error *error) {
   if (vocabulary <= 0)
     return fail(error, format("model %s has no vocabulary", model.name));
   tokenizer = std::make_unique<ByteTokenizer>(vocabulary);
-  sampler = std::make_unique<Greedy>();
-  if (steps)
-    sequences = std::make_unique<Stepped>(*steps);
+  std::string why;
+  if (!(chain = SamplerChain::make(options.sampling, why)))
+    return fail(error, why);
+  sampler = chain->greedy() ? static_cast<const Sampler *>(&greedy) : chain.get();
+  if (options.context > model.sizes[streamSize].max)
+    return fail(error, format("--context is %lld, %s holds at most %lld",
+                              static_cast<long long>(options.context), model.sizes[streamSize].name,
+                              static_cast<long long>(model.sizes[streamSize].max)));
+  if (stepsText(model))
+    sequences = std::make_unique<Stepped>(model, weights, vocabulary, options.promptChunk);
   else
     sequences = std::make_unique<WholePrefix>(model, weights, vocabulary);
   return true;
@@ -57,41 +84,70 @@ bool Generator::tokensOf(std::string_view source, std::string_view prompt,
     return fail(error, format("a vocabulary of %lld has no start token (256): the stream needs a "
                               "prompt, at least one byte",
                               static_cast<long long>(vocabulary)));
-  int64_t streamMax = model.sizes[streamSize].max;
-  if (static_cast<int64_t>(tokens.size()) > streamMax)
+  if (static_cast<int64_t>(tokens.size()) > positions())
     return fail(error, format("the prompt makes a stream of %zu tokens, %s holds at most %lld",
-                              tokens.size(), model.sizes[streamSize].name,
-                              static_cast<long long>(streamMax)));
+                              tokens.size(),
+                              options.context > 0 ? "--context" : model.sizes[streamSize].name,
+                              static_cast<long long>(positions())));
   return true;
 }
 
 void Generator::begin(std::string_view source, std::string_view prompt, Stream &stream) const {
   std::vector<int64_t> sourceTokens, tokens;
   stream.failed = stream.done = !tokensOf(source, prompt, sourceTokens, tokens, &stream.error);
+  if (stream.failed)
+    stream.ending = Ending::Failed;
   stream.prompt = tokens.size();
+  stream.text = TextOut(&options.stops);
   stream.sequence = sequences->begin(std::move(sourceTokens), std::move(tokens));
+}
+
+int64_t Generator::positions() const {
+  return options.context > 0 ? options.context : model.sizes[streamSize].max;
+}
+
+std::string Generator::samplingText() const { return chain->text(); }
+
+/// What is still held back comes out.
+void Generator::end(Stream &stream, Ending ending) const {
+  stream.done = true;
+  stream.ending = ending;
+  if (std::string rest = stream.text.finish(); !rest.empty() && ending != Ending::Reader)
+    stream.emit(stream.to, rest);
 }
 
 /// The next token of a stream whose logits were computed.
 void Generator::take(Stream &stream) const {
   TokenSequence &sequence = *stream.sequence;
-  int64_t token =
-      sampler->choose({sequence.logits(), vocabulary, sequence.tokens(), stream.prompt, 0});
-  if (tokenizer->ends(token)) {
-    stream.done = true;
-    return;
-  }
+  int64_t token = sampler->choose(
+      {sequence.logits(), vocabulary, sequence.tokens(), stream.prompt, stream.number});
+  if (tokenizer->ends(token))
+    return end(stream, Ending::EndToken);
   sequence.append(token);
-  std::string text = tokenizer->decode({token}, /*special=*/false);
-  stream.done = !text.empty() && !stream.emit(stream.to, text);
+  ++stream.generated;
+  std::string text = stream.text.push(tokenizer->decode({token}, /*special=*/false));
+  if (!text.empty() && !stream.emit(stream.to, text))
+    return end(stream, Ending::Reader);
+  if (stream.text.stopped())
+    end(stream, Ending::StopString);
 }
 
 void Generator::run(std::vector<Stream *> streams) const {
-  for (int64_t made = 0; maxTokens < 0 || made < maxTokens; ++made) {
+  for (int64_t made = 0;; ++made) {
     // Those that have not ended are the rows of the next run.
-    streams.erase(std::remove_if(streams.begin(), streams.end(),
-                                 [&](Stream *s) { return s->done || s->sequence->full(); }),
-                  streams.end());
+    std::vector<Stream *> open;
+    for (Stream *stream : streams) {
+      if (stream->done)
+        continue;
+      bool full = static_cast<int64_t>(stream->sequence->tokens().size()) >= positions();
+      if (options.maxTokens >= 0 && made >= options.maxTokens)
+        end(*stream, Ending::MaxTokens);
+      else if (full)
+        end(*stream, Ending::Full);
+      else
+        open.push_back(stream);
+    }
+    streams = std::move(open);
     if (streams.empty())
       return;
     std::vector<TokenSequence *> rows;
@@ -102,6 +158,7 @@ void Generator::run(std::vector<Stream *> streams) const {
       if (const qkv_error *failure = stream->sequence->failure()) {
         stream->error = *failure;
         stream->failed = stream->done = true;
+        stream->ending = Ending::Failed;
       } else {
         take(*stream);
       }

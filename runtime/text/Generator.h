@@ -3,22 +3,40 @@
 #pragma once
 
 #include "runtime/qkv.h"
-#include "runtime/text/Sampler.h"
+#include "runtime/text/SamplerChain.h"
 #include "runtime/text/Sequence.h"
-#include "runtime/text/Stepped.h"
+#include "runtime/text/TextOut.h"
 #include "runtime/text/Tokenizer.h"
 
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
 namespace qkv::rt {
 
+/// Why a stream ended.
+enum class Ending { None, EndToken, StopString, MaxTokens, Full, Reader, Failed };
+const char *endingText(Ending ending);
+
+/// How text is generated.
+struct GenerationOptions {
+  SamplerOptions sampling{.temperature = 0};
+  std::vector<std::string> stops; ///< none is empty
+  int64_t maxTokens = -1;         ///< -1: until the stream is full
+  int64_t context = -1;           ///< positions of a stream; -1: what the model holds
+  int64_t promptChunk = 512;      ///< positions of a prompt that are computed at a time
+};
+
 /// One stream that is generated, and its source.
 struct Stream {
   std::unique_ptr<TokenSequence> sequence;
-  size_t prompt = 0; // tokens
+  size_t prompt = 0;     // tokens
+  uint64_t number = 0;   // among the streams of a run: what is drawn depends on it
+  int64_t generated = 0; // tokens
   bool failed = false, done = false;
+  Ending ending = Ending::None;
+  TextOut text;
   qkv_error error = {};
   /// Gets each piece of text; may end the stream by returning false.
   bool (*emit)(void *to, std::string_view text) = nullptr;
@@ -28,37 +46,45 @@ struct Stream {
 };
 
 /// What all streams of a run share.
-struct Generator {
-  const qkv_model &model;
-  const qkv_weights *weights;
-  const StepModel *steps;         ///< null: every token is computed from all before it
-  int32_t streamSize, sourceSize; // among model.sizes; sourceSize -1: there is no source
-  int64_t vocabulary = 0, maxTokens;
-  std::unique_ptr<Tokenizer> tokenizer;
-  std::unique_ptr<Sampler> sampler;
-  std::unique_ptr<Sequences> sequences;
-
-  Generator(const qkv_model &model, const qkv_weights *weights, const StepModel *steps,
-            int64_t maxTokens)
-      : model(model), weights(weights), steps(steps),
+class Generator {
+public:
+  Generator(const qkv_model &model, const qkv_weights *weights, const GenerationOptions &options)
+      : model(model), weights(weights), options(options),
         streamSize(model.inputs[model.generator_input].axes[0].size),
         sourceSize(model.generator_source < 0 ? -1
-                                              : model.inputs[model.generator_source].axes[0].size),
-        maxTokens(maxTokens) {}
+                                              : model.inputs[model.generator_source].axes[0].size) {
+  }
 
   bool prepare(qkv_error *error);
+  bool hasSource() const { return sourceSize >= 0; }
   /// Whether streams can be computed together.
   bool together() const { return sequences->together(); }
   /// Makes a stream ready to run; where it cannot be, it has failed.
   void begin(std::string_view source, std::string_view prompt, Stream &stream) const;
-  /// Continues streams whose sources and prompts are equally long, token by token, to their ends.
+  /// Computes the prompt of streams whose sources and prompts are equally long, then continues them
+  /// token by token to their ends.
   void run(std::vector<Stream *> streams) const;
+  /// How tokens are chosen: "greedy", "top-k 40, temperature 0.7, draw".
+  std::string samplingText() const;
 
 private:
   bool tokensOf(std::string_view source, std::string_view prompt,
                 std::vector<int64_t> &sourceTokens, std::vector<int64_t> &tokens,
                 qkv_error *error) const;
+  int64_t positions() const;
   void take(Stream &stream) const;
+  void end(Stream &stream, Ending ending) const;
+
+  const qkv_model &model;
+  const qkv_weights *weights;
+  const GenerationOptions &options;
+  int32_t streamSize, sourceSize; // among model.sizes; sourceSize -1: there is no source
+  int64_t vocabulary = 0;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<SamplerChain> chain;
+  Greedy greedy;
+  const Sampler *sampler = nullptr; // one of them
+  std::unique_ptr<Sequences> sequences;
 };
 
 } // namespace qkv::rt

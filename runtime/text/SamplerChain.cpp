@@ -138,6 +138,11 @@ int64_t SamplerChain::choose(const Choice &choice) const {
   return candidates[0].token; // (rounding left nothing of the last one)
 }
 
+bool SamplerChain::greedy() const {
+  return options.temperature == 0 && options.bias.empty() && options.repetition == 1 &&
+         options.presence == 0 && options.frequency == 0;
+}
+
 std::string SamplerChain::text() const {
   std::string text;
   auto add = [&](bool does, const std::string &step) {

@@ -20,8 +20,8 @@ struct SamplerOptions {
   double repetition = 1;  ///< what was generated: a positive logit divided, a negative multiplied
   double presence = 0;    ///< and lowered by this once,
   double frequency = 0;   ///< and by this each time that it was
-  bool penaltyPrompt = false;                   ///< the prompt's tokens count as generated
-  std::vector<std::pair<int64_t, double>> bias; ///< token, what is added to its logit
+  bool penaltyPrompt = false;                     ///< the prompt's tokens count as generated
+  std::vector<std::pair<int64_t, double>> bias{}; ///< token, what is added to its logit
 };
 
 /// Bias, penalties, top-k, top-p, min-p, temperature, draw: in this order. Probabilities before the
@@ -31,6 +31,8 @@ public:
   /// Null with `why` set where an option is out of its range.
   static std::unique_ptr<SamplerChain> make(const SamplerOptions &options, std::string &why);
   int64_t choose(const Choice &choice) const override;
+  /// Whether it does what Greedy does.
+  bool greedy() const;
   /// The steps that do something, in their order: "top-k 40, top-p 0.9, temperature 0.7, draw".
   std::string text() const;
 

@@ -4,6 +4,7 @@
 
 #include "runtime/qkv.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -16,10 +17,10 @@ public:
   virtual ~TokenSequence() = default;
   virtual void append(int64_t token) = 0;
   virtual const std::vector<int64_t> &tokens() const = 0;
-  /// Whether the model holds no more tokens.
-  virtual bool full() const = 0;
   /// Of the token behind the last one, once Sequences::advance has computed them.
   virtual const float *logits() const = 0;
+  /// Bytes that are kept of it from step to step.
+  virtual size_t keptBytes() const { return 0; }
   /// Whether computing failed, and why.
   virtual const qkv_error *failure() const = 0;
 };

@@ -3,116 +3,64 @@
 #include "runtime/text/Stepped.h"
 
 #include "runtime/Error.h"
-#include "runtime/tensors/Batch.h"
+#include "runtime/streams/StreamState.h"
 #include "runtime/tensors/Entries.h"
-#include "runtime/tensors/Inputs.h"
 
 #include <algorithm>
 
 namespace qkv::rt {
 namespace {
 
-/// A tensor's memory.
-struct Buffer {
-  std::unique_ptr<void, void (*)(void *)> data{nullptr, qkv_free};
-  size_t bytes = 0;
-  void *get() const { return data.get(); }
-  void grow(size_t wanted) {
-    if (wanted <= bytes && data)
-      return;
-    bytes = std::max<size_t>(wanted, 1);
-    data.reset(qkv_alloc(bytes));
-  }
-};
+int32_t sizeOf(const qkv_model &model, int32_t input) { return model.inputs[input].axes[0].size; }
 
-size_t bytesOf(int32_t type, const std::vector<int64_t> &shape) {
-  return typeSize(type) * static_cast<size_t>(elementCount(shape));
+std::vector<int64_t> sizesOf(const qkv_model &model, const std::vector<int64_t> &source) {
+  std::vector<int64_t> sizes(model.size_count, 1);
+  if (model.generator_source >= 0)
+    sizes[sizeOf(model, model.generator_source)] = static_cast<int64_t>(source.size());
+  return sizes;
 }
 
 class SteppedSequence : public TokenSequence {
 public:
-  SteppedSequence(const StepModel &model, std::vector<int64_t> source, std::vector<int64_t> tokens)
-      : model(model), source(std::move(source)), stream(std::move(tokens)), kept(model.kept.size()),
-        next(model.kept.size()), last(static_cast<size_t>(model.vocabulary)) {
+  SteppedSequence(const qkv_model &model, int64_t vocabulary, std::vector<int64_t> source,
+                  std::vector<int64_t> tokens)
+      : model(model), source(std::move(source)), stream(std::move(tokens)),
+        state(model, sizesOf(model, this->source)), last(static_cast<size_t>(vocabulary)) {
     error.size = sizeof error;
   }
   void append(int64_t token) override { stream.push_back(token); }
   const std::vector<int64_t> &tokens() const override { return stream; }
-  bool full() const override { return static_cast<int64_t>(stream.size()) >= model.most; }
   const float *logits() const override { return last.data(); }
   const qkv_error *failure() const override { return failed ? &error : nullptr; }
+  size_t keptBytes() const override { return state.bytes(); }
 
-  /// Readies a call of the session, or of the step; the pointers stay until the next.
-  bool callSession(Sequence &call) {
-    const qkv_model &session = *model.session;
-    sizes.assign(session.size_count, 1);
-    if (model.sessionSourceSize >= 0)
-      sizes[model.sessionSourceSize] = static_cast<int64_t>(source.size());
-    inputs.assign(session.input_count, nullptr);
-    if (model.sessionSource >= 0)
-      inputs[model.sessionSource] = source.data();
-    if (!shapesOf(session, sizes, inputShapes, resultShapes, &error))
-      return false;
-    results.assign(session.result_count, nullptr);
-    for (size_t k = 0; k < kept.size(); ++k) {
-      int32_t begin = model.kept[k].begin;
-      kept[k].grow(bytesOf(session.results[begin].type, resultShapes[begin]));
-      results[begin] = kept[k].get();
-    }
-    call = {sizes.data(), inputs.data(), results.data(), &error};
-    return true;
-  }
+  /// Positions that are still to be computed.
+  int64_t waiting() const { return static_cast<int64_t>(stream.size()) - state.positions(); }
 
-  bool callStep(Sequence &call) {
-    const qkv_model &step = *model.step;
-    sizes.assign(step.size_count, 1);
-    sizes[model.past] = fed;
-    sizes[model.fresh] = static_cast<int64_t>(stream.size()) - fed;
-    if (model.sourceSize >= 0)
-      sizes[model.sourceSize] = static_cast<int64_t>(source.size());
-    if (!shapesOf(step, sizes, inputShapes, resultShapes, &error))
-      return false;
-    inputs.assign(step.input_count, nullptr);
-    results.assign(step.result_count, nullptr);
-    inputs[model.tokens] = stream.data() + fed;
-    if (model.source >= 0)
-      inputs[model.source] = source.data();
-    if (model.count >= 0) {
-      count.grow(static_cast<size_t>(fed));
-      std::fill_n(static_cast<char *>(count.get()), fed, 0);
-      inputs[model.count] = count.get();
-    }
-    results[0] = last.data();
-    for (size_t k = 0; k < kept.size(); ++k) {
-      inputs[model.kept[k].input] = kept[k].get();
-      if (int32_t result = model.kept[k].next; result >= 0) {
-        next[k].grow(bytesOf(step.results[result].type, resultShapes[result]));
-        results[result] = next[k].get();
-      }
-    }
-    call = {sizes.data(), inputs.data(), results.data(), &error};
-    return true;
+  /// Readies a call of the session, or of the step.
+  bool callSession(Sequence &call) { return state.begin(inputs(), nullptr, call, &error); }
+  bool callStep(int64_t positions, Sequence &call) {
+    void *logits = last.data();
+    return state.step(QKV_NEXT, positions, inputs(), &logits, call, &error);
   }
-
-  void stepped() {
-    fed = static_cast<int64_t>(stream.size());
-    for (size_t k = 0; k < kept.size(); ++k)
-      if (model.kept[k].next >= 0)
-        std::swap(kept[k], next[k]);
-  }
+  void stepped() { state.stepped(); }
 
   bool begun = false, failed = false;
 
 private:
-  const StepModel &model;
+  void *const *inputs() {
+    given.assign(model.input_count, nullptr);
+    given[model.generator_input] = stream.data() + state.positions();
+    if (model.generator_source >= 0)
+      given[model.generator_source] = source.data();
+    return given.data();
+  }
+
+  const qkv_model &model;
   std::vector<int64_t> source, stream;
-  int64_t fed = 0; ///< positions that were computed
-  std::vector<Buffer> kept, next;
-  Buffer count;
+  StreamState state;
   std::vector<float> last;
-  std::vector<int64_t> sizes;
-  std::vector<void *> inputs, results;
-  std::vector<std::vector<int64_t>> inputShapes, resultShapes;
+  std::vector<void *> given;
   qkv_error error = {};
 };
 
@@ -123,13 +71,15 @@ void runAll(const qkv_model &model, const qkv_weights *weights,
   std::vector<Sequence> calls;
   std::vector<SteppedSequence *> callers;
   for (SteppedSequence *one : sequences) {
-    Sequence call;
+    Sequence call = {};
     if (one->failed)
       continue;
     if (!prepare(*one, call)) {
       one->failed = true;
       continue;
     }
+    if (!call.results)
+      continue; // nothing to compute
     calls.push_back(call);
     callers.push_back(one);
   }
@@ -141,12 +91,18 @@ void runAll(const qkv_model &model, const qkv_weights *weights,
 
 } // namespace
 
-std::unique_ptr<TokenSequence> Stepped::begin(std::vector<int64_t> source,
-                                              std::vector<int64_t> tokens) const {
-  return std::make_unique<SteppedSequence>(model, std::move(source), std::move(tokens));
+bool stepsText(const qkv_model &model) {
+  return model.generator_input >= 0 && model.stream && model.stream->parts[QKV_NEXT];
 }
 
-bool Stepped::together() const { return findEntry(*model.step, QKV_BATCH) != nullptr; }
+std::unique_ptr<TokenSequence> Stepped::begin(std::vector<int64_t> source,
+                                              std::vector<int64_t> tokens) const {
+  return std::make_unique<SteppedSequence>(model, vocabulary, std::move(source), std::move(tokens));
+}
+
+bool Stepped::together() const {
+  return findEntry(*model.stream->parts[QKV_NEXT], QKV_BATCH) != nullptr;
+}
 
 void Stepped::advance(const std::vector<TokenSequence *> &sequences) const {
   std::vector<SteppedSequence *> all, fresh;
@@ -155,16 +111,22 @@ void Stepped::advance(const std::vector<TokenSequence *> &sequences) const {
   for (SteppedSequence *one : all)
     if (!one->begun)
       fresh.push_back(one);
-  if (model.session && !fresh.empty())
-    runAll(*model.session, model.sessionWeights, fresh,
+  const qkv_stream &stream = *model.stream;
+  if (!fresh.empty())
+    runAll(stream.parts[QKV_SESSION] ? *stream.parts[QKV_SESSION] : model, weights, fresh,
            [](SteppedSequence &one, Sequence &call) { return one.callSession(call); });
   for (SteppedSequence *one : fresh)
     one->begun = true;
-  runAll(*model.step, model.stepWeights, all,
-         [](SteppedSequence &one, Sequence &call) { return one.callStep(call); });
-  for (SteppedSequence *one : all)
-    if (!one->failed)
-      one->stepped();
+  // All are equally long, and so are their steps.
+  for (int64_t left = all.empty() ? 0 : all[0]->waiting(); left > 0;) {
+    int64_t positions = std::min(left, chunk);
+    runAll(*stream.parts[QKV_NEXT], weights, all,
+           [&](SteppedSequence &one, Sequence &call) { return one.callStep(positions, call); });
+    for (SteppedSequence *one : all)
+      if (!one->failed)
+        one->stepped();
+    left -= positions;
+  }
 }
 
 } // namespace qkv::rt

@@ -1,5 +1,5 @@
-// In: the compiled step of a model over a stream, and what is computed once for a sequence. Out:
-// sequences that go on from what they keep: a token costs one step, whatever came before.
+// In: a compiled generator with code for its steps. Out: sequences that go on from what they keep:
+// a token costs one step, whatever came before.
 #pragma once
 
 #include "runtime/text/Sequence.h"
@@ -9,37 +9,23 @@
 
 namespace qkv::rt {
 
-/// How a step is called. Inputs and results are numbers among those of its model.
-struct StepModel {
-  /// What a sequence keeps of one tensor.
-  struct Kept {
-    int32_t input = -1; ///< of the step
-    int32_t next = -1;  ///< the step's result, or -1: it stays as it is
-    int32_t begin = -1; ///< the result of the session
-  };
-  const qkv_model *step = nullptr, *session = nullptr; ///< session null: nothing is kept
-  const qkv_weights *stepWeights = nullptr, *sessionWeights = nullptr;
-  std::vector<Kept> kept;
-  int32_t past = -1, fresh = -1; ///< sizes: positions before, and of this step
-  int32_t count = -1;            ///< an input with an element for each position before, or -1
-  int32_t tokens = -1;           ///< inputs
-  int32_t source = -1, sessionSource = -1;
-  int32_t sourceSize = -1, sessionSourceSize = -1;
-  int64_t most = 0; ///< positions that the stream holds
-  int64_t vocabulary = 0;
-};
+/// Whether a model has code for the logits of the next position.
+bool stepsText(const qkv_model &model);
 
-/// The step's first result is the logits of its last position.
 class Stepped : public Sequences {
 public:
-  explicit Stepped(const StepModel &model) : model(model) {}
+  /// Precondition: stepsText(model). A prompt is read so many positions at a time.
+  Stepped(const qkv_model &model, const qkv_weights *weights, int64_t vocabulary, int64_t chunk)
+      : model(model), weights(weights), vocabulary(vocabulary), chunk(chunk) {}
   std::unique_ptr<TokenSequence> begin(std::vector<int64_t> source,
                                        std::vector<int64_t> tokens) const override;
   void advance(const std::vector<TokenSequence *> &sequences) const override;
   bool together() const override;
 
 private:
-  const StepModel &model;
+  const qkv_model &model;
+  const qkv_weights *weights;
+  int64_t vocabulary, chunk;
 };
 
 } // namespace qkv::rt

@@ -11,20 +11,14 @@ static int32_t sizeOf(const qkv_model &model, int32_t input) {
 
 PrefixSequence::PrefixSequence(const qkv_model &model, int64_t vocabulary,
                                std::vector<int64_t> source, std::vector<int64_t> tokens)
-    : model(model), source(std::move(source)), stream(std::move(tokens)),
-      sizes(model.size_count, 1), inputs(model.input_count, nullptr),
-      results(model.result_count, nullptr), last(vocabulary) {
+    : source(std::move(source)), stream(std::move(tokens)), sizes(model.size_count, 1),
+      inputs(model.input_count, nullptr), results(model.result_count, nullptr), last(vocabulary) {
   error.size = sizeof error;
   results[0] = last.data();
   if (model.generator_source >= 0) {
     sizes[sizeOf(model, model.generator_source)] = static_cast<int64_t>(this->source.size());
     inputs[model.generator_source] = this->source.data();
   }
-}
-
-bool PrefixSequence::full() const {
-  return static_cast<int64_t>(stream.size()) >=
-         model.sizes[sizeOf(model, model.generator_input)].max;
 }
 
 std::unique_ptr<TokenSequence> WholePrefix::begin(std::vector<int64_t> source,

@@ -13,13 +13,11 @@ public:
                  std::vector<int64_t> tokens);
   void append(int64_t token) override { stream.push_back(token); }
   const std::vector<int64_t> &tokens() const override { return stream; }
-  bool full() const override;
   const float *logits() const override { return last.data(); }
   const qkv_error *failure() const override { return failed ? &error : nullptr; }
 
 private:
   friend class WholePrefix;
-  const qkv_model &model;
   std::vector<int64_t> source, stream;
   std::vector<int64_t> sizes;
   std::vector<void *> inputs, results;

@@ -27,6 +27,7 @@ namespace {
 struct Options : ModelOptions {
   std::string output, header;
   bool embed = false, noWeights = false, shared = false, object = false, strip = false;
+  bool steps = false;
 };
 
 using Weights = std::unique_ptr<qkv_weights, void (*)(qkv_weights *)>;
@@ -136,6 +137,8 @@ int run(const Options &options) {
   Description d;
   if (!compilation->description(d, error))
     return fail(options.command, options.file + ": " + error);
+  if (options.steps && !(error = withoutSteps(*file, d)).empty())
+    return fail(options.command, options.file + ": " + error);
   std::string output = options.output.empty() ? defaultOutput(options, d) : options.output;
   bool wantsWeights = !options.weights.empty() && !options.noWeights && !d.params.empty();
   if (!d.params.empty() && options.weights.empty() && !options.noWeights && !options.shared &&
@@ -211,6 +214,9 @@ void addBuild(CLI::App &app, int &code) {
   command->add_flag("--with-batch", options->batch,
                     "also code that computes several sequences at once, reading the weights once "
                     "for all: the program's --batch uses it");
+  command->add_flag("--with-steps", options->steps,
+                    "also code that takes the stream some positions at a time: the program's "
+                    "--chunk uses it (generators have their own for text)");
   command->add_flag("--shared", options->shared, "a shared library with a C header");
   command->add_flag("--object", options->object,
                     "an object file with a C header, to be linked with libqkv_rt.a");
@@ -227,7 +233,12 @@ void addBuild(CLI::App &app, int &code) {
       "  qkv build cell.qkv --shared -o libcell.so        # and cell.h\n"
       "  qkv build m.qkv --cpu x86-64-v3 --weights w.safetensors\n"
       "\nAn object file links with: cc program.c NAME.o \"$(qkv --runtime)\" -lm -lpthread");
-  command->callback([options, &code] { code = run(*options); });
+  command->callback([options, &code] {
+    options->parts = 1u << QKV_SESSION | 1u << QKV_NEXT;
+    if (options->steps)
+      options->parts |= 1u << QKV_STEP | 1u << QKV_CLOSING;
+    code = run(*options);
+  });
 }
 
 } // namespace qkv::driver

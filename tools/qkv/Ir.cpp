@@ -230,6 +230,9 @@ void addIr(CLI::App &app, int &code) {
                    "weights whose config.json gives the sizes read by config(...)")
       ->type_name("PATH");
   command->add_flag("--with-batch", options->batch, "also the code for several sequences at once");
+  command->add_flag_callback(
+      "--with-steps", [options] { options->parts = (1u << QKV_PARTS) - 1; },
+      "also the code that takes a stream some positions at a time");
   command->add_flag(
       "--full", options->full,
       "all of it, with every location: what compiles on; else a short form for people");

@@ -1,5 +1,6 @@
 // Reading and checking a model file; telling a dump from a model.
 #include "tools/qkv/ModelFile.h"
+#include "compiler/streams/DeriveStream.h"
 #include "tools/qkv/Report.h"
 #include "tools/qkv/ShortForm.h"
 
@@ -77,6 +78,14 @@ int readConfiguration(const ModelOptions &options, CheckOptions &check) {
     check.config = found.text;
   check.configPath = found.path;
   return 0;
+}
+
+std::string withoutSteps(const ModelFile &file, const Description &description) {
+  if (description.stream || !file.program || file.program->stream < 0)
+    return "";
+  auto derived = streams::deriveStream(*file.program);
+  const auto *why = std::get_if<streams::Obstacle>(&derived);
+  return why ? why->text : "";
 }
 
 std::vector<rt::NamedFile> filesOf(const ModelFile &file) {
@@ -162,9 +171,12 @@ std::unique_ptr<Compilation> openCompilation(const ModelOptions &options,
   std::string error;
   std::unique_ptr<Compilation> compilation;
   if (file->program) {
-    compilation = Compilation::begin(
-        *file->program, options.cpu, error,
-        {.batch = options.batch, .element = elementOf(options), .fuse = !options.unfused});
+    compilation = Compilation::begin(*file->program, options.cpu, error,
+                                     {.whole = options.whole,
+                                      .parts = options.parts,
+                                      .batch = options.batch,
+                                      .element = elementOf(options),
+                                      .fuse = !options.unfused});
   } else {
     std::optional<Stage> from;
     if (!options.from.empty())

@@ -26,6 +26,8 @@ struct ModelOptions {
   std::string weights; ///< C2: config.json lies in this folder, or beside this file
   std::string from;    ///< the stage of a dump
   std::string cpu = "native";
+  bool whole = true;               ///< code for all positions at once
+  unsigned parts = 0;              ///< and for steps: bits by qkv_part
   bool batch = false;              ///< code for several sequences at once, too
   bool unfused = false;            ///< attention by blocks of rows
   std::string weightsType = "f32"; ///< how matrices of weights are held
@@ -48,6 +50,10 @@ struct ModelFile {
   std::unique_ptr<Program> program; ///< or null: a dump
   std::string dump;
 };
+
+/// Why there is no code for the steps of a model that is a page over a stream; empty if there is,
+/// or if the model is something else.
+std::string withoutSteps(const ModelFile &file, const Description &description);
 
 /// The files of the page: the model's and those it uses.
 std::vector<rt::NamedFile> filesOf(const ModelFile &file);

@@ -1,9 +1,9 @@
 // Options of a program around a model. Holds: what is wrong with them is said before the model
 // runs; weights that are needed and not named are misuse.
 #include "tools/qkv/ProgramOptions.h"
+#include "runtime/program/TextOptions.h"
 #include "tools/qkv/ModelFile.h"
 #include "tools/qkv/Report.h"
-#include "tools/qkv/SteppedModel.h"
 
 #include <CLI/CLI.hpp>
 
@@ -32,9 +32,26 @@ void addProgramOptions(CLI::App &app, rt::Options &options, std::string &weights
          },
          "generators: what the stream starts with (default: standard input)")
       ->type_name("TEXT");
-  app.add_option("--max-tokens", options.maxTokens, "generators: at most N tokens")
-      ->check(CLI::Range(int64_t(0), INT64_MAX))
-      ->type_name("N");
+  for (const rt::TextOption &option : rt::textOptions()) {
+    std::string help = std::string("generators: ") + option.help;
+    auto take = [&options, &option](const std::string &text) {
+      std::string why;
+      if (!rt::takeTextOption(option, text.c_str(), options, why))
+        throw CLI::ValidationError(why);
+    };
+    if (option.value)
+      app.add_option_function<std::vector<std::string>>(
+             std::string("--") + option.name,
+             [take](const std::vector<std::string> &all) {
+               for (const std::string &text : all)
+                 take(text);
+             },
+             help)
+          ->allow_extra_args(false)
+          ->type_name(option.value);
+    else
+      app.add_flag_callback(std::string("--") + option.name, [take] { take(""); }, help);
+  }
   app.add_option_function<std::string>(
          "--logits", [](const std::string &) {},
          "generators: which positions; with --input all are computed, for text the last")
@@ -70,31 +87,6 @@ int runModel(const qkv_model &model, rt::Options options, const ModelOptions &gi
   options = ofProgram(std::move(options), given);
   int code = checkWeights(model, options, given);
   return code ? code : rt::runProgram(model, options);
-}
-
-int runSteps(const qkv_model &model, SteppedModel &steps, rt::Options options,
-             const ModelOptions &given) {
-  options = ofProgram(std::move(options), given);
-  if (int code = checkWeights(model, options, given))
-    return code;
-  qkv_error error = {};
-  error.size = sizeof error;
-  if (!steps.open(options.weights, &error))
-    return fail(given.command, error);
-  options.steps = &steps.model();
-  return rt::runProgram(model, /*weights=*/nullptr, options);
-}
-
-int runChunks(const qkv_model &described, const qkv_model &chunked, CompiledStream &stream,
-              rt::Options options, const ModelOptions &given) {
-  options = ofProgram(std::move(options), given);
-  if (int code = checkWeights(described, options, given))
-    return code;
-  qkv_error error = {};
-  error.size = sizeof error;
-  if (!stream.open(options.weights, &error))
-    return fail(given.command, error);
-  return rt::runProgram(chunked, /*weights=*/nullptr, options);
 }
 
 } // namespace qkv::driver

@@ -14,8 +14,6 @@ namespace qkv::driver {
 
 struct ModelFile;
 struct ModelOptions;
-class CompiledStream;
-class SteppedModel;
 
 void addProgramOptions(CLI::App &app, rt::Options &options, std::string &weights);
 
@@ -25,14 +23,5 @@ int checkOutputs(const rt::Options &options, const ModelOptions &given, const Mo
 
 /// Runs a model as its executable would. `weights` empty: there are none. Returns the exit code.
 int runModel(const qkv_model &model, rt::Options options, const ModelOptions &given);
-
-/// The same of a generator's text, by steps.
-int runSteps(const qkv_model &model, SteppedModel &steps, rt::Options options,
-             const ModelOptions &given);
-
-/// The same of a function's results, by chunks. `described`: the model with its parameters;
-/// `chunked`: what is run.
-int runChunks(const qkv_model &described, const qkv_model &chunked, CompiledStream &stream,
-              rt::Options options, const ModelOptions &given);
 
 } // namespace qkv::driver

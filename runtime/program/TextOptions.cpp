@@ -1,0 +1,120 @@
+// The table of text options (TextOptions.h).
+#include "runtime/program/TextOptions.h"
+
+#include "runtime/program/Program.h"
+
+#include <cerrno>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+
+namespace qkv::rt {
+namespace {
+
+bool whole(const char *text, int64_t least, int64_t &value, std::string &why) {
+  char *end;
+  errno = 0;
+  long long read = strtoll(text, &end, 10);
+  if (!*text || *end || errno || read < least) {
+    why = format("%s, expected a whole number from %lld on", quote(text).c_str(),
+                 static_cast<long long>(least));
+    return false;
+  }
+  value = read;
+  return true;
+}
+
+bool real(const char *text, double least, double most, double &value, std::string &why) {
+  char *end;
+  double read = strtod(text, &end);
+  if (!*text || *end || !(read >= least && read <= most)) {
+    why = format("%s, expected a number from %g to %g", quote(text).c_str(), least, most);
+    return false;
+  }
+  value = read;
+  return true;
+}
+
+bool takeBias(const char *text, Options &o, std::string &why) {
+  const char *equals = strchr(text, '=');
+  int64_t token;
+  double bias;
+  if (equals && whole(std::string(text, equals).c_str(), 0, token, why) &&
+      real(equals + 1, -INFINITY, INFINITY, bias, why)) {
+    o.generation.sampling.bias.push_back({token, bias});
+    return true;
+  }
+  why = format("%s, expected TOKEN=NUMBER", quote(text).c_str());
+  return false;
+}
+
+bool takeSeed(const char *text, Options &o, std::string &why) {
+  int64_t seed;
+  if (!whole(text, 0, seed, why))
+    return false;
+  o.generation.sampling.seed = static_cast<uint64_t>(seed);
+  return true;
+}
+
+bool takeStop(const char *text, Options &o, std::string &why) {
+  if (!*text) {
+    why = "empty, expected a text";
+    return false;
+  }
+  o.generation.stops.emplace_back(text);
+  return true;
+}
+
+} // namespace
+
+const std::vector<TextOption> &textOptions() {
+  using O = Options;
+  using W = std::string;
+  static const std::vector<TextOption> table{
+      {"max-tokens", "N", "generate at most N tokens",
+       [](const char *t, O &o, W &w) { return whole(t, 0, o.generation.maxTokens, w); }},
+      {"context", "N", "a stream of at most N tokens (default: what the model holds)",
+       [](const char *t, O &o, W &w) { return whole(t, 1, o.generation.context, w); }},
+      {"prompt-chunk", "N", "tokens of a prompt that are computed at a time (512)",
+       [](const char *t, O &o, W &w) { return whole(t, 1, o.generation.promptChunk, w); }},
+      {"stop", "TEXT", "end before TEXT; may be given several times", takeStop},
+      {"temperature", "X", "0: always the likeliest token (default); 1: as the model says",
+       [](const char *t, O &o, W &w) {
+         return real(t, 0, 1000, o.generation.sampling.temperature, w);
+       }},
+      {"top-k", "N", "among the N likeliest tokens",
+       [](const char *t, O &o, W &w) { return whole(t, 0, o.generation.sampling.topK, w); }},
+      {"top-p", "X", "among the likeliest that have probability X together",
+       [](const char *t, O &o, W &w) { return real(t, 0, 1, o.generation.sampling.topP, w); }},
+      {"min-p", "X", "among those at least X times as likely as the likeliest",
+       [](const char *t, O &o, W &w) { return real(t, 0, 1, o.generation.sampling.minP, w); }},
+      {"repetition-penalty", "X", "what was generated is less likely by this factor (1: no)",
+       [](const char *t, O &o, W &w) {
+         return real(t, 0.01, 100, o.generation.sampling.repetition, w);
+       }},
+      {"presence-penalty", "X", "subtracted from the logit of what was generated",
+       [](const char *t, O &o, W &w) {
+         return real(t, -100, 100, o.generation.sampling.presence, w);
+       }},
+      {"frequency-penalty", "X", "subtracted each time that it was",
+       [](const char *t, O &o, W &w) {
+         return real(t, -100, 100, o.generation.sampling.frequency, w);
+       }},
+      {"penalty-prompt", nullptr, "penalties count the prompt's tokens, too",
+       [](const char *, O &o, W &) { return o.generation.sampling.penaltyPrompt = true; }},
+      {"logit-bias", "TOKEN=X", "added to a token's logit; may be given several times", takeBias},
+      {"seed", "N", "another draw (0)", takeSeed},
+      {"stats", nullptr, "times, tokens and what was kept, on standard error",
+       [](const char *, O &o, W &) { return o.stats = true; }}};
+  return table;
+}
+
+bool takeTextOption(const TextOption &option, const char *text, Options &options,
+                    std::string &why) {
+  if (option.take(text, options, why))
+    return true;
+  why = format("--%s is ", option.name) + why;
+  return false;
+}
+
+} // namespace qkv::rt

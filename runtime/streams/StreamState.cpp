@@ -1,0 +1,211 @@
+// What a sequence keeps, and how a step is called (StreamState.h).
+#include "runtime/streams/StreamState.h"
+
+#include "runtime/Error.h"
+#include "runtime/checkpoint/Checkpoint.h"
+#include "runtime/checkpoint/Element.h"
+#include "runtime/tensors/Inputs.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace qkv::rt {
+namespace {
+
+size_t bytesOf(const qkv_value &value, const std::vector<int64_t> &shape) {
+  return typeSize(value.type) * static_cast<size_t>(elementCount(shape));
+}
+
+/// Any part that takes the stream on: inputs and sizes are the same in all.
+const qkv_model *anyStep(const qkv_stream &stream) {
+  for (int part : {QKV_STEP, QKV_NEXT, QKV_CLOSING})
+    if (stream.parts[part])
+      return stream.parts[part];
+  return nullptr;
+}
+
+} // namespace
+
+StreamState::StreamState(const qkv_model &model, std::vector<int64_t> sizes)
+    : model(model), stream(*model.stream), own(std::move(sizes)), kept(stream.kept_count),
+      second(stream.kept_count), keptBytes(stream.kept_count), rowBytes(stream.kept_count),
+      pendingBytes(stream.kept_count) {}
+
+int64_t StreamState::most() const {
+  const qkv_model *step = anyStep(stream);
+  return step ? step->sizes[stream.fresh].max : 0;
+}
+
+int32_t StreamState::keptResults(const qkv_stream &stream) {
+  int32_t results = 0;
+  for (int32_t k = 0; k < stream.kept_count; ++k)
+    results = std::max(results, stream.kept[k].next + 1);
+  return results;
+}
+
+std::vector<int64_t> StreamState::sizesFor(int64_t before, int64_t fresh) const {
+  std::vector<int64_t> out = own;
+  out.resize(static_cast<size_t>(anyStep(stream)->size_count));
+  out[stream.past] = before;
+  out[stream.fresh] = fresh;
+  return out;
+}
+
+bool StreamState::shapes(qkv_part which, int64_t fresh, std::vector<std::vector<int64_t>> &in,
+                         std::vector<std::vector<int64_t>> &out, qkv_error *error) const {
+  return shapesOf(part(which), sizesFor(past, fresh), in, out, error);
+}
+
+bool StreamState::begin(void *const *given, void *const *wanted, Sequence &call, qkv_error *error) {
+  past = pending = 0;
+  call = {nullptr, nullptr, nullptr, error};
+  const qkv_model *step = anyStep(stream), *session = stream.parts[QKV_SESSION];
+  if (!session)
+    return true;
+  std::vector<std::vector<int64_t>> in, out, first, last;
+  sizes.clear();
+  for (int32_t i = 0; i < session->size_count; ++i) {
+    // The session's sizes are the model's without the stream, in their order.
+    int32_t at = 0;
+    while (strcmp(model.sizes[at].name, session->sizes[i].name) != 0)
+      ++at;
+    sizes.push_back(own[at]);
+  }
+  if (!shapesOf(*session, sizes, in, out, error) ||
+      (step && (!shapesOf(*step, sizesFor(0, 1), first, last, error))))
+    return false;
+  std::vector<std::vector<int64_t>> mostIn, mostOut;
+  if (step && !shapesOf(*step, sizesFor(0, most()), mostIn, mostOut, error))
+    return false;
+  inputs.clear();
+  for (int32_t i = 0; i < session->input_count; ++i)
+    inputs.push_back(given[stream.session_inputs[i]]);
+  results.assign(session->result_count, nullptr);
+  if (wanted)
+    std::copy_n(wanted, session->result_count, results.begin());
+  for (int32_t k = 0; k < stream.kept_count; ++k) {
+    const qkv_kept &one = stream.kept[k];
+    const qkv_value &value = session->results[one.begin];
+    keptBytes[k] = bytesOf(value, out[one.begin]);
+    size_t most = keptBytes[k];
+    if (one.grows) {
+      const std::vector<int64_t> &shape = mostOut[one.next];
+      rowBytes[k] = typeSize(value.type);
+      for (size_t a = 1; a < shape.size(); ++a)
+        rowBytes[k] *= static_cast<size_t>(shape[a]);
+      most = std::max(most, bytesOf(value, shape));
+    }
+    if (!kept[k].reserve(most, error))
+      return false;
+    if (!one.grows && one.next >= 0 && !second[k].reserve(most, error))
+      return false;
+    results[one.begin] = kept[k].begin();
+  }
+  call = {sizes.data(), inputs.data(), results.data(), error};
+  return true;
+}
+
+bool StreamState::step(qkv_part which, int64_t fresh, void *const *given, void *const *wanted,
+                       Sequence &call, qkv_error *error) {
+  const qkv_model &step = part(which);
+  if (fresh > most() - past)
+    return fail(error, format("%lld positions behind %lld: %s holds at most %lld",
+                              static_cast<long long>(fresh), static_cast<long long>(past),
+                              model.name, static_cast<long long>(most())));
+  sizes = sizesFor(past, fresh);
+  std::vector<std::vector<int64_t>> in, out;
+  if (!shapesOf(step, sizes, in, out, error))
+    return false;
+  inputs.assign(step.input_count, nullptr);
+  results.assign(step.result_count, nullptr);
+  std::copy_n(given, model.input_count, inputs.begin());
+  int32_t first = keptResults(stream);
+  std::copy_n(wanted, step.result_count - first, results.begin() + first);
+  if (stream.count >= 0) {
+    count.resize(std::max<size_t>(static_cast<size_t>(past), 1));
+    inputs[stream.count] = count.data();
+  }
+  for (int32_t k = 0; k < stream.kept_count; ++k) {
+    const qkv_kept &one = stream.kept[k];
+    inputs[one.input] = kept[k].begin();
+    if (one.next < 0)
+      continue;
+    pendingBytes[k] = bytesOf(step.results[one.next], out[one.next]);
+    results[one.next] = one.grows ? kept[k].begin() : second[k].begin();
+  }
+  pending = fresh;
+  call = {sizes.data(), inputs.data(), results.data(), error};
+  return true;
+}
+
+void StreamState::pass(int64_t fresh) {
+  pending = fresh;
+  stepped();
+}
+
+void StreamState::stepped() {
+  past += pending;
+  pending = 0;
+  std::vector<std::vector<int64_t>> in, out;
+  bool drops = past < most() && shapesOf(*anyStep(stream), sizesFor(past, 1), in, out, nullptr);
+  for (int32_t k = 0; k < stream.kept_count; ++k) {
+    const qkv_kept &one = stream.kept[k];
+    if (one.next < 0)
+      continue;
+    if (!one.grows) {
+      std::swap(kept[k], second[k]);
+      keptBytes[k] = pendingBytes[k];
+      continue;
+    }
+    // What lies too far back for the next step.
+    size_t next = drops ? static_cast<size_t>(in[one.input][0]) * rowBytes[k] : pendingBytes[k];
+    kept[k].drop(pendingBytes[k] - std::min(next, pendingBytes[k]));
+    keptBytes[k] = next;
+  }
+}
+
+size_t StreamState::bytes() const {
+  size_t sum = 0;
+  for (size_t one : keptBytes)
+    sum += one;
+  return sum;
+}
+
+bool StreamState::copy(const StreamState &other, qkv_error *error) {
+  for (size_t k = 0; k < kept.size(); ++k) {
+    if (!kept[k].copy(other.kept[k], other.keptBytes[k], error))
+      return false;
+    if (second[k].most() != other.second[k].most() && other.second[k].most() &&
+        !second[k].reserve(other.second[k].most(), error))
+      return false;
+  }
+  own = other.own;
+  past = other.past;
+  pending = 0;
+  keptBytes = other.keptBytes;
+  rowBytes = other.rowBytes;
+  return true;
+}
+
+bool StreamState::rewind(int64_t target) {
+  if (target < 0 || target > past)
+    return false;
+  if (target == past)
+    return true;
+  std::vector<std::vector<int64_t>> in, out;
+  if (!shapesOf(*anyStep(stream), sizesFor(target, 1), in, out, nullptr))
+    return false;
+  // Rows of a full history stay where they are; a window's may be gone, other kinds have no past.
+  for (int32_t k = 0; k < stream.kept_count; ++k) {
+    const qkv_kept &one = stream.kept[k];
+    if (one.next >= 0 && (!one.grows || kept[k].dropped() > 0))
+      return false;
+  }
+  for (int32_t k = 0; k < stream.kept_count; ++k)
+    if (stream.kept[k].next >= 0)
+      keptBytes[k] = static_cast<size_t>(in[stream.kept[k].input][0]) * rowBytes[k];
+  past = target;
+  return true;
+}
+
+} // namespace qkv::rt

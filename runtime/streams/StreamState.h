@@ -1,0 +1,69 @@
+// One sequence of a model over a stream: what it keeps, and the calls that take it on.
+//
+// In: a model with code for its steps (qkv_stream), a sequence's sizes. Out: calls of the session
+// and of steps, ready for qkv_run. Holds: a step that fails changes nothing that is kept; what a
+// sequence keeps is the same whether it is called alone or among others.
+#pragma once
+
+#include "runtime/streams/KeptBuffer.h"
+#include "runtime/tensors/Batch.h"
+
+#include <vector>
+
+namespace qkv::rt {
+
+class StreamState {
+public:
+  /// `sizes` are the model's; that of the stream does not count. The model has a stream.
+  StreamState(const qkv_model &model, std::vector<int64_t> sizes);
+
+  /// Room for what is kept, and the call that computes it before the first step. `inputs` are the
+  /// model's; those over the stream do not count. `results`, where not null, gets those of the
+  /// session's results that are the model's, by number among the session's. A model whose sequences
+  /// keep nothing has no session: then `call.results` is null. False with *error set.
+  bool begin(void *const *inputs, void *const *results, Sequence &call, qkv_error *error);
+
+  /// The call of a part for the next `fresh` positions. `inputs`: the model's, of which those over
+  /// the stream hold these positions alone; `results`: a pointer for each of the part's results
+  /// behind those that are kept, null: not wanted. Pointers stay valid until the next call is made.
+  /// False with *error set.
+  bool step(qkv_part part, int64_t fresh, void *const *inputs, void *const *results, Sequence &call,
+            qkv_error *error);
+  /// The next positions are part of the sequence though no call computes anything of them.
+  void pass(int64_t fresh);
+  /// The last step's call has been run: its positions are part of the sequence.
+  void stepped();
+
+  int64_t positions() const { return past; }
+  /// The most positions that the stream has.
+  int64_t most() const;
+  /// Bytes that are kept now.
+  size_t bytes() const;
+  /// Becomes what another sequence of the same model is. False with *error set.
+  bool copy(const StreamState &other, qkv_error *error);
+  /// Goes back to the first `count` positions; false where something that is kept has no past.
+  bool rewind(int64_t count);
+
+  /// Extents of each of a part's inputs and results for the next `fresh` positions.
+  bool shapes(qkv_part part, int64_t fresh, std::vector<std::vector<int64_t>> &inputs,
+              std::vector<std::vector<int64_t>> &results, qkv_error *error) const;
+  /// How many of a step's results are kept.
+  static int32_t keptResults(const qkv_stream &stream);
+
+private:
+  const qkv_model &part(qkv_part which) const { return *stream.parts[which]; }
+  std::vector<int64_t> sizesFor(int64_t before, int64_t fresh) const;
+
+  const qkv_model &model;
+  const qkv_stream &stream;
+  std::vector<int64_t> own;             // the model's sizes
+  int64_t past = 0, pending = 0;        // positions; those of the call that was made
+  std::vector<KeptBuffer> kept, second; // what is kept; where what does not grow is written next
+  std::vector<size_t> keptBytes, rowBytes, pendingBytes;
+  std::vector<char> count;
+  // Of the call that was made.
+  std::vector<int64_t> sizes;
+  std::vector<void *> inputs, results;
+};
+
+} // namespace qkv::rt
