@@ -170,7 +170,7 @@ Tensor StepBuilder::shaped(int tensor, const Slice &slice, const std::string &na
   const Tensor &from = model_.tensors[tensor];
   Tensor t;
   t.name = name;
-  t.label = name;
+  t.label = from.label; // layers' steps are one function, whatever their states are called
   t.type = from.type;
   t.span = from.span;
   t.region = from.region;

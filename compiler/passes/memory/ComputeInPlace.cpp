@@ -11,6 +11,7 @@
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Dominance.h"
@@ -128,10 +129,35 @@ private:
     }
   }
 
+  /// A result that a call writes (PassDestinations.cpp) is written into its place by the call.
+  static bool giveToCall(bufferization::MaterializeInDestinationOp result, Block *block) {
+    auto made = result.getSource().getDefiningOp<bufferization::ToTensorOp>();
+    auto buffer = made ? made.getBuffer().getDefiningOp<memref::AllocOp>() : nullptr;
+    auto place = dyn_cast<BlockArgument>(result.getDest());
+    if (!buffer || !place || place.getOwner() != block || !result.getRestrict() ||
+        buffer.getType() != place.getType())
+      return false;
+    // The call, which it is handed to once, and what it is as a tensor.
+    unsigned calls = 0;
+    for (Operation *user : buffer->getUsers()) {
+      if (user != made && !isa<func::CallOp>(user))
+        return false;
+      calls += user != made;
+    }
+    if (calls != 1)
+      return false;
+    buffer.replaceAllUsesWith(Value(place));
+    buffer.erase();
+    result.setRestrict(false); // two names of one buffer
+    return true;
+  }
+
   void computeInto(bufferization::MaterializeInDestinationOp result) {
     // At the end of the function: whatever writes over the value before then gets a copy.
     Block *block = result->getBlock();
     result->moveBefore(block->getTerminator());
+    if (giveToCall(result, block))
+      return;
     OpOperand *origin = originOf(result.getSource());
     if (!origin || !result.getRestrict() || !isa<BlockArgument>(result.getDest()) ||
         cast<BlockArgument>(result.getDest()).getOwner() != block ||

@@ -3,8 +3,6 @@
 // one buffer for both: what a sequence keeps then grows in its place (tensors/Sequences).
 #include "compiler/passes/Passes.h"
 
-#include "compiler/dialect/QkvDialect.h"
-
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -22,7 +20,7 @@ namespace {
 
 using namespace mlir;
 
-/// The entry's argument that a buffer is, or begins with: the same elements in the same places.
+/// The function's argument that a buffer is, or begins with: the same elements in the same places.
 BlockArgument beginOf(Value buffer) {
   if (auto view = buffer.getDefiningOp<memref::SubViewOp>()) {
     // Along the first axis alone it may be less than all.
@@ -37,8 +35,8 @@ BlockArgument beginOf(Value buffer) {
     buffer = view.getSource();
   }
   auto argument = dyn_cast<BlockArgument>(buffer);
-  auto function = argument ? dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp()) : nullptr;
-  return function && function->hasAttr(entryAttribute) ? argument : BlockArgument();
+  return argument && isa<func::FuncOp>(argument.getOwner()->getParentOp()) ? argument
+                                                                           : BlockArgument();
 }
 
 struct LowerCopies : impl::LowerCopiesBase<LowerCopies> {
