@@ -271,6 +271,29 @@ int qkv_session_run(qkv_session *session, const void *arguments, qkv_error *erro
 int qkv_session_run_batch(qkv_session *session, int64_t sequences, const void *arguments,
                           qkv_error *error, qkv_entry_kind entry);
 
+/* One stream of a model that has code for its steps: what it keeps. Used by one thread at a time;
+ * the session stays open as long. */
+typedef struct qkv_sequence qkv_sequence;
+
+/* A sequence of no positions yet. `arguments` as in qkv_session_run: the stream's size and inputs
+ * over the stream do not count; results that need no position are given here. Null with *error set.
+ */
+qkv_sequence *qkv_sequence_begin(qkv_session *session, const void *arguments, qkv_error *error);
+/* The next positions: the stream's size is how many, inputs over the stream hold these alone,
+ * all others what they held. QKV_STEP: results get their new rows. QKV_CLOSING: also those that are
+ * for all positions so far. QKV_NEXT: the first result is the last position's row. 0, or -1 with
+ * *error set: then the sequence is as it was. */
+int qkv_sequence_step(qkv_sequence *sequence, const void *arguments, qkv_error *error,
+                      qkv_part part);
+/* Another sequence that goes on from the same place. Null with *error set. */
+qkv_sequence *qkv_sequence_copy(const qkv_sequence *sequence, qkv_error *error);
+/* Goes back to the first `positions`. -1 with *error set where something that is kept has no past.
+ */
+int qkv_sequence_rewind(qkv_sequence *sequence, int64_t positions, qkv_error *error);
+int64_t qkv_sequence_positions(const qkv_sequence *sequence);
+size_t qkv_sequence_bytes(const qkv_sequence *sequence); /* that are kept */
+void qkv_sequence_end(qkv_sequence *sequence);
+
 /* The whole program around a model: options, files, text. Returns the exit code. */
 int qkv_main(const qkv_model *model, int argc, char **argv);
 

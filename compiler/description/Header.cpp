@@ -149,6 +149,8 @@ public:
     openAndClose();
     for (const Description::Entry &entry : d.entries)
       run(entry);
+    if (d.stream)
+      sequences();
     out << "\n#ifdef __cplusplus\n}\n#endif\n#endif\n";
     return out.str();
   }
@@ -249,6 +251,42 @@ private:
         << "_arguments *arguments, " << p << "_error *error);\n";
   }
 
+  /// Streams that go on from what they keep.
+  void sequences() {
+    out << "\n/* One stream that goes on from what it keeps. Its session stays open as long. */\n"
+        << "typedef struct " << p << "_sequence " << p << "_sequence;\n\n"
+        << "/* A sequence of no positions yet. Of the arguments the stream's size and inputs over "
+           "it "
+           "do\n * not count. Null with *error set. */\n"
+        << p << "_sequence *" << p << "_sequence_begin(" << p << "_session *session, const " << p
+        << "_arguments *arguments, " << p << "_error *error);\n";
+    for (const SequenceStep &step : sequenceSteps(d)) {
+      out << "\n/* The next positions: the stream's size is how many, inputs over the stream hold "
+             "these\n * alone. ";
+      if (step.part == QKV_NEXT)
+        out << members.results[0] << " gets the last position's row, other results are left.";
+      else if (step.part == QKV_STEP)
+        out << "Results over the stream get their new rows.";
+      else
+        out << "Results over the stream get their new rows, the others their value so far.";
+      out << "\n * 0, or -1 with *error set: then the sequence is as it was. */\n"
+          << "int " << p << "_sequence_" << step.name << "(" << p << "_sequence *sequence, const "
+          << p << "_arguments *arguments, " << p << "_error *error);\n";
+    }
+    out << "\n/* Another sequence that goes on from the same place. Null with *error set. */\n"
+        << p << "_sequence *" << p << "_sequence_copy(const " << p << "_sequence *sequence, " << p
+        << "_error *error);\n"
+        << "/* Goes back to the first positions. -1 with *error set where something that is kept "
+           "has "
+           "no\n * past: then go back to a copy. */\n"
+        << "int " << p << "_sequence_rewind(" << p << "_sequence *sequence, int64_t positions, "
+        << p << "_error *error);\n"
+        << "int64_t " << p << "_sequence_positions(const " << p << "_sequence *sequence);\n"
+        << "/* Bytes that are kept. */\n"
+        << "size_t " << p << "_sequence_bytes(const " << p << "_sequence *sequence);\n"
+        << "void " << p << "_sequence_end(" << p << "_sequence *sequence);\n";
+  }
+
   const Description &d;
   const std::string p; ///< what all names begin with
   Members members;
@@ -262,12 +300,28 @@ std::string cPrefix(const Description &description) {
   return description.name == "qkv" ? "model_qkv" : description.name;
 }
 
+std::vector<SequenceStep> sequenceSteps(const Description &description) {
+  std::vector<SequenceStep> steps;
+  for (SequenceStep step : {SequenceStep{"step", QKV_STEP}, SequenceStep{"closing", QKV_CLOSING},
+                            SequenceStep{"next", QKV_NEXT}})
+    if (description.stream && description.stream->parts[step.part])
+      steps.push_back(step);
+  return steps;
+}
+
 std::vector<std::string> cFunctions(const Description &description) {
   std::vector<std::string> names;
   for (const char *tail : {"_open", "_close", "_session_open", "_session_close"})
     names.push_back(cPrefix(description) + tail);
   for (const Description::Entry &entry : description.entries)
     names.push_back(cPrefix(description) + entryKind(entry.kind).cFunction);
+  if (!description.stream)
+    return names;
+  std::string sequence = cPrefix(description) + "_sequence_";
+  for (const char *tail : {"begin", "copy", "rewind", "positions", "bytes", "end"})
+    names.push_back(sequence + tail);
+  for (const SequenceStep &step : sequenceSteps(description))
+    names.push_back(sequence + step.name);
   return names;
 }
 

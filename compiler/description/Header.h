@@ -13,6 +13,15 @@ namespace qkv {
 /// begin so.
 std::string cPrefix(const Description &description);
 
+/// A function NAME_sequence_`name` that takes a sequence on.
+struct SequenceStep {
+  const char *name;
+  qkv_part part;
+};
+
+/// Those that a model has code for.
+std::vector<SequenceStep> sequenceSteps(const Description &description);
+
 /// The names of its functions.
 std::vector<std::string> cFunctions(const Description &description);
 

@@ -69,6 +69,19 @@ void addCInterface(NativeModule &native, llvm::GlobalVariable *model) {
       addForward(native, name, "qkv_session_run", number, {pointer, pointer, pointer}, nullptr,
                  kind);
   }
+  if (!native.description.stream)
+    return;
+  std::string sequence = prefix + "_sequence_";
+  addForward(native, sequence + "begin", "qkv_sequence_begin", pointer,
+             {pointer, pointer, pointer});
+  for (const SequenceStep &step : sequenceSteps(native.description))
+    addForward(native, sequence + step.name, "qkv_sequence_step", number,
+               {pointer, pointer, pointer}, nullptr, llvm::ConstantInt::get(number, step.part));
+  addForward(native, sequence + "copy", "qkv_sequence_copy", pointer, {pointer, pointer});
+  addForward(native, sequence + "rewind", "qkv_sequence_rewind", number, {pointer, count, pointer});
+  addForward(native, sequence + "positions", "qkv_sequence_positions", count, {pointer});
+  addForward(native, sequence + "bytes", "qkv_sequence_bytes", count, {pointer});
+  addForward(native, sequence + "end", "qkv_sequence_end", nothing, {pointer});
 }
 
 } // namespace qkv

@@ -35,6 +35,7 @@ public:
   void stepped();
 
   int64_t positions() const { return past; }
+  const std::vector<int64_t> &modelSizes() const { return own; }
   /// The most positions that the stream has.
   int64_t most() const;
   /// Bytes that are kept now.

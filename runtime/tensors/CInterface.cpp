@@ -1,6 +1,7 @@
 // In: what the functions of a built model's header are given (compiler/description/Header.h). Out:
 // opened models, runs. Holds: nothing is global; sessions of one model run at the same time; no
 // argument is read beyond the size that its caller gave it.
+#include "runtime/tensors/CInterface.h"
 #include "runtime/CutFiles.h"
 #include "runtime/Error.h"
 #include "runtime/Threads.h"
@@ -14,15 +15,6 @@
 #include <vector>
 
 using namespace qkv::rt;
-
-struct qkv_handle {
-  const qkv_model *model;
-  qkv_weights *weights;
-};
-
-struct qkv_session {
-  const qkv_handle *handle;
-};
 
 /// The library that holds the model; empty for the program itself, whose file the kernel knows.
 static std::string fileOf(const qkv_model *model) {
@@ -59,12 +51,12 @@ extern "C" qkv_session *qkv_session_open(const qkv_handle *handle, qkv_error *er
 
 extern "C" void qkv_session_close(qkv_session *session) { delete session; }
 
-/// `sequences` is for entries that take their number.
-static int runSession(qkv_session *session, qkv_entry_kind kind, int64_t sequences,
-                      const void *given, qkv_error *error) {
-  if (!session || !given)
-    return fail(error, session ? "the arguments are null" : "the session is null"), -1;
-  const qkv_model &model = *session->handle->model;
+namespace qkv::rt {
+
+bool readArguments(const qkv_model &model, const void *given, bool begins, Arguments &out,
+                   qkv_error *error) {
+  if (!given)
+    return fail(error, "the arguments are null");
   // Word 0 is the struct's own size; the words behind it are read one by one, since they are
   // numbers and pointers in turn.
   auto *words = static_cast<const char *>(given);
@@ -74,8 +66,7 @@ static int runSession(qkv_session *session, qkv_entry_kind kind, int64_t sequenc
   if (size < required)
     return fail(error, format("the arguments' size is %zu, expected at least %zu: set its member "
                               "size to sizeof the struct",
-                              size, required)),
-           -1;
+                              size, required));
   size_t at = 8;
   auto next = [&](void *to) {
     memset(to, 0, 8);
@@ -83,24 +74,41 @@ static int runSession(qkv_session *session, qkv_entry_kind kind, int64_t sequenc
       memcpy(to, words + at, 8);
     at += 8;
   };
-  std::vector<int64_t> sizes(model.size_count);
+  out.sizes.resize(model.size_count);
   for (int32_t i = 0; i < model.size_count; ++i) {
-    next(&sizes[i]);
-    if (sizes[i] < model.sizes[i].min || sizes[i] > model.sizes[i].max)
+    next(&out.sizes[i]);
+    if (begins && model.sizes[i].stream)
+      continue; // no position is there yet
+    if (out.sizes[i] < model.sizes[i].min || out.sizes[i] > model.sizes[i].max)
       return fail(error, format("size %s is %lld, expected %lld to %lld [A4]", model.sizes[i].name,
-                                static_cast<long long>(sizes[i]),
+                                static_cast<long long>(out.sizes[i]),
                                 static_cast<long long>(model.sizes[i].min),
-                                static_cast<long long>(model.sizes[i].max))),
-             -1;
+                                static_cast<long long>(model.sizes[i].max)));
   }
-  std::vector<void *> inputs(model.input_count), results(model.result_count);
+  out.inputs.resize(model.input_count);
+  out.results.resize(model.result_count);
   for (int32_t i = 0; i < model.input_count; ++i) {
-    next(&inputs[i]);
-    if (!inputs[i])
-      return fail(error, format("input %s is null", model.inputs[i].name)), -1;
+    next(&out.inputs[i]);
+    if (!out.inputs[i] && !begins)
+      return fail(error, format("input %s is null", model.inputs[i].name));
   }
-  for (void *&result : results)
+  for (void *&result : out.results)
     next(&result);
+  return true;
+}
+
+} // namespace qkv::rt
+
+/// `sequences` is for entries that take their number.
+static int runSession(qkv_session *session, qkv_entry_kind kind, int64_t sequences,
+                      const void *given, qkv_error *error) {
+  if (!session)
+    return fail(error, "the session is null"), -1;
+  const qkv_model &model = *session->handle->model;
+  Arguments arguments;
+  if (!readArguments(model, given, /*begins=*/false, arguments, error))
+    return -1;
+  auto &[sizes, inputs, results] = arguments;
   const qkv_entry *entry = findEntry(model, kind);
   if (!entry)
     return failLacking(model, kind, error), -1;
