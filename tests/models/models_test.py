@@ -6,8 +6,9 @@ dsl/std/models/README.md that has the checkpoint's `architectures`. What must ho
 - `qkv run` gives the figures, to 1e-5 of the largest;
 - so does the interpreter, to 1e-6;
 - any number of positions at a time gives the same bytes (models over a stream);
-- every stage of the compiler agrees with the interpreter (`qkv verify`);
-- a tensor that is missing, and one of another shape, is an error that names it."""
+- a tensor that is missing, and one of another shape, is an error that names it;
+- with QKV_MODELS_VERIFY in the environment (half a minute each), every stage of the compiler agrees
+  with the interpreter."""
 
 import array
 import json
@@ -119,8 +120,9 @@ def main(qkv, name):
             stream = re.search(r"=\s*stream\(", file.read())
         for chunk in ("1", "3") if stream else ():
             assert checkpoint.results("run", "--chunk", chunk) == whole, f"--chunk {chunk} gives other bytes"
-        ran = checkpoint.call("verify")
-        assert ran.returncode == 0, ran.stdout + ran.stderr
+        if os.environ.get("QKV_MODELS_VERIFY"):
+            ran = checkpoint.call("verify")
+            assert ran.returncode == 0, ran.stdout + ran.stderr
 
         tensors = read(os.path.join(checkpoint.weights, "model.safetensors"))
         # Biases may be missing; the longest name that ends in "weight" is one of a layer's matrix.
