@@ -5,7 +5,8 @@ dsl/std/models/README.md that has the checkpoint's `architectures`. What must ho
 
 - `qkv run` gives the figures, to 1e-5 of the largest;
 - so does the interpreter, to 1e-6;
-- any number of positions at a time gives the same bytes (models over a stream);
+- any number of positions at a time gives the same bytes as the whole (models over a stream), or, where
+  the step computes in another order (REARRANGED), as any other number of them;
 - a tensor that is missing, and one of another shape, is an error that names it;
 - with QKV_MODELS_VERIFY in the environment (half a minute each), every stage of the compiler agrees
   with the interpreter."""
@@ -21,6 +22,8 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PAGES = os.path.join(os.path.dirname(os.path.dirname(HERE)), "dsl", "std", "models")
+# A latent is kept instead of keys and values, and the maps behind it are applied to the queries.
+REARRANGED = {"deepseek.qkv"}
 CODES = {"F32": "f", "I64": "q", "BF16": "H"}
 
 
@@ -118,8 +121,13 @@ def main(qkv, name):
         checkpoint.agrees(checkpoint.results("interpret"), 1e-6, "interpret")
         with open(checkpoint.page) as file:
             stream = re.search(r"=\s*stream\(", file.read())
-        for chunk in ("1", "3") if stream else ():
-            assert checkpoint.results("run", "--chunk", chunk) == whole, f"--chunk {chunk} gives other bytes"
+        if stream:
+            one, three = (checkpoint.results("run", "--chunk", chunk) for chunk in ("1", "3"))
+            assert one == three, "--chunk 1 and --chunk 3 give other bytes"
+            if os.path.basename(checkpoint.page) in REARRANGED:
+                checkpoint.agrees(one, 1e-5, "run --chunk 1")
+            else:
+                assert one == whole, "--chunk 1 gives other bytes than the whole"
         if os.environ.get("QKV_MODELS_VERIFY"):
             ran = checkpoint.call("verify")
             assert ran.returncode == 0, ran.stdout + ran.stderr
