@@ -1,0 +1,143 @@
+"""One checkpoint of checkpoints/ in the page of dsl/std/models that serves it, against its figures.
+
+In: the program qkv, the name of a checkpoint. The page is found as a person finds it: by the row of
+dsl/std/models/README.md that has the checkpoint's `architectures`. What must hold:
+
+- `qkv run` gives the figures, to 1e-5 of the largest;
+- so does the interpreter, to 1e-6;
+- any number of positions at a time gives the same bytes as the whole (models over a stream), or, where
+  the step computes in another order (REARRANGED), as any other number of them;
+- a tensor that is missing, and one of another shape, is an error that names it;
+- with QKV_MODELS_VERIFY in the environment (half a minute each), every stage of the compiler agrees
+  with the interpreter."""
+
+import array
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PAGES = os.path.join(os.path.dirname(os.path.dirname(HERE)), "dsl", "std", "models")
+# A latent is kept instead of keys and values, and the maps behind it are applied to the queries.
+REARRANGED = {"deepseek.qkv"}
+CODES = {"F32": "f", "I64": "q", "BF16": "H"}
+
+
+def read(path):
+    """Element type, shape and values by name, of a safetensors file."""
+    with open(path, "rb") as file:
+        data = file.read()
+    length, = struct.unpack_from("<Q", data)
+    header = json.loads(data[8:8 + length])
+    tensors = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        begin, end = (8 + length + offset for offset in entry["data_offsets"])
+        values = array.array(CODES[entry["dtype"]], data[begin:end])
+        tensors[name] = (entry["dtype"], entry["shape"], values)
+    return tensors
+
+
+def write(path, tensors):
+    header, body = {}, b""
+    for name, (kind, shape, values) in tensors.items():
+        data = values.tobytes()
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(body), len(body) + len(data)]}
+        body += data
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + body)
+
+
+def page_of(config):
+    """The model file, by the first column (its name) and the second (architectures) of the table."""
+    with open(os.path.join(PAGES, "README.md")) as file:
+        for row in file:
+            cells = [cell.strip() for cell in row.split("|")]
+            if len(cells) > 3 and config["architectures"][0] in re.findall(r"`(\w+)`", cells[2]):
+                return os.path.join(PAGES, re.search(r"\((\S+\.qkv)\)", cells[1]).group(1))
+    raise AssertionError(f"no page of the table serves {config['architectures']}")
+
+
+def difference(given, expected):
+    """The largest difference, as a part of the largest value expected."""
+    largest = max(map(abs, expected))
+    assert len(given) == len(expected) and largest > 0
+    assert all(a == a for a in given), "not a number"
+    return max(abs(a - b) for a, b in zip(given, expected)) / largest
+
+
+class Checkpoint:
+    def __init__(self, qkv, name, folder):
+        self.qkv, self.folder = qkv, folder
+        self.weights = os.path.join(HERE, "checkpoints", name)
+        with open(os.path.join(self.weights, "config.json")) as file:
+            self.page = page_of(json.load(file))
+        figures = read(os.path.join(HERE, "figures", name + ".safetensors"))
+        mark = "expected."
+        self.expected = {n[len(mark):]: t for n, t in figures.items() if n.startswith(mark)}
+        self.inputs = os.path.join(folder, "inputs.safetensors")
+        write(self.inputs, {n: t for n, t in figures.items() if not n.startswith(mark)})
+
+    def call(self, command, *options, weights=None):
+        return subprocess.run([self.qkv, command, self.page, "--weights", weights or self.weights, *options],
+                              capture_output=True, text=True)
+
+    def results(self, command, *options):
+        out = os.path.join(self.folder, "out.safetensors")
+        ran = self.call(command, "--input", self.inputs, "--output", out, *options)
+        assert ran.returncode == 0, ran.stderr
+        return read(out)
+
+    def agrees(self, results, bound, what):
+        for name, (_, shape, values) in self.expected.items():
+            assert results[name][1] == shape, (what, name, results[name][1], shape)
+            error = difference(results[name][2], values)
+            print(f"{what}: {name} differs by {error:.2g} of the largest")
+            assert error <= bound, (what, name, error)
+
+    def refuses(self, tensors, name):
+        """An error whose text has the tensor's name."""
+        broken = os.path.join(self.folder, "broken")
+        os.makedirs(broken, exist_ok=True)
+        write(os.path.join(broken, "model.safetensors"), tensors)
+        with open(os.path.join(self.weights, "config.json")) as source, \
+             open(os.path.join(broken, "config.json"), "w") as copy:
+            copy.write(source.read())
+        ran = self.call("run", "--input", self.inputs, weights=broken)
+        assert ran.returncode == 1 and name in ran.stderr and len(ran.stderr) < 4000, (name, ran)
+
+
+def main(qkv, name):
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Checkpoint(qkv, name, folder)
+        whole = checkpoint.results("run")
+        checkpoint.agrees(whole, 1e-5, "run")
+        checkpoint.agrees(checkpoint.results("interpret"), 1e-6, "interpret")
+        with open(checkpoint.page) as file:
+            stream = re.search(r"=\s*stream\(", file.read())
+        if stream:
+            one, three = (checkpoint.results("run", "--chunk", chunk) for chunk in ("1", "3"))
+            assert one == three, "--chunk 1 and --chunk 3 give other bytes"
+            if os.path.basename(checkpoint.page) in REARRANGED:
+                checkpoint.agrees(one, 1e-5, "run --chunk 1")
+            else:
+                assert one == whole, "--chunk 1 gives other bytes than the whole"
+        if os.environ.get("QKV_MODELS_VERIFY"):
+            ran = checkpoint.call("verify")
+            assert ran.returncode == 0, ran.stdout + ran.stderr
+
+        tensors = read(os.path.join(checkpoint.weights, "model.safetensors"))
+        # Biases may be missing; the longest name that ends in "weight" is one of a layer's matrix.
+        victim = max((n for n in tensors if n.endswith("weight")), key=len)
+        checkpoint.refuses({n: t for n, t in tensors.items() if n != victim}, victim)
+        kind, shape, values = tensors[victim]
+        checkpoint.refuses({**tensors, victim: (kind, [len(values) - 1], values[1:])}, victim)
+
+
+main(*sys.argv[1:])
