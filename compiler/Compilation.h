@@ -27,8 +27,8 @@ struct TextPart {
 
 /// Which code is made of a program.
 struct Form {
-  bool whole = true;  ///< the model's results at once
-  unsigned parts = 0; ///< of a model over a stream: bits by qkv_part
+  bool whole = true;         ///< the model's results at once
+  unsigned parts = 0;        ///< of a model over a stream: bits by qkv_part
   bool batch = false;        ///< also for several sequences at once
   int32_t element = QKV_F32; ///< how matrices of weights are held
   bool fuse = true;          ///< softmax-weighted sums as one kernel each; else by blocks of rows
