@@ -166,7 +166,7 @@ std::vector<Unit> unitsOf(const Program &program, const GenerateOptions &options
   auto add = [&](const Program &made, qkv_entry_kind one, qkv_entry_kind several, int part) {
     units.push_back({rewrite(made, rewriting), one, several, part});
   };
-  if (options.parts) {
+  if (options.parts && program.stream >= 0) {
     auto derived = streams::deriveStream(program);
     if (auto *found = std::get_if<streams::Stream>(&derived))
       stream = std::move(*found);

@@ -207,13 +207,14 @@ TEST(Run, AnotherVersionOfTheInterface) {
   test.model();
   qkv_error error = emptyError();
   // Older ones, and one to come: nothing else of their structs is read.
-  for (int32_t version : {1, 2, 3, 99}) {
+  for (int32_t version : {1, 2, 3, 4, 99}) {
     test.description.abi = version;
     test.description.entries = nullptr;
     test.description.params = nullptr;
     test.description.param_count = test.description.entry_count = 1 << 30;
     std::string says = "model test was compiled for version " + std::to_string(version) +
-                       " of the runtime's interface, this is version 4: compile it again";
+                       " of the runtime's interface, this is version " + std::to_string(QKV_ABI) +
+                       ": compile it again";
     EXPECT_EQ(qkv_weights_open(&test.description, "any", nullptr, &error), nullptr);
     EXPECT_EQ(error.text, says);
     error = emptyError();

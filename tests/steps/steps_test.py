@@ -1,0 +1,165 @@
+"""Built programs and libraries that go on from what they keep.
+
+In: the program qkv. What must hold: any number of positions at a time gives the bytes of the whole; text
+does not depend on how a prompt is cut, nor on a batch; stop strings, limits and seeds do what they
+say; a sequence of the C interface gives the rows of the whole, and so do its copy and one that went
+back."""
+
+import ctypes
+import json
+import os
+import random
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+QKV = sys.argv[1]
+MODEL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lm.qkv")
+SHAPES = {"emb": [258, 32], "q": [4, 8, 32], "k": [4, 8, 32], "v": [4, 8, 32], "o": [32, 4, 8]}
+VOCABULARY, POSITIONS = 258, 200
+
+
+def safetensors(path, tensors):
+    header, body = {}, b""
+    for name, (kind, shape, data) in tensors.items():
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(body), len(body) + len(data)]}
+        body += data
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + body)
+
+
+def floats(path):
+    """The values of the one tensor in a file."""
+    with open(path, "rb") as file:
+        data = file.read()
+    length, = struct.unpack_from("<Q", data)
+    return data[8 + length:]
+
+
+def run(*command, text=b"", code=0):
+    done = subprocess.run(command, input=text, capture_output=True)
+    if done.returncode != code:
+        raise AssertionError(f"{command}: exit code {done.returncode}: {done.stderr.decode()}")
+    return done
+
+
+class Steps(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        at = lambda name: os.path.join(cls.folder.name, name)
+        random.seed(7)
+        tensors = {}
+        for name, shape in SHAPES.items():
+            count = 1
+            for extent in shape:
+                count *= extent
+            values = [random.gauss(0, 1 if name == "emb" else 0.3) for _ in range(count)]
+            tensors[name] = ("F32", shape, struct.pack(f"<{count}f", *values))
+        cls.weights, cls.input, cls.output = at("w.safetensors"), at("in.safetensors"), at("out.safetensors")
+        safetensors(cls.weights, tensors)
+        cls.tokens = [random.randrange(256) for _ in range(POSITIONS)]
+        safetensors(cls.input, {"tokens": ("I64", [POSITIONS], struct.pack(f"<{POSITIONS}q", *cls.tokens))})
+        cls.program, cls.library = at("lm"), at("liblm.so")
+        run(QKV, "build", MODEL, "--weights", cls.weights, "--embed-weights", "--with-steps", "--with-batch",
+            "-o", cls.program)
+        run(QKV, "build", MODEL, "--weights", cls.weights, "--embed-weights", "--with-steps", "--shared",
+            "-o", cls.library)
+        run(cls.program, "--input", cls.input, "--output", cls.output)
+        cls.whole = floats(cls.output)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def text(self, *options, text=b"", code=0):
+        return run(self.program, *options, text=text, code=code).stdout
+
+    def test_any_chunk_gives_the_whole(self):
+        for chunk in (1, 3, 64, 199, 200, 1000):
+            run(self.program, "--input", self.input, "--output", self.output, "--chunk", str(chunk))
+            self.assertEqual(floats(self.output), self.whole, chunk)
+
+    def test_text_does_not_depend_on_how_a_prompt_is_cut(self):
+        prompt = "a prompt that is cut in pieces of any length"
+        draws = ("--temperature", "1.5", "--max-tokens", "40", "--logit-bias", "257=-100")
+        whole = self.text("--prompt", prompt, *draws)
+        self.assertGreater(len(whole), 20)
+        for chunk in ("1", "7", "64"):
+            self.assertEqual(self.text("--prompt", prompt, *draws, "--prompt-chunk", chunk), whole)
+        self.assertEqual(run(QKV, "run", MODEL, "--weights", self.weights, "--prompt", prompt, *draws).stdout, whole)
+        self.assertNotEqual(self.text("--prompt", prompt, *draws, "--seed", "1"), whole)
+
+    def test_lines_in_a_batch(self):
+        lines = b"one\ntwo\nthree\nfour\nfive\nsixteen\nsix\n"
+        options = ("--max-tokens", "12", "--logit-bias", "257=-100", "--temperature", "1")
+        alone = self.text("--batch", "1", *options, text=lines)
+        self.assertEqual(alone.count(b"\n") >= 7, True)
+        for batch in ("2", "8"):
+            self.assertEqual(self.text("--batch", batch, *options, text=lines), alone)
+
+    def test_limits_and_stops(self):
+        options = ("--prompt", "abc", "--temperature", "60", "--logit-bias", "257=-10000")
+        long = self.text(*options, "--max-tokens", "60").decode()
+        # (In bytes that are no UTF-8 there is nothing to stop at.)
+        stop = next(long[at:at + 2] for at in range(1, 60)
+                    if long[at:at + 2].isascii() and long.find(long[at:at + 2]) == at)
+        self.assertEqual(self.text(*options, "--max-tokens", "60", "--stop", stop).decode(),
+                         long[:long.index(stop)] + "\n")
+        # The start and three bytes are four positions, so sixteen more fit; one more is never computed.
+        stats = run(self.program, *options, "--context", "20", "--stats").stderr.decode()
+        self.assertIn("4 of prompts, 16 generated", stats)
+        self.assertIn("the context is full", stats)
+        for wrong in (("--context", "0"), ("--context", "100000"), ("--top-p", "2"), ("--seed", "x"),
+                      ("--stop", ""), ("--logit-bias", "7")):
+            self.assertNotEqual(subprocess.run([self.program, *options, *wrong], capture_output=True).returncode, 0, wrong)
+
+    def test_sequences_of_the_library(self):
+        library = ctypes.CDLL(self.library)
+        for name in ("lm_open", "lm_session_open", "lm_sequence_begin", "lm_sequence_copy"):
+            getattr(library, name).restype = ctypes.c_void_p
+        library.lm_sequence_positions.restype = ctypes.c_int64
+
+        class Arguments(ctypes.Structure):
+            _fields_ = [("size", ctypes.c_size_t), ("T", ctypes.c_int64), ("tokens", ctypes.c_void_p),
+                        ("logits", ctypes.c_void_p)]
+
+        model = ctypes.c_void_p(library.lm_open(None, None))
+        session = ctypes.c_void_p(library.lm_session_open(model, None))
+        self.assertTrue(session.value)
+
+        def step(sequence, first, count, last=False):
+            tokens = (ctypes.c_int64 * count)(*self.tokens[first:first + count])
+            rows = (ctypes.c_float * (VOCABULARY * (1 if last else count)))()
+            arguments = Arguments(ctypes.sizeof(Arguments), count, ctypes.cast(tokens, ctypes.c_void_p),
+                                  ctypes.cast(rows, ctypes.c_void_p))
+            function = library.lm_sequence_next if last else library.lm_sequence_step
+            self.assertEqual(function(sequence, ctypes.byref(arguments), None), 0)
+            return bytes(rows)
+
+        def rows(first, count):
+            return self.whole[first * VOCABULARY * 4:(first + count) * VOCABULARY * 4]
+
+        empty = Arguments(ctypes.sizeof(Arguments), 0, None, None)
+        sequence = ctypes.c_void_p(library.lm_sequence_begin(session, ctypes.byref(empty), None))
+        self.assertEqual(step(sequence, 0, 70), rows(0, 70))
+        copy = ctypes.c_void_p(library.lm_sequence_copy(sequence, None))
+        self.assertEqual(step(sequence, 70, 1), rows(70, 1))
+        self.assertEqual(step(copy, 70, 30, last=True), rows(99, 1))
+        self.assertEqual(step(sequence, 71, 129), rows(71, 129))
+        self.assertEqual(library.lm_sequence_positions(sequence), 200)
+        self.assertEqual(library.lm_sequence_rewind(sequence, ctypes.c_int64(33), None), 0)
+        self.assertEqual(step(sequence, 33, 5), rows(33, 5))
+        self.assertEqual(step(copy, 100, 2), rows(100, 2))
+        self.assertEqual(library.lm_sequence_rewind(sequence, ctypes.c_int64(39), None), -1)
+        for one in (sequence, copy):
+            library.lm_sequence_end(one)
+        library.lm_session_close(session)
+        library.lm_close(model)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
