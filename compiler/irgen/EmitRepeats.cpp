@@ -28,6 +28,9 @@ void FunctionEmitter::callStep(const Item &item) {
   StepText step = stepText(plan, item);
   if (program.batch >= 0) // one size more among the arguments, whether the step uses it or not
     step.text += "*";
+  // All sizes are arguments; the parts of a model over a stream have different ones.
+  for (int size : program.dynamicSizes)
+    step.text += "#" + program.atoms[size].name;
   Location loc = state.location(region.span);
   func::FuncOp &function = state.bodies[step.text];
   if (!function) {

@@ -90,6 +90,7 @@ const qkv_model toy_function = {sizeof(qkv_model),
                                 shapes,
                                 entries,
                                 0,
+                                0,
                                 0};
 
 #ifdef TOY_MAIN

@@ -111,6 +111,7 @@ const qkv_model toy_generator = {sizeof(qkv_model),
                                  shapes,
                                  entries,
                                  0,
+                                 0,
                                  0};
 
 int main(int argc, char **argv) { return qkv_main(&toy_generator, argc, argv); }

@@ -117,6 +117,34 @@ class Steps(unittest.TestCase):
                       ("--stop", ""), ("--logit-bias", "7")):
             self.assertNotEqual(subprocess.run([self.program, *options, *wrong], capture_output=True).returncode, 0, wrong)
 
+    def test_layers_of_an_encoder_and_steps_in_one_program(self):
+        # The encoder's layers are a function in the part that is computed once, where sizes are fewer.
+        page = os.path.join(self.folder.name, "layers.qkv")
+        with open(page, "w") as file:
+            file.write("""size T = stream(max: 32), S = dynamic(max: 40), V = 258, C = 8
+index t < T, u < T, j < S, k < S, v < V, c < C
+block layer(x[j,c]) -> y[j,c] {
+  a[j,k] = softmax[k](sum[c](x[j,c] * x[k,c]))
+  y[j,c] = x[j,c] + sum[k](a[j,k] * x[k,c])
+}
+model layers(source[j] : token, tokens[t] : token) -> logits[t,v] {
+  x[j,c] = sin((source[j] + 1) * (c + 1) * 0.37)
+  repeat l < 3 { x = layer(x) }
+  y[t,c] = cos((tokens[t] + 1) * (c + 2) * 0.21)
+  w[t,j] = softmax[j](sum[c](y[t,c] * x[j,c]))
+  z[t,c] = sum[j](w[t,j] * x[j,c]) + mean[u](y[u,c] where u <= t)
+  logits[t,v] = sum[c](z[t,c] * sin((v + 3) * (c + 1) * 0.11))
+}
+""")
+        program = os.path.join(self.folder.name, "layers")
+        run(QKV, "build", page, "-o", program)
+        text = b"a source\nanother one\n"
+        options = ("--max-tokens", "20", "--logit-bias", "257=-100")
+        built = run(program, *options, text=text).stdout
+        self.assertGreater(len(built), 30)
+        self.assertEqual(run(QKV, "run", page, *options, text=text).stdout, built)
+        self.assertEqual(run(QKV, "interpret", page, *options, text=text).stdout, built)
+
     def test_sequences_of_the_library(self):
         library = ctypes.CDLL(self.library)
         for name in ("lm_open", "lm_session_open", "lm_sequence_begin", "lm_sequence_copy"):
