@@ -158,8 +158,7 @@ ALIGNMENTS = {
     "dot": {},
     "bilinear": {"decoder.alignment.weight": (D, 2 * H)},
     "projected": {"decoder.alignment.query.weight": (A, D),
-                  "decoder.alignment.key.weight": (A, 2 * H),
-                  "decoder.alignment.value.weight": (2 * H, 2 * H)},
+                  "decoder.alignment.key.weight": (A, 2 * H)},
 }
 
 
@@ -171,14 +170,12 @@ def with_attention(kind):
 
     def encode(p, source, lengths):
         h, start = annotations(p, source, lengths)
-        keys = values = h
+        keys = h
         if kind == "bilinear":
             keys = h @ p[name + "weight"].t()
         elif kind != "dot":
             keys = h @ p[name + "key.weight"].t()
-        if kind == "projected":
-            values = h @ p[name + "value.weight"].t()
-        return keys, values, start, outside(h, lengths)
+        return h, keys, start, outside(h, lengths)
 
     def scores(p, s, keys):
         if kind == "dates":
@@ -190,14 +187,14 @@ def with_attention(kind):
         return (keys @ s[:, :, None])[:, :, 0]
 
     def decode(p, memory, tokens):
-        keys, values, s, beyond = memory
+        h, keys, s, beyond = memory
         c = torch.zeros_like(s)
         x = p["embedding.weight"] @ p["decoder.cell.weight_ih"].t() + p["decoder.cell.bias"]
         W = torch.cat([p["decoder.cell.weight_hh"], p["decoder.cell.weight_ch"]], 1).t()
         results = []
         for t in range(tokens.shape[1]):
             alpha = torch.softmax(scores(p, s, keys).masked_fill(beyond, -math.inf), 1)
-            context = (alpha[:, None] @ values)[:, 0]
+            context = (alpha[:, None] @ h)[:, 0]
             z = torch.addmm(x[tokens[:, t]], torch.cat([s, context], 1), W)
             i, f, g, o = z.chunk(4, 1)
             c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)

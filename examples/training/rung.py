@@ -3,8 +3,8 @@
 In:  a table of models by name, each a Model: shapes of its parameters, how they begin, and what
      it computes. The rungs' train.py hand it to main().
 Out: NAME.safetensors with the weights, whose names and shapes are those of the model's page; with
-     --evaluate a table of accuracy by length; with --figures NAME.figures.safetensors, the logits
-     of a plain and of a long line.
+     --evaluate a table of accuracy by length; with --figures figures/NAME-plain.safetensors and
+     NAME-long.safetensors, the inputs and logits of a line each.
 Holds: every model of every rung sees the same lines for a seed, under the same schedule. A training
      that was interrupted goes on where it stopped, to the same weights.
 """
@@ -39,7 +39,7 @@ class Model:
     encode: Callable
     decode: Callable
     rate: float = 3e-3  # the highest learning rate
-    steps: int = 2000   # batches
+    steps: int = 1500   # batches
     stream: Callable = None  # of a model without a source beside its stream: stream(p, source,
                              # tokens) gives the whole stream and the logits at all its positions
 
@@ -157,21 +157,22 @@ def evaluate(model, path, options):
 
 def figures(model, path):
     """Writes the inputs and logits of two lines, computed in double precision, rounded once."""
-    p, arrays = read_weights(model, path, torch.float64), {}
+    p = read_weights(model, path, torch.float64)
     for kind, line in ("plain", PLAIN), ("long", LONG):
         source, lengths, target = lines.tensors([(line, DATE)])
-        tokens = target[:, :-1]
+        tokens, arrays = target[:, :-1], {}
         with torch.no_grad():
             if model.stream:
                 tokens, logits = model.stream(p, source, tokens)
             else:
-                arrays[f"{kind}.source"] = source[0].numpy()
+                arrays["source"] = source[0].numpy()
                 logits = model.decode(p, model.encode(p, source, lengths), tokens)
-        arrays[f"{kind}.tokens"] = tokens[0].numpy()
-        arrays[f"{kind}.logits"] = logits[0].float().numpy()
-    output = path.replace(".safetensors", ".figures.safetensors")
-    tensors.write(output, arrays)
-    print(f"wrote {os.path.relpath(output)}, {os.path.getsize(output)} bytes", flush=True)
+        arrays["tokens"], arrays["logits"] = tokens[0].numpy(), logits[0].float().numpy()
+        folder, name = os.path.split(path)
+        output = os.path.join(folder, "figures", name.replace(".", f"-{kind}."))
+        os.makedirs(os.path.dirname(output), exist_ok=True)
+        tensors.write(output, arrays)
+        print(f"wrote {os.path.relpath(output)}, {os.path.getsize(output)} bytes", flush=True)
 
 
 def main(folder, models):
