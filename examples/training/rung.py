@@ -39,7 +39,7 @@ class Model:
     encode: Callable
     decode: Callable
     rate: float = 3e-3  # the highest learning rate
-    steps: int = 1500   # batches
+    steps: int = 1600   # batches
     stream: Callable = None  # of a model without a source beside its stream: stream(p, source,
                              # tokens) gives the whole stream and the logits at all its positions
 
