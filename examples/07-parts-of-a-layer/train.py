@@ -17,13 +17,14 @@ from training import rung, transformer  # noqa: E402
 BARE = dict(positions="sinusoidal", heads=1, scaled=False, residual=False, norm=False,
             feed_forward=False)
 PARTS = {"bare": {}, "scaled": {"scaled": True}, "heads": {"heads": 4},
-         "residual": {"residual": True}, "norm": {"norm": True},
+         "residual": {"residual": True}, "norms": {"norm": True},
          "feed_forward": {"feed_forward": True}, "unmasked": {"causal": False}}
 
 MODELS, plan = {}, dict(BARE)
 for name, part in PARTS.items():
     plan.update(part)
     MODELS[name] = transformer.encoder_decoder(transformer.Plan(**plan), rate=2e-3)
+del MODELS["feed_forward"]  # the same model as sinusoidal of ../06-order, weights included
 
 if __name__ == "__main__":
     rung.main(FOLDER, MODELS)
