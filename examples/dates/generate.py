@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Dates as people write them, each with its ISO form: the data of the date examples.
 
-In:  a count and a seed.
+In:  a count and a seed; whether the lines are plain, long, or both by turns of a coin.
 Out: that many lines `source<TAB>iso`, such as `3rd of May 1979<TAB>1979-05-03`.
-Holds: the same count and seed give the same lines; a source is 6 to 48 bytes of UTF-8, has no
-tab or line break, and means one date alone under the conventions in README.md; years run from
-1900 to 2099, written with two digits from 1950 to 2049.
+Holds: the same count, seed and kind give the same lines; a plain source is 6 to 48 bytes of
+UTF-8, a long one 24 to 96; none has a tab or line break, and each means one date alone under the
+conventions in README.md; years run from 1900 to 2099, written with two digits from 1950 to 2049.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import re
 import sys
 
 MAX_BYTES = 48
+MIN_LONG_BYTES, MAX_LONG_BYTES = 24, 96
 
 MONTHS = ("January February March April May June July August September October November "
           "December").split()
@@ -160,8 +161,61 @@ def noisy(text, rng):
     return text
 
 
-def pairs(count, seed):
-    """Yields count pairs (source, iso). seed: a whole number or a string."""
+# What stands around the date of a long line: words that are no part of a date, numbers that
+# are none. LEADS come right before the date, TAILS right after it, so that no other number
+# touches it; the parts of a sentence are drawn from PHRASES.
+LEADS = ("on", "dated", "due", "from", "since", "before", "until", "signed", "sent", "paid",
+         "delivered", "as of", "born", "closed", "date:", "opened", "valid from", "no later than")
+TAILS = ("at noon", "in the hall", "by train", "by hand", "as agreed", "if it rains", "and so on",
+         "for the record", "with thanks", "in Oslo", "without fail", "by mail", "or so they say",
+         "(see above)", "it says", "sharp", "in full", "at the latest")
+PHRASES = ("room {n}", "gate {n}", "item no. {n}", "order {n}", "{n} boxes", "{n} pages",
+           "page {n} of {n}", "{n} seats", "invoice {n}", "row {n}, seat {n}", "call 555-{nnnn}",
+           "{n}.50 euros", "${n}", "about {n} km", "{n}% off", "flight LH {n}", "size {n}",
+           "{n} guests", "file {nnnn}/{n}", "tel. {nnnn} {nnnn}", "the old house", "her letter",
+           "our meeting", "new shoes", "the contract", "please reply", "see you", "two cats",
+           "rent", "the report", "a ticket", "no news", "coffee", "the third floor", "good work",
+           "ten to five", "first class", "second hand", "thank you", "the last one")
+
+
+def phrase(rng):
+    """A part of a sentence: item no. 4711."""
+    def digits(field):
+        return f"{rng.randrange(10000):04}" if field[1] == "nnnn" else str(
+            rng.randrange(10 ** rng.randint(1, 4)))
+    return re.sub(r"\{(n+)\}", digits, rng.choice(PHRASES))
+
+
+def sentence(date, rng):
+    """A line of at most 96 bytes in which date stands somewhere, as it is."""
+    date, lead, tail = date.strip(), rng.choice(LEADS), rng.choice(TAILS)
+    size = len(f"{lead} {date}".encode())
+    room = rng.randint(max(MIN_LONG_BYTES, size), MAX_LONG_BYTES) - size
+    before, after = [], []
+    if len(tail) < room:
+        after, room = [tail], room - len(tail) - 1
+    while room > 0:
+        part = phrase(rng)
+        if len(part) + 2 > room:
+            break
+        room -= len(part) + 2
+        rng.choice((before, after) if after else (before,)).append(part)
+    start = ", ".join(before) + " " if before else ""
+    end = " " + ", ".join(after) if after else ""
+    return f"{start}{lead} {date}{end}" + "." * (room > 0)
+
+
+def mixed(count, seed):
+    """Yields count pairs, each plain or long as a coin falls."""
+    coin = random.Random(f"coin {seed}")
+    plain, long = pairs(count, f"plain {seed}"), pairs(count, f"long {seed}", long=True)
+    for _ in range(count):
+        yield next(long if coin.random() < 0.5 else plain)
+
+
+def pairs(count, seed, long=False):
+    """Yields count pairs (source, iso). seed: a whole number or a string. long: the date stands
+    in a sentence."""
     rng = random.Random(seed)
     for _ in range(count):
         form = rng.choice(FORMS)
@@ -170,6 +224,11 @@ def pairs(count, seed):
         source = noisy(text, rng)
         while len(source.encode()) > MAX_BYTES:
             source = noisy(text, rng)
+        if long:
+            around = sentence(source, rng)
+            while len(around.encode()) < MIN_LONG_BYTES:
+                around = sentence(source, rng)
+            source = around
         yield source, date.isoformat()
 
 
@@ -179,17 +238,19 @@ def main():
         description="Writes dates as people write them, a tab, and the ISO date; one a line.",
         epilog="examples:\n"
                "  generate.py --count 10 --seed 1                  ten lines to look at\n"
+               "  generate.py --count 10 --seed 1 --long           dates inside of sentences\n"
                "  generate.py --count 1000 --seed 2 --output test.tsv\n"
                "  generate.py --count 5 --seed 3 | cut -f 1        the sources alone")
     parser.add_argument("--count", type=int, default=10, metavar="N", help="lines (default: 10)")
     parser.add_argument("--seed", type=int, default=1, metavar="S",
                         help="the same seed gives the same lines (default: 1)")
+    parser.add_argument("--long", action="store_true", help="the date stands in a sentence")
     parser.add_argument("--output", default="-", metavar="FILE",
                         help="where to, - for standard output (default: -)")
     options = parser.parse_args()
     if options.count < 0:
         parser.error(f"--count is {options.count}, expected 0 or more")
-    text = "".join(f"{source}\t{iso}\n" for source, iso in pairs(options.count, options.seed))
+    text = "".join(f"{source}\t{iso}\n" for source, iso in pairs(options.count, options.seed, options.long))
     try:
         if options.output == "-":
             sys.stdout.buffer.write(text.encode())
