@@ -35,13 +35,13 @@ static int sameAs(const Program &program, const Tensor &t) {
 namespace {
 
 /// A tensor that goes on from an input: `if p < n then input[p] else rest`, n being the input's
-/// extent along the axis of p.
+/// extent along the axis of p, and no greater than the tensor's own whatever the sizes are.
 struct Continued {
   int input;
   size_t axis;
 };
 
-std::optional<Continued> continued(const Program &program, const Tensor &t) {
+std::optional<Continued> continued(const Program &program, Bounds &bounds, const Tensor &t) {
   if (t.pieces.size() != 1 || t.pieces[0].value->kind != Expr::Kind::If)
     return std::nullopt;
   const Piece &p = t.pieces[0];
@@ -65,7 +65,10 @@ std::optional<Continued> continued(const Program &program, const Tensor &t) {
     else if (!runsOver(program, index.letter, from.axes[a]))
       return std::nullopt;
   }
-  if (!axis || from.axes[*axis].extent != condition.args[1]->size)
+  if (!axis)
+    return std::nullopt;
+  const Size &held = from.axes[*axis].extent;
+  if (held != condition.args[1]->size || !bounds.atLeast(t.axes[*axis].extent - held, 0))
     return std::nullopt;
   return Continued{kept.tensor, *axis};
 }
@@ -114,7 +117,8 @@ void FunctionEmitter::computeWhole(int tensor) {
     tensors[tensor] = tensors.at(other);
     return;
   }
-  if (auto from = continued(program, t); from && elementType(from->input) == elementType(tensor)) {
+  if (auto from = continued(program, bounds, t);
+      from && elementType(from->input) == elementType(tensor)) {
     tensors[tensor] = computeContinued(tensor, from->input, from->axis);
     return;
   }
