@@ -3,6 +3,7 @@
 #include "runtime/Error.h"
 #include "runtime/streams/StreamState.h"
 #include "runtime/tensors/CInterface.h"
+#include "runtime/tensors/Inputs.h"
 
 #include <memory>
 #include <utility>
@@ -19,13 +20,6 @@ struct qkv_sequence {
 };
 
 namespace {
-
-int32_t streamSize(const qkv_model &model) {
-  for (int32_t i = 0; i < model.size_count; ++i)
-    if (model.sizes[i].stream)
-      return i;
-  return -1;
-}
 
 /// The model's results among those of a part, behind what is kept; null: not wanted.
 std::vector<void *> wantedOf(const qkv_model &model, qkv_part part,
@@ -61,14 +55,8 @@ extern "C" qkv_sequence *qkv_sequence_begin(qkv_session *session, const void *gi
     if (!arguments.inputs[stream.session_inputs[i]])
       return fail(error, format("input %s is null", once->inputs[i].name)), nullptr;
   auto sequence = std::make_unique<qkv_sequence>(session, arguments.sizes);
-  std::vector<void *> wanted(once ? once->result_count : 0, nullptr);
-  for (int32_t r = 0; r < model.result_count; ++r)
-    if (stream.results[r].part == QKV_SESSION)
-      wanted[stream.results[r].result] = arguments.results[r];
-  Sequence call;
-  if (!sequence->state.begin(arguments.inputs.data(), wanted.data(), call, error) ||
-      (call.results && qkv_run(once, QKV_WHOLE, session->handle->weights, call.sizes, call.inputs,
-                               call.results, error) != 0))
+  if (!sequence->state.start(session->handle->weights, arguments.inputs.data(),
+                             arguments.results.data(), error))
     return nullptr;
   return sequence.release();
 }
@@ -84,11 +72,10 @@ extern "C" int qkv_sequence_step(qkv_sequence *sequence, const void *given, qkv_
   if (!readArguments(model, given, /*begins=*/false, arguments, error))
     return -1;
   // (Sizes that are no stream are those that the sequence began with.)
-  const int32_t stream = streamSize(model);
   std::vector<void *> wanted = wantedOf(model, part, arguments.results);
   Sequence call;
-  if (!sequence->state.step(part, arguments.sizes[stream], arguments.inputs.data(), wanted.data(),
-                            call, error) ||
+  if (!sequence->state.step(part, arguments.sizes[streamSize(model)], arguments.inputs.data(),
+                            wanted.data(), call, error) ||
       qkv_run(model.stream->parts[part], QKV_WHOLE, sequence->session->handle->weights, call.sizes,
               call.inputs, call.results, error) != 0)
     return -1;

@@ -2,7 +2,6 @@
 #include "runtime/streams/InChunks.h"
 
 #include "runtime/Error.h"
-#include "runtime/checkpoint/Checkpoint.h"
 #include "runtime/checkpoint/Element.h"
 #include "runtime/streams/StreamState.h"
 #include "runtime/tensors/Inputs.h"
@@ -36,11 +35,8 @@ public:
   }
 
   bool run(int64_t chunk) {
-    int32_t size = 0;
-    while (!model.sizes[size].stream)
-      ++size;
-    int64_t positions = call.sizes[size];
-    if (!session())
+    int64_t positions = call.sizes[streamSize(model)];
+    if (!state.start(weights, call.inputs.data(), call.results.data(), error))
       return false;
     for (int64_t at = 0; at < positions; at += chunk)
       if (!step(std::min(chunk, positions - at), at + chunk >= positions))
@@ -49,27 +45,6 @@ public:
   }
 
 private:
-  bool session() {
-    const qkv_model *part = stream.parts[QKV_SESSION];
-    std::vector<void *> wanted(part ? part->result_count : 0, nullptr);
-    for (int32_t r = 0; r < model.result_count; ++r)
-      if (stream.results[r].part == QKV_SESSION)
-        wanted[stream.results[r].result] = call.results[r];
-    Sequence made;
-    if (!state.begin(call.inputs.data(), wanted.data(), made, error))
-      return false;
-    if (made.results &&
-        qkv_run(part, QKV_WHOLE, weights, made.sizes, made.inputs, made.results, error) != 0)
-      return false;
-    for (int32_t r = 0; r < model.result_count; ++r)
-      if (stream.results[r].part == QKV_SESSION && call.results[r])
-        if (const void *own = made.results[stream.results[r].result]; own != call.results[r])
-          memcpy(call.results[r], own,
-                 typeSize(model.results[r].type) *
-                     static_cast<size_t>(elementCount(call.resultShapes[r])));
-    return true;
-  }
-
   bool step(int64_t fresh, bool last) {
     qkv_part part = last && stream.parts[QKV_CLOSING] ? QKV_CLOSING : QKV_STEP;
     if (!stream.parts[QKV_STEP] && !stream.parts[QKV_CLOSING])
@@ -96,10 +71,8 @@ private:
         to = call.results[r];
         continue;
       }
-      size_t bytes =
-          typeSize(model.results[r].type) * static_cast<size_t>(elementCount(out[from.result]));
       if (!to) {
-        memory.emplace_back(bytes + 64);
+        memory.emplace_back(tensorBytes(model.results[r].type, out[from.result]) + 64);
         to = memory.back().data();
       }
       (from.axis < 0 ? copies : rows).push_back({r, static_cast<char *>(to)});
@@ -117,9 +90,7 @@ private:
       doneOfResult[r] += shape[axis];
     }
     for (auto &[r, own] : copies)
-      memcpy(call.results[r], own,
-             typeSize(model.results[r].type) *
-                 static_cast<size_t>(elementCount(call.resultShapes[r])));
+      memcpy(call.results[r], own, tensorBytes(model.results[r].type, call.resultShapes[r]));
     state.stepped();
     return true;
   }
@@ -135,10 +106,9 @@ private:
         ++axis;
       if (axis == own.size())
         continue;
-      size_t element = typeSize(model.inputs[i].type);
-      memory.emplace_back(element * static_cast<size_t>(elementCount(own)) + 64);
+      memory.emplace_back(tensorBytes(model.inputs[i].type, own) + 64);
       copyPart(static_cast<char *>(call.inputs[i]), whole, memory.back().data(), own, axis,
-               doneOfInput[i], element, /*intoWhole=*/false);
+               doneOfInput[i], typeSize(model.inputs[i].type), /*intoWhole=*/false);
       doneOfInput[i] += own[axis];
       inputs[i] = memory.back().data();
     }
@@ -157,10 +127,7 @@ private:
 } // namespace
 
 std::string notInChunks(const qkv_model &model) {
-  bool streams = false;
-  for (int32_t i = 0; i < model.size_count; ++i)
-    streams = streams || model.sizes[i].stream;
-  if (!streams)
+  if (streamSize(model) < 0)
     return format("--chunk goes with a model over a stream, and model %s has no stream size",
                   model.name);
   if (!model.stream)

@@ -2,7 +2,6 @@
 #include "runtime/streams/StreamState.h"
 
 #include "runtime/Error.h"
-#include "runtime/checkpoint/Checkpoint.h"
 #include "runtime/checkpoint/Element.h"
 #include "runtime/tensors/Inputs.h"
 
@@ -11,10 +10,6 @@
 
 namespace qkv::rt {
 namespace {
-
-size_t bytesOf(const qkv_value &value, const std::vector<int64_t> &shape) {
-  return typeSize(value.type) * static_cast<size_t>(elementCount(shape));
-}
 
 /// Any part that takes the stream on: inputs and sizes are the same in all.
 const qkv_model *anyStep(const qkv_stream &stream) {
@@ -62,7 +57,7 @@ bool StreamState::begin(void *const *given, void *const *wanted, Sequence &call,
   const qkv_model *step = anyStep(stream), *session = stream.parts[QKV_SESSION];
   if (!session)
     return true;
-  std::vector<std::vector<int64_t>> in, out, first, last;
+  std::vector<std::vector<int64_t>> in, out, mostIn, mostOut;
   sizes.clear();
   for (int32_t i = 0; i < session->size_count; ++i) {
     // The session's sizes are the model's without the stream, in their order.
@@ -72,10 +67,7 @@ bool StreamState::begin(void *const *given, void *const *wanted, Sequence &call,
     sizes.push_back(own[at]);
   }
   if (!shapesOf(*session, sizes, in, out, error) ||
-      (step && (!shapesOf(*step, sizesFor(0, 1), first, last, error))))
-    return false;
-  std::vector<std::vector<int64_t>> mostIn, mostOut;
-  if (step && !shapesOf(*step, sizesFor(0, most()), mostIn, mostOut, error))
+      (step && !shapesOf(*step, sizesFor(0, most()), mostIn, mostOut, error)))
     return false;
   inputs.clear();
   for (int32_t i = 0; i < session->input_count; ++i)
@@ -86,14 +78,14 @@ bool StreamState::begin(void *const *given, void *const *wanted, Sequence &call,
   for (int32_t k = 0; k < stream.kept_count; ++k) {
     const qkv_kept &one = stream.kept[k];
     const qkv_value &value = session->results[one.begin];
-    keptBytes[k] = bytesOf(value, out[one.begin]);
+    keptBytes[k] = tensorBytes(value.type, out[one.begin]);
     size_t most = keptBytes[k];
     if (one.grows) {
       const std::vector<int64_t> &shape = mostOut[one.next];
       rowBytes[k] = typeSize(value.type);
       for (size_t a = 1; a < shape.size(); ++a)
         rowBytes[k] *= static_cast<size_t>(shape[a]);
-      most = std::max(most, bytesOf(value, shape));
+      most = std::max(most, tensorBytes(value.type, shape));
     }
     if (!kept[k].reserve(most, error))
       return false;
@@ -102,6 +94,33 @@ bool StreamState::begin(void *const *given, void *const *wanted, Sequence &call,
     results[one.begin] = kept[k].begin();
   }
   call = {sizes.data(), inputs.data(), results.data(), error};
+  return true;
+}
+
+bool StreamState::start(const qkv_weights *weights, void *const *given, void *const *wanted,
+                        qkv_error *error) {
+  const qkv_model *session = stream.parts[QKV_SESSION];
+  std::vector<void *> own(session ? session->result_count : 0, nullptr);
+  for (int32_t r = 0; r < model.result_count; ++r)
+    if (stream.results[r].part == QKV_SESSION)
+      own[stream.results[r].result] = wanted[r];
+  Sequence call;
+  if (!begin(given, own.data(), call, error))
+    return false;
+  if (!call.results)
+    return true;
+  if (qkv_run(session, QKV_WHOLE, weights, call.sizes, call.inputs, call.results, error) != 0)
+    return false;
+  // What is kept was computed in its own place.
+  std::vector<std::vector<int64_t>> in, out;
+  if (!shapesOf(*session, sizes, in, out, error))
+    return false;
+  for (int32_t r = 0; r < model.result_count; ++r) {
+    const qkv_stream_result &from = stream.results[r];
+    if (from.part == QKV_SESSION && wanted[r] && call.results[from.result] != wanted[r])
+      memcpy(wanted[r], call.results[from.result],
+             tensorBytes(model.results[r].type, out[from.result]));
+  }
   return true;
 }
 
@@ -130,7 +149,7 @@ bool StreamState::step(qkv_part which, int64_t fresh, void *const *given, void *
     inputs[one.input] = kept[k].begin();
     if (one.next < 0)
       continue;
-    pendingBytes[k] = bytesOf(step.results[one.next], out[one.next]);
+    pendingBytes[k] = tensorBytes(step.results[one.next].type, out[one.next]);
     results[one.next] = one.grows ? kept[k].begin() : second[k].begin();
   }
   pending = fresh;

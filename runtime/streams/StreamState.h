@@ -23,6 +23,11 @@ public:
   /// keep nothing has no session: then `call.results` is null. False with *error set.
   bool begin(void *const *inputs, void *const *results, Sequence &call, qkv_error *error);
 
+  /// The same, run: `results` are the model's, of which those that need no position are written.
+  /// False with *error set.
+  bool start(const qkv_weights *weights, void *const *inputs, void *const *results,
+             qkv_error *error);
+
   /// The call of a part for the next `fresh` positions. `inputs`: the model's, of which those over
   /// the stream hold these positions alone; `results`: a pointer for each of the part's results
   /// behind those that are kept, null: not wanted. Pointers stay valid until the next call is made.

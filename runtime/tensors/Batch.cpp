@@ -24,8 +24,8 @@ void runAlone(const qkv_model &model, qkv_entry_kind kind, const qkv_weights *we
 class Stacked {
 public:
   Stacked(const std::vector<int64_t> &shape, int type, size_t sequences)
-      : bytes(static_cast<size_t>(elementCount(shape)) * typeSize(type)),
-        memory(static_cast<char *>(qkv_alloc(bytes * sequences))) {}
+      : bytes(tensorBytes(type, shape)), memory(static_cast<char *>(qkv_alloc(bytes * sequences))) {
+  }
   Stacked(const Stacked &) = delete;
   ~Stacked() { qkv_free(memory); }
   char *at(size_t sequence) const { return memory + sequence * bytes; }

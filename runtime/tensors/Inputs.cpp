@@ -14,6 +14,17 @@ Call::~Call() {
     qkv_free(memory);
 }
 
+size_t tensorBytes(int32_t type, const std::vector<int64_t> &shape) {
+  return static_cast<size_t>(elementCount(shape)) * typeSize(type);
+}
+
+int32_t streamSize(const qkv_model &model) {
+  for (int32_t i = 0; i < model.size_count; ++i)
+    if (model.sizes[i].stream)
+      return i;
+  return -1;
+}
+
 bool shapesOf(const qkv_model &model, const std::vector<int64_t> &sizes,
               std::vector<std::vector<int64_t>> &inputs, std::vector<std::vector<int64_t>> &results,
               qkv_error *error) {
@@ -170,8 +181,7 @@ bool bindInputs(const qkv_model &model, std::unique_ptr<Safetensors> file, Call 
 
 void makeResults(const qkv_model &model, Call &call) {
   for (int32_t i = 0; i < model.result_count; ++i)
-    call.results.push_back(
-        qkv_alloc(elementCount(call.resultShapes[i]) * typeSize(model.results[i].type)));
+    call.results.push_back(qkv_alloc(tensorBytes(model.results[i].type, call.resultShapes[i])));
 }
 
 std::vector<NewTensor> resultTensors(const qkv_model &model, const Call &call) {

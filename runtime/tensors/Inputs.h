@@ -23,6 +23,12 @@ struct Call {
   ~Call();
 };
 
+/// Bytes of a tensor of a model's element type.
+size_t tensorBytes(int32_t type, const std::vector<int64_t> &shape);
+
+/// The number of the stream size among a model's; -1: it has none.
+int32_t streamSize(const qkv_model &model);
+
 /// The extents of all inputs and results under these sizes. False if one is too large.
 bool shapesOf(const qkv_model &model, const std::vector<int64_t> &sizes,
               std::vector<std::vector<int64_t>> &inputs, std::vector<std::vector<int64_t>> &results,

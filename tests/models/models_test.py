@@ -15,12 +15,14 @@ import array
 import json
 import os
 import re
-import struct
 import subprocess
 import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+import safetensors  # noqa: E402
+
 PAGES = os.path.join(os.path.dirname(os.path.dirname(HERE)), "dsl", "std", "models")
 # A latent is kept instead of keys and values, and the maps behind it are applied to the queries.
 REARRANGED = {"deepseek.qkv"}
@@ -29,29 +31,13 @@ CODES = {"F32": "f", "I64": "q", "BF16": "H"}
 
 def read(path):
     """Element type, shape and values by name, of a safetensors file."""
-    with open(path, "rb") as file:
-        data = file.read()
-    length, = struct.unpack_from("<Q", data)
-    header = json.loads(data[8:8 + length])
-    tensors = {}
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        begin, end = (8 + length + offset for offset in entry["data_offsets"])
-        values = array.array(CODES[entry["dtype"]], data[begin:end])
-        tensors[name] = (entry["dtype"], entry["shape"], values)
-    return tensors
+    return {name: (kind, shape, array.array(CODES[kind], data))
+            for name, (kind, shape, data) in safetensors.read(path).items()}
 
 
 def write(path, tensors):
-    header, body = {}, b""
-    for name, (kind, shape, values) in tensors.items():
-        data = values.tobytes()
-        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(body), len(body) + len(data)]}
-        body += data
-    text = json.dumps(header).encode()
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + body)
+    safetensors.write(path, {name: (kind, shape, values.tobytes())
+                             for name, (kind, shape, values) in tensors.items()})
 
 
 def page_of(config):

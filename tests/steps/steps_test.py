@@ -6,7 +6,6 @@ say; a sequence of the C interface gives the rows of the whole, and so do its co
 back."""
 
 import ctypes
-import json
 import os
 import random
 import struct
@@ -15,28 +14,19 @@ import sys
 import tempfile
 import unittest
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import safetensors  # noqa: E402
+
 QKV = sys.argv[1]
 MODEL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lm.qkv")
 SHAPES = {"emb": [258, 32], "q": [4, 8, 32], "k": [4, 8, 32], "v": [4, 8, 32], "o": [32, 4, 8]}
 VOCABULARY, POSITIONS = 258, 200
 
 
-def safetensors(path, tensors):
-    header, body = {}, b""
-    for name, (kind, shape, data) in tensors.items():
-        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(body), len(body) + len(data)]}
-        body += data
-    text = json.dumps(header).encode()
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + body)
-
-
 def floats(path):
-    """The values of the one tensor in a file."""
-    with open(path, "rb") as file:
-        data = file.read()
-    length, = struct.unpack_from("<Q", data)
-    return data[8 + length:]
+    """The bytes of the one tensor in a file."""
+    (_, _, data), = safetensors.read(path).values()
+    return data
 
 
 def run(*command, text=b"", code=0):
@@ -60,9 +50,9 @@ class Steps(unittest.TestCase):
             values = [random.gauss(0, 1 if name == "emb" else 0.3) for _ in range(count)]
             tensors[name] = ("F32", shape, struct.pack(f"<{count}f", *values))
         cls.weights, cls.input, cls.output = at("w.safetensors"), at("in.safetensors"), at("out.safetensors")
-        safetensors(cls.weights, tensors)
+        safetensors.write(cls.weights, tensors)
         cls.tokens = [random.randrange(256) for _ in range(POSITIONS)]
-        safetensors(cls.input, {"tokens": ("I64", [POSITIONS], struct.pack(f"<{POSITIONS}q", *cls.tokens))})
+        safetensors.write(cls.input, {"tokens": ("I64", [POSITIONS], struct.pack(f"<{POSITIONS}q", *cls.tokens))})
         cls.program, cls.library = at("lm"), at("liblm.so")
         run(QKV, "build", MODEL, "--weights", cls.weights, "--embed-weights", "--with-steps", "--with-batch",
             "-o", cls.program)
@@ -187,6 +177,41 @@ model layers(source[j] : token, tokens[t] : token) -> logits[t,v] {
             library.lm_sequence_end(one)
         library.lm_session_close(session)
         library.lm_close(model)
+
+    def test_results_that_need_no_position(self):
+        # h is a result, and kept as well: it is what the sequence begins with.
+        page, path = (os.path.join(self.folder.name, name) for name in ("once.qkv", "libonce.so"))
+        with open(page, "w") as file:
+            file.write("""size T = stream(max: 16), S = dynamic(max: 8)
+index t < T, j < S
+model once(source[j], x[t]) -> (h[j], y[t]) {
+  h[j] = source[j] * 2
+  y[t] = max[j](h[j] * x[t])
+}
+""")
+        run(QKV, "build", page, "--shared", "--with-steps", "-o", path)
+        library = ctypes.CDLL(path)
+        for name in ("once_open", "once_session_open", "once_sequence_begin"):
+            getattr(library, name).restype = ctypes.c_void_p
+        Values = ctypes.c_float * 3
+        source, x, h, y = Values(1, 2, 4), Values(10, 20, 30), Values(), Values()
+
+        class Arguments(ctypes.Structure):
+            _fields_ = [("size", ctypes.c_size_t), ("T", ctypes.c_int64), ("S", ctypes.c_int64),
+                        ("source", ctypes.c_void_p), ("x", ctypes.c_void_p), ("h", ctypes.c_void_p),
+                        ("y", ctypes.c_void_p)]
+
+        arguments = Arguments(ctypes.sizeof(Arguments), 3, 3,
+                              *(ctypes.addressof(tensor) for tensor in (source, x, h, y)))
+        model = ctypes.c_void_p(library.once_open(None, None))
+        session = ctypes.c_void_p(library.once_session_open(model, None))
+        sequence = ctypes.c_void_p(library.once_sequence_begin(session, ctypes.byref(arguments), None))
+        self.assertEqual(list(h), [2, 4, 8])
+        self.assertEqual(library.once_sequence_step(sequence, ctypes.byref(arguments), None), 0)
+        self.assertEqual(list(y), [80, 160, 240])
+        library.once_sequence_end(sequence)
+        library.once_session_close(session)
+        library.once_close(model)
 
 
 if __name__ == "__main__":
