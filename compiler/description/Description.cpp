@@ -86,11 +86,6 @@ void place(Span span, std::string &file, int &line, int &column, int &length) {
   length = begin.line == end.line ? static_cast<int>(end.column - begin.column) : 1;
 }
 
-int positionIn(const std::vector<int> &list, int value) {
-  auto at = std::find(list.begin(), list.end(), value);
-  return at == list.end() ? -1 : static_cast<int>(at - list.begin());
-}
-
 /// The arguments of an entry, in their order.
 std::vector<qkv_argument> argumentsOf(const EntryKind &kind, const Description &d) {
   std::vector<qkv_argument> arguments;
@@ -126,6 +121,11 @@ const Description::Entry *Description::entry(qkv_entry_kind kind) const {
 void Description::add(qkv_entry_kind kind) {
   const EntryKind &row = entryKind(kind);
   entries.push_back({kind, name + row.symbol, argumentsOf(row, *this)});
+}
+
+int positionIn(const std::vector<int> &list, int value) {
+  auto at = std::find(list.begin(), list.end(), value);
+  return at == list.end() ? -1 : static_cast<int>(at - list.begin());
 }
 
 std::vector<const Description *> withParts(const Description &description) {

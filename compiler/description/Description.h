@@ -107,6 +107,9 @@ std::vector<const Description *> withParts(const Description &description);
 /// whole.
 Description describe(const Program &program, const std::vector<int> &params);
 
+/// Where a number stands in a list, of a program's inputs or sizes; -1: nowhere.
+int positionIn(const std::vector<int> &list, int value);
+
 /// The parameter tensors that the results need, in the order of the program's tensors.
 std::vector<int> usedParams(const Program &program);
 

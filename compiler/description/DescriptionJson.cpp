@@ -111,23 +111,25 @@ std::string entryDefect(const Description &d) {
   return "";
 }
 
+/// Whether a number is none of `count` things; `least` -1: it may say that there is none.
+bool outside(int number, size_t count, int least = 0) {
+  return number < least || number >= static_cast<int>(count);
+}
+
 /// What does not hold together; empty if all does.
 std::string defect(const Description &d) {
   if (std::string what = entryDefect(d); !what.empty())
     return what;
-  auto outside = [](int value, size_t count) {
-    return value < -1 || value >= static_cast<int>(count);
-  };
   for (const auto *list : {&d.inputs, &d.results})
     for (const Description::Value &v : *list) {
       if (v.type < QKV_FLOAT || v.type > QKV_BOOL)
         return "type of " + v.name;
       for (const auto &axis : v.axes)
-        if (outside(axis.size, d.sizes.size()) || !Extent::parse(axis.extent, d.sizes.size()))
+        if (outside(axis.size, d.sizes.size(), -1) || !Extent::parse(axis.extent, d.sizes.size()))
           return "axis " + axis.name + " of " + v.name;
     }
   for (const Description::Param &p : d.params) {
-    if (p.fallback < 0 || p.fallback > 2 || outside(p.fallbackParam, d.params.size()) ||
+    if (p.fallback < 0 || p.fallback > 2 || outside(p.fallbackParam, d.params.size(), -1) ||
         (p.fallback == 1 && p.fallbackParam < 0))
       return "fallback of " + p.name;
     if (!rt::heldSound(p.held, static_cast<int64_t>(p.shape.size())))
@@ -142,7 +144,8 @@ std::string defect(const Description &d) {
     if (names != static_cast<int64_t>(p.names.size()))
       return "names of " + p.name;
   }
-  if (outside(d.generatorInput, d.inputs.size()) || outside(d.generatorSource, d.inputs.size()))
+  if (outside(d.generatorInput, d.inputs.size(), -1) ||
+      outside(d.generatorSource, d.inputs.size(), -1))
     return "generator";
   return "";
 }
@@ -191,9 +194,6 @@ json streamJson(const Description::Stream &stream) {
 
 /// What of a model's parts does not hold together; empty if all does.
 std::string streamDefect(const Description &d, const Description::Stream &s) {
-  auto outside = [](int number, size_t count, int least = 0) {
-    return number < least || number >= static_cast<int>(count);
-  };
   const Description *session = s.parts[QKV_SESSION].get();
   for (const auto &part : s.parts) {
     if (!part)

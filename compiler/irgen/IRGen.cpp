@@ -204,11 +204,6 @@ void addEntries(Description &d, qkv_entry_kind one, qkv_entry_kind several, bool
       d.add(kind);
 }
 
-int numberOf(const std::vector<int> &list, int what) {
-  auto at = std::find(list.begin(), list.end(), what);
-  return at == list.end() ? -1 : static_cast<int>(at - list.begin());
-}
-
 int resultOf(const Program &program, int tensor) {
   for (size_t r = 0; r < program.results.size(); ++r)
     if (program.results[r].tensor == tensor)
@@ -221,15 +216,15 @@ std::shared_ptr<Description::Stream> describeStream(const Program &program,
                                                     const streams::Stream &stream) {
   auto out = std::make_shared<Description::Stream>();
   const Program &step = stream.step;
-  out->past = numberOf(step.dynamicSizes, stream.past);
-  out->fresh = numberOf(step.dynamicSizes, stream.fresh);
-  out->count = numberOf(step.inputs, stream.count);
+  out->past = positionIn(step.dynamicSizes, stream.past);
+  out->fresh = positionIn(step.dynamicSizes, stream.fresh);
+  out->count = positionIn(step.inputs, stream.count);
   for (const streams::State &state : stream.states)
     out->kept.push_back(
-        {state.name, resultOf(stream.session, state.begin), numberOf(step.inputs, state.input),
+        {state.name, resultOf(stream.session, state.begin), positionIn(step.inputs, state.input),
          state.next < 0 ? -1 : resultOf(step, state.next), streams::growsInPlace(state.kind)});
   for (int input : stream.session.inputs)
-    out->sessionInputs.push_back(numberOf(program.inputs, input));
+    out->sessionInputs.push_back(positionIn(program.inputs, input));
   for (const streams::StreamResult &result : stream.results) {
     qkv_part part = result.session ? QKV_SESSION : result.axis >= 0 ? QKV_STEP : QKV_CLOSING;
     const Program &from = part == QKV_SESSION ? stream.session

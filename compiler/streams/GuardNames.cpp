@@ -7,6 +7,7 @@
 // itself.
 #include "compiler/equations/Expressions.h"
 #include "compiler/streams/Rearrange.h"
+#include "dsl/proof/Proof.h"
 
 #include <algorithm>
 #include <map>
@@ -94,22 +95,12 @@ private:
         letters[axisLetter(a)] = index.letter >= 0 ? letter(index.letter) : size(index.position);
       }
       for (auto &[text, condition] : *common)
-        piece.guard = both(piece.guard, substituted(condition, letters));
+        piece.guard = both(piece.guard, substitute(condition, letters));
     }
   }
 
   /// A letter that stands for a position of an axis.
   static int axisLetter(size_t axis) { return -2 - static_cast<int>(axis); }
-
-  static ExprPtr substituted(const ExprPtr &e, const std::unordered_map<int, ExprPtr> &letters) {
-    Mapper mapper([&](const ExprPtr &node) {
-      if (node->kind != K::Letter)
-        return node;
-      auto at = letters.find(node->letter);
-      return at == letters.end() ? node : at->second;
-    });
-    return mapper(e);
-  }
 
   /// What stands around a read, over the positions that it reads, by its text.
   std::map<std::string, ExprPtr> conditionsOf(const Place &place) {
@@ -131,7 +122,7 @@ private:
       });
       if (!own || free_.of(condition).empty())
         continue;
-      ExprPtr over = substituted(condition, axes);
+      ExprPtr over = substitute(condition, axes);
       std::string text;
       Text(program_, [](int l) { return "a" + std::to_string(l); }).write(over, text);
       out.emplace(std::move(text), over);

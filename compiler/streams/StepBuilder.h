@@ -11,6 +11,7 @@
 #include "compiler/equations/Expressions.h"
 #include "compiler/streams/DeriveStream.h"
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <set>
@@ -18,6 +19,12 @@
 namespace qkv::streams {
 
 using Slice = std::vector<std::optional<int64_t>>;
+
+/// Moves the axis of the rows, the `row`-th, to the front; the others keep their order.
+template <class List> void rowsToFront(List &list, size_t row) {
+  auto at = list.begin() + static_cast<std::ptrdiff_t>(row);
+  std::rotate(list.begin(), at, at + 1);
+}
 
 /// The number 0 of a type.
 ExprPtr zeroOf(Type type);

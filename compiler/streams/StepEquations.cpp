@@ -176,10 +176,8 @@ ExprPtr StepBuilder::readOfRows(int reader, const Expr &original, const ExprPtr 
         copy->checked.push_back(a < e->checked.size() && e->checked[a]);
       }
     if (rowFirst) {
-      auto at = static_cast<std::ptrdiff_t>(rowAmong(t, slice));
-      std::rotate(copy->args.begin(), copy->args.begin() + at, copy->args.begin() + at + 1);
-      std::rotate(copy->checked.begin(), copy->checked.begin() + at,
-                  copy->checked.begin() + at + 1);
+      rowsToFront(copy->args, rowAmong(t, slice));
+      rowsToFront(copy->checked, rowAmong(t, slice));
     }
     copy->own = static_cast<int>(copy->args.size());
     return ExprPtr(copy);

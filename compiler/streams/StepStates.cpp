@@ -147,10 +147,8 @@ ExprPtr StepBuilder::readRows(const State &state, std::vector<ExprPtr> left,
 
 Tensor StepBuilder::shaped(const State &state, const std::string &name, const Size &rows) const {
   Tensor t = shaped(state.tensor, state.slice, name, rows);
-  if (growsInPlace(state.kind)) {
-    auto row = static_cast<std::ptrdiff_t>(rowAmong(state.tensor, state.slice));
-    std::rotate(t.axes.begin(), t.axes.begin() + row, t.axes.begin() + row + 1);
-  }
+  if (growsInPlace(state.kind))
+    rowsToFront(t.axes, rowAmong(state.tensor, state.slice));
   return t;
 }
 
@@ -285,10 +283,8 @@ void StepBuilder::begin(State &state, int64_t positions) {
       }
     if (other)
       continue;
-    if (growsInPlace(state.kind)) {
-      auto at = copy.indices.begin() + static_cast<std::ptrdiff_t>(rowAmong(t, state.slice));
-      std::rotate(copy.indices.begin(), at, at + 1);
-    }
+    if (growsInPlace(state.kind))
+      rowsToFront(copy.indices, rowAmong(t, state.slice));
     copy.value = substitute(copy.value, fixed);
     copy.guard = substitute(copy.guard, fixed);
     if (std::count_if(copy.indices.begin(), copy.indices.end(),

@@ -3,8 +3,6 @@
 #include "runtime/program/Program.h"
 #include "runtime/program/TextOptions.h"
 
-#include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <getopt.h>
 
@@ -36,15 +34,11 @@ std::vector<option> allOptions() {
 
 bool number(const char *name, const char *text, int64_t least, int64_t most, int64_t &value,
             std::string &why) {
-  char *end;
-  errno = 0;
-  value = strtoll(text, &end, 10);
-  if (!*text || *end || errno || value < least || value > most) {
-    why = format("--%s is %s, expected a whole number from %lld to %lld", name, quote(text).c_str(),
-                 static_cast<long long>(least), static_cast<long long>(most));
-    return false;
-  }
-  return true;
+  if (wholeNumber(text, least, most, value))
+    return true;
+  why = format("--%s is %s, expected a whole number from %lld to %lld", name, quote(text).c_str(),
+               static_cast<long long>(least), static_cast<long long>(most));
+  return false;
 }
 
 bool take(int which, const char *text, Options &options, std::string &why) {

@@ -9,19 +9,25 @@
 #include <cstring>
 
 namespace qkv::rt {
-namespace {
 
-bool whole(const char *text, int64_t least, int64_t &value, std::string &why) {
+bool wholeNumber(const char *text, int64_t least, int64_t most, int64_t &value) {
   char *end;
   errno = 0;
   long long read = strtoll(text, &end, 10);
-  if (!*text || *end || errno || read < least) {
-    why = format("%s, expected a whole number from %lld on", quote(text).c_str(),
-                 static_cast<long long>(least));
+  if (!*text || *end || errno || read < least || read > most)
     return false;
-  }
   value = read;
   return true;
+}
+
+namespace {
+
+bool whole(const char *text, int64_t least, int64_t &value, std::string &why) {
+  if (wholeNumber(text, least, INT64_MAX, value))
+    return true;
+  why = format("%s, expected a whole number from %lld on", quote(text).c_str(),
+               static_cast<long long>(least));
+  return false;
 }
 
 bool real(const char *text, double least, double most, double &value, std::string &why) {

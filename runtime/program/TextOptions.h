@@ -12,6 +12,10 @@ namespace qkv::rt {
 
 struct Options;
 
+/// A whole number from `least` to `most`, all of the text. False, with `value` as it is, for any
+/// other text.
+bool wholeNumber(const char *text, int64_t least, int64_t most, int64_t &value);
+
 struct TextOption {
   const char *name;  ///< without its dashes
   const char *value; ///< what its value is called; null: it has none

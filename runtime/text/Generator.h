@@ -50,10 +50,8 @@ class Generator {
 public:
   Generator(const qkv_model &model, const qkv_weights *weights, const GenerationOptions &options)
       : model(model), weights(weights), options(options),
-        streamSize(model.inputs[model.generator_input].axes[0].size),
-        sourceSize(model.generator_source < 0 ? -1
-                                              : model.inputs[model.generator_source].axes[0].size) {
-  }
+        streamSize(sizeOfTokens(model, model.generator_input)),
+        sourceSize(model.generator_source < 0 ? -1 : sizeOfTokens(model, model.generator_source)) {}
 
   bool prepare(qkv_error *error);
   bool hasSource() const { return sourceSize >= 0; }

@@ -11,6 +11,11 @@
 
 namespace qkv::rt {
 
+/// The size of an input of tokens, among the model's.
+inline int32_t sizeOfTokens(const qkv_model &model, int32_t input) {
+  return model.inputs[input].axes[0].size;
+}
+
 /// One stream of tokens in a model, with its source where the model has one.
 class TokenSequence {
 public:

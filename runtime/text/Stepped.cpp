@@ -11,12 +11,10 @@
 namespace qkv::rt {
 namespace {
 
-int32_t sizeOf(const qkv_model &model, int32_t input) { return model.inputs[input].axes[0].size; }
-
 std::vector<int64_t> sizesOf(const qkv_model &model, const std::vector<int64_t> &source) {
   std::vector<int64_t> sizes(model.size_count, 1);
   if (model.generator_source >= 0)
-    sizes[sizeOf(model, model.generator_source)] = static_cast<int64_t>(source.size());
+    sizes[sizeOfTokens(model, model.generator_source)] = static_cast<int64_t>(source.size());
   return sizes;
 }
 

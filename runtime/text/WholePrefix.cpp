@@ -5,10 +5,6 @@
 
 namespace qkv::rt {
 
-static int32_t sizeOf(const qkv_model &model, int32_t input) {
-  return model.inputs[input].axes[0].size;
-}
-
 PrefixSequence::PrefixSequence(const qkv_model &model, int64_t vocabulary,
                                std::vector<int64_t> source, std::vector<int64_t> tokens)
     : source(std::move(source)), stream(std::move(tokens)), sizes(model.size_count, 1),
@@ -16,7 +12,7 @@ PrefixSequence::PrefixSequence(const qkv_model &model, int64_t vocabulary,
   error.size = sizeof error;
   results[0] = last.data();
   if (model.generator_source >= 0) {
-    sizes[sizeOf(model, model.generator_source)] = static_cast<int64_t>(this->source.size());
+    sizes[sizeOfTokens(model, model.generator_source)] = static_cast<int64_t>(this->source.size());
     inputs[model.generator_source] = this->source.data();
   }
 }
@@ -30,7 +26,7 @@ void WholePrefix::advance(const std::vector<TokenSequence *> &sequences) const {
   std::vector<Sequence> runs;
   for (TokenSequence *one : sequences) {
     auto *sequence = static_cast<PrefixSequence *>(one);
-    sequence->sizes[sizeOf(model, model.generator_input)] =
+    sequence->sizes[sizeOfTokens(model, model.generator_input)] =
         static_cast<int64_t>(sequence->stream.size());
     sequence->inputs[model.generator_input] = sequence->stream.data();
     runs.push_back({sequence->sizes.data(), sequence->inputs.data(), sequence->results.data(),

@@ -1,6 +1,6 @@
 // In: buffers, with memref.copy, linalg.fill and other named linalg operations.
 // Out: linalg.generic alone. An input that a result begins with is copied unless the caller gave
-// one buffer for both: what a sequence keeps then grows in its place (tensors/Sequences).
+// one buffer for both: what a sequence keeps then grows in its place (runtime/streams).
 #include "compiler/passes/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
