@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-#define QKV_ABI 5
+#define QKV_ABI 6
 
 /* Element types of a model's tensors. */
 enum { QKV_FLOAT = 0, QKV_INT = 1, QKV_BOOL = 2 };
@@ -117,7 +117,10 @@ typedef enum qkv_entry_kind {
   QKV_WHOLE = 0,     /* all results, of one sequence */
   QKV_LAST = 1,      /* generators: the logits of the stream's last position alone */
   QKV_BATCH = 2,     /* QKV_WHOLE for several sequences of equal sizes at once */
-  QKV_LAST_BATCH = 3 /* QKV_LAST for several */
+  QKV_LAST_BATCH = 3, /* QKV_LAST for several */
+  /* QKV_WHOLE for several sequences, each with sizes of its own; only those sizes that are arguments
+   * of the entry are the same for all. In parts of a model over a stream. */
+  QKV_MIXED = 4
 } qkv_entry_kind;
 
 /* What an entry takes and gives. */
@@ -127,7 +130,13 @@ typedef enum qkv_argument_kind {
   QKV_INPUT = 2,        /* model->inputs[index] */
   QKV_PARAMS = 3,       /* all parameters */
   QKV_RESULT = 4,       /* model->results[index] */
-  QKV_LAST_POSITION = 5 /* of model->results[index]: without its first axis */
+  QKV_LAST_POSITION = 5, /* of model->results[index]: without its first axis */
+  /* QKV_MIXED: a row of 64-bit numbers for each sequence, with what each argument of the following
+   * kinds says, in their order. It stands among the inputs; those arguments are nowhere else. */
+  QKV_TABLE = 6,
+  QKV_OWN_SIZE = 7,  /* model->sizes[index] of the sequence */
+  QKV_OWN_INPUT = 8, /* the address of its model->inputs[index] */
+  QKV_OWN_RESULT = 9 /* the address of its model->results[index], never null */
 } qkv_argument_kind;
 
 typedef struct qkv_argument {

@@ -245,6 +245,8 @@ private:
     case QKV_LAST_BATCH:
       out << "/* The last position of several sequences. */\n";
       break;
+    case QKV_MIXED: // of parts alone, which the functions of sequences call
+      return;
     }
     out << "int " << p << entryKind(entry.kind).cFunction << "(" << p << "_session *session, "
         << (entry.count(QKV_SEQUENCES) ? "int64_t sequences, " : "") << "const " << p

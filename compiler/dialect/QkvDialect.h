@@ -21,6 +21,8 @@ constexpr const char *entryAttribute = "qkv.entry";
 /// An entry's argument: a parameter of the model.
 constexpr const char *paramAttribute = "qkv.param";
 constexpr const char *repeatAttribute = "qkv.repeat";
+/// A function that is called once for each of several sequences.
+constexpr const char *sequenceAttribute = "qkv.sequence";
 constexpr const char *equationAttribute = "qkv.equation";
 constexpr const char *equationsAttribute = "qkv.equations";
 constexpr const char *whyAttribute = "qkv.why";
