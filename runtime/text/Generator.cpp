@@ -132,37 +132,54 @@ void Generator::take(Stream &stream) const {
     end(stream, Ending::StopString);
 }
 
-void Generator::run(std::vector<Stream *> streams) const {
-  for (int64_t made = 0;; ++made) {
-    // Those that have not ended are the rows of the next run.
-    std::vector<Stream *> open;
-    for (Stream *stream : streams) {
-      if (stream->done)
-        continue;
-      bool full = static_cast<int64_t>(stream->sequence->tokens().size()) >= positions();
-      if (options.maxTokens >= 0 && made >= options.maxTokens)
-        end(*stream, Ending::MaxTokens);
-      else if (full)
-        end(*stream, Ending::Full);
-      else
-        open.push_back(stream);
+/// One token more for each; those that have ended are left out.
+void Generator::step(std::vector<Stream *> &streams) const {
+  std::vector<Stream *> open;
+  std::vector<TokenSequence *> rows;
+  for (Stream *stream : streams) {
+    if (stream->done)
+      continue;
+    bool full = static_cast<int64_t>(stream->sequence->tokens().size()) >= positions();
+    if (options.maxTokens >= 0 && stream->generated >= options.maxTokens) {
+      end(*stream, Ending::MaxTokens);
+    } else if (full) {
+      end(*stream, Ending::Full);
+    } else {
+      open.push_back(stream);
+      rows.push_back(stream->sequence.get());
     }
-    streams = std::move(open);
+  }
+  streams = std::move(open);
+  if (streams.empty())
+    return;
+  sequences->advance(rows);
+  for (Stream *stream : streams) {
+    if (const qkv_error *failure = stream->sequence->failure()) {
+      stream->error = *failure;
+      stream->failed = stream->done = true;
+      stream->ending = Ending::Failed;
+    } else {
+      take(*stream);
+    }
+  }
+}
+
+void Generator::run(std::vector<Stream *> streams) const {
+  while (!streams.empty())
+    step(streams);
+}
+
+void Generator::run(Waiting &waiting, size_t most) const {
+  for (std::vector<Stream *> streams;;) {
+    std::erase_if(streams, [](const Stream *stream) { return stream->done; });
+    while (streams.size() < most)
+      if (Stream *stream = waiting.next(streams.empty()))
+        streams.push_back(stream);
+      else
+        break;
     if (streams.empty())
       return;
-    std::vector<TokenSequence *> rows;
-    for (Stream *stream : streams)
-      rows.push_back(stream->sequence.get());
-    sequences->advance(rows);
-    for (Stream *stream : streams) {
-      if (const qkv_error *failure = stream->sequence->failure()) {
-        stream->error = *failure;
-        stream->failed = stream->done = true;
-        stream->ending = Ending::Failed;
-      } else {
-        take(*stream);
-      }
-    }
+    step(streams);
   }
 }
 

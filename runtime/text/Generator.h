@@ -45,6 +45,14 @@ struct Stream {
   Stream() { error.size = sizeof error; }
 };
 
+/// Streams that wait for their turn.
+class Waiting {
+public:
+  virtual ~Waiting() = default;
+  /// The next one, begun; null where there is none now. `idle`: nothing else is being computed.
+  virtual Stream *next(bool idle) = 0;
+};
+
 /// What all streams of a run share.
 class Generator {
 public:
@@ -57,11 +65,15 @@ public:
   bool hasSource() const { return sourceSize >= 0; }
   /// Whether streams can be computed together.
   bool together() const { return sequences->together(); }
+  /// Whether those may have sources and prompts of different lengths.
+  bool mixes() const { return sequences->mixes(); }
   /// Makes a stream ready to run; where it cannot be, it has failed.
   void begin(std::string_view source, std::string_view prompt, Stream &stream) const;
-  /// Computes the prompt of streams whose sources and prompts are equally long, then continues them
-  /// token by token to their ends.
+  /// Computes the prompts of streams, then continues them token by token to their ends. Unless this
+  /// mixes, sources and prompts are equally long.
   void run(std::vector<Stream *> streams) const;
+  /// Likewise all streams that wait, `most` at a time: one that ends makes room for the next.
+  void run(Waiting &waiting, size_t most) const;
   /// How tokens are chosen: "greedy", "top-k 40, temperature 0.7, draw".
   std::string samplingText() const;
 
@@ -71,6 +83,7 @@ private:
                 qkv_error *error) const;
   int64_t positions() const;
   void take(Stream &stream) const;
+  void step(std::vector<Stream *> &streams) const;
   void end(Stream &stream, Ending ending) const;
 
   const qkv_model &model;

@@ -39,7 +39,10 @@ public:
                                                std::vector<int64_t> tokens) const = 0;
   /// Whether several are computed faster together.
   virtual bool together() const = 0;
-  /// Computes the logits of each; all are equally long, with equally long sources.
+  /// Whether those may be of different lengths.
+  virtual bool mixes() const { return false; }
+  /// Computes the logits of each. Unless this mixes, all are equally long, with equally long
+  /// sources.
   virtual void advance(const std::vector<TokenSequence *> &sequences) const = 0;
 };
 
