@@ -28,7 +28,7 @@ mlir::LogicalResult QkvDialect::verifyOperationAttribute(mlir::Operation *op,
     return mlir::success();
   }
   bool unit = name == entryAttribute || name == rareAttribute || name == sharedAttribute ||
-              name == sequenceAttribute;
+              name == sequenceAttribute || name == mixedAttribute;
   bool ofModule = name == descriptionAttribute || name == stageAttribute;
   if (!unit && !ofModule && name != repeatAttribute && name != equationAttribute &&
       name != equationsAttribute && name != whyAttribute)

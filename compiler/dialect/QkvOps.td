@@ -25,6 +25,8 @@ def QkvDialect : Dialect {
     - `qkv.repeat` (string, on a function): the body of a repeat, called once a step;
     - `qkv.sequence` (unit, on a function): what of several sequences' step is computed for each by
       itself, called once a sequence;
+    - `qkv.mixed` (unit, on a function): it computes steps of several sequences, of few positions
+      each: rows of different sequences share what is read of a matrix;
     - `qkv.equation` (string, on any operation): the equation that it computes;
     - `qkv.equations` (string, likewise): the names of all that it computes, with commas;
     - `qkv.why` (string, likewise): why it is computed as it is;

@@ -221,6 +221,8 @@ std::vector<Computed> computeInChunks(const qkv_model &model, const Program &pro
   }
   if (!runs.empty())
     rt::runInChunks(model, &memory[0].weights, runs);
+  for (rt::Call &call : calls)
+    call.results.clear(); // which it would free
   for (size_t i = 0; i < trials.size(); ++i)
     if (runs[i].failed)
       out[i].failure = errorText(errors[i]);
