@@ -294,6 +294,11 @@ qkv_sequence *qkv_sequence_begin(qkv_session *session, const void *arguments, qk
  * *error set: then the sequence is as it was. */
 int qkv_sequence_step(qkv_sequence *sequence, const void *arguments, qkv_error *error,
                       qkv_part part);
+/* The same for several sequences of one model, each with its arguments: computed together, as far as
+ * the model was built for that, whatever their lengths. Each gets the bytes that it gets alone. -1
+ * with *error set: then all are as they were, and the error says whose it is. */
+int qkv_sequences_step(qkv_sequence *const *sequences, int64_t count, const void *const *arguments,
+                       qkv_error *error, qkv_part part);
 /* Another sequence that goes on from the same place. Null with *error set. */
 qkv_sequence *qkv_sequence_copy(const qkv_sequence *sequence, qkv_error *error);
 /* Goes back to the first `positions`. -1 with *error set where something that is kept has no past.
