@@ -3,6 +3,7 @@
 #pragma once
 
 #include "runtime/qkv.h"
+#include "runtime/text/BeamSearch.h"
 #include "runtime/text/SamplerChain.h"
 #include "runtime/text/Sequence.h"
 #include "runtime/text/TextOut.h"
@@ -22,6 +23,7 @@ const char *endingText(Ending ending);
 /// How text is generated.
 struct GenerationOptions {
   SamplerOptions sampling{.temperature = 0};
+  BeamOptions beams;
   std::vector<std::string> stops; ///< none is empty
   int64_t maxTokens = -1;         ///< -1: until the stream is full
   int64_t context = -1;           ///< positions of a stream; -1: what the model holds
@@ -30,8 +32,9 @@ struct GenerationOptions {
 
 /// One stream that is generated, and its source.
 struct Stream {
-  std::unique_ptr<TokenSequence> sequence;
-  size_t prompt = 0;     // tokens
+  std::unique_ptr<TokenSequence> sequence; // none while a search goes on
+  std::unique_ptr<BeamSearch> search;      // null: one token after the other
+  size_t prompt = 0;                       // tokens
   uint64_t number = 0;   // among the streams of a run: what is drawn depends on it
   int64_t generated = 0; // tokens
   bool failed = false, done = false;
@@ -83,6 +86,7 @@ private:
                 qkv_error *error) const;
   int64_t positions() const;
   void take(Stream &stream) const;
+  bool failed(Stream &stream) const;
   void step(std::vector<Stream *> &streams) const;
   void end(Stream &stream, Ending ending) const;
 

@@ -31,6 +31,14 @@ public:
   const float *logits() const override { return last.data(); }
   const qkv_error *failure() const override { return failed ? &error : nullptr; }
   size_t keptBytes() const override { return state.bytes(); }
+  std::unique_ptr<TokenSequence> copy() const override {
+    auto out =
+        std::make_unique<SteppedSequence>(model, static_cast<int64_t>(last.size()), source, stream);
+    out->last = last;
+    out->begun = begun;
+    out->failed = failed || (begun && !out->state.copy(state, &out->error));
+    return out;
+  }
 
   /// Positions that are still to be computed.
   int64_t waiting() const { return static_cast<int64_t>(stream.size()) - state.positions(); }

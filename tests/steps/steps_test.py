@@ -6,6 +6,7 @@ say; a sequence of the C interface gives the rows of the whole, and so do its co
 back."""
 
 import ctypes
+import math
 import os
 import random
 import struct
@@ -130,6 +131,46 @@ model sources(source[j] : token, tokens[t] : token) -> logits[t,v] {
         for batch in ("2", "3", "16"):
             self.assertEqual(run(program, *options, "--batch", batch, text=text).stdout, alone)
         self.assertEqual(run(QKV, "run", page, *options, "--batch", "3", text=text).stdout, alone)
+
+    def test_beams(self):
+        page = os.path.join(self.folder.name, "beams.qkv")
+        with open(page, "w") as file:
+            file.write("""size T = stream(max: 32), V = 5
+index t < T, u < T, v < V
+model beams(tokens[t] : token) -> logits[t,v] {
+  past[t] = sum[u]((tokens[u] + 1) * (u + 1) where u <= t)
+  logits[t,v] = 2 * sin((past[t] + 1) * (v + 2) * 1.7)
+}
+""")
+        program = os.path.join(self.folder.name, "beams")
+        run(QKV, "build", page, "--with-batch", "-o", program)
+
+        def shares(tokens):
+            past = sum((token + 1) * (at + 1) for at, token in enumerate(tokens))
+            logits = [2 * math.sin((past + 1) * (v + 2) * 1.7) for v in range(5)]
+            total = math.log(sum(math.exp(x) for x in logits))
+            return [x - total for x in logits]
+
+        def best(prompt, count, width):
+            beams = [(0.0, list(prompt))]
+            for _ in range(count):
+                beams = sorted(((score + share, tokens + [v]) for score, tokens in beams
+                                for v, share in enumerate(shares(tokens))), key=lambda beam: -beam[0])[:width]
+            return bytes(beams[0][1][len(prompt):]) + b"\n"
+
+        prompts = [b"\1\2", b"\1", b"\4\3\3\1\2", b"\2\2"]
+        for width in (1, 2, 3, 1024):  # the last: all there are
+            wanted = [best(prompt, 4, width) for prompt in prompts]
+            for prompt, text in zip(prompts, wanted):
+                options = ("--prompt", prompt, "--max-tokens", "4", "--beams", str(width))
+                self.assertEqual(run(program, *options).stdout, text)
+                self.assertEqual(run(QKV, "interpret", page, *options).stdout, text)
+            for batch in ("1", "3"):
+                self.assertEqual(run(program, "--batch", batch, "--max-tokens", "4", "--beams", str(width),
+                                     text=b"\n".join(prompts)).stdout, b"".join(wanted))
+        self.assertNotEqual(best(prompts[0], 4, 1), best(prompts[0], 4, 1024))
+        for wrong in (("--beams", "0"), ("--beams", "4", "--temperature", "1"), ("--length-penalty", "x")):
+            self.assertNotEqual(subprocess.run([program, "--prompt", "\1", *wrong], capture_output=True).returncode, 0)
 
     def test_limits_and_stops(self):
         options = ("--prompt", "abc", "--temperature", "60", "--logit-bias", "257=-10000")
