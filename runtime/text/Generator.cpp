@@ -51,7 +51,7 @@ bool Generator::prepare(qkv_error *error) {
   std::string why;
   if (!(chain = SamplerChain::make(options.sampling, why)))
     return fail(error, why);
-  if (options.beams.width > 1 && chain->text() != "greedy")
+  if (options.beams.width > 1 && !chain->greedy())
     return fail(error, "--beams looks for the likeliest text: it goes with no option that changes "
                        "how a token is drawn (" +
                            chain->text() + ")");
