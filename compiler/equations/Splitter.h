@@ -23,8 +23,8 @@ using LoopAxes = std::map<int, int>;
 class Splitter {
 public:
   /// `cautious`: what is split off inside a recurrence keeps every letter of the guards
-  /// around it (otherwise only those that it depends on itself).
-  Splitter(Program program, bool cautious);
+  /// around it (otherwise only those that it depends on itself). `chosen`: Prepared::chosen.
+  Splitter(Program program, bool cautious, std::map<int, int> chosen);
 
   Prepared run();
 
@@ -94,6 +94,7 @@ private:
   Program program_;
   LeftOut leftOut_{program_};
   bool cautious_;
+  std::map<int, int> chosen_;
   std::map<int, std::vector<Check>> checks_;
   std::vector<LoopAxes> loops_; // by tensor
   FreeLetters free_;

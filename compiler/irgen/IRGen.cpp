@@ -81,8 +81,11 @@ static MemRefType resultType(FunctionEmitter &f, int tensor) {
 
 /// The function of an entry: the program that is made of the model for its kind, with what the
 /// description says that it takes.
-static void emitEntry(ModuleState &state, const Prepared &prepared, std::vector<ScheduleNode> nodes,
-                      const Description::Entry &entry, const std::vector<int> &params) {
+static void emitEntry(ModuleState &state, const Prepared &rewritten,
+                      std::vector<ScheduleNode> nodes, const Description::Entry &entry,
+                      const std::vector<int> &params) {
+  Prepared prepared = rewritten;
+  groupRows(prepared, nodes);
   const Program &program = prepared.program;
   Bounds bounds(program);
   loopByRows(program, nodes);

@@ -214,6 +214,30 @@ TEST(R1, ACallAtEachPositionMayRecur) {
                      Inputs().floats("x", {2, 3}, {1, 2, 3, 4, 5, 6})),
             (V{6, 21}));
 }
+TEST(R4, ARecurrenceAlongTwoAxes) {
+  std::string sizes = "index i < 2, j < 3\n";
+  EXPECT_EQ(
+      evaluate(sizes + "model m(x[i,j]) -> y[i,j] {\n  y[-1,j] = 0\n  y[i,-1] = 0\n  y[-1,-1] = 1\n"
+                       "  y[i,j] = y[i-1,j] + y[i,j-1] + y[i-1,j-1] + x[i,j]\n}",
+               Inputs().floats("x", {2, 3}, {0, 0, 0, 0, 0, 1})),
+      (V{1, 1, 1, 1, 3, 6}));
+}
+TEST(R4, AnAxisMayGoBackInsideOfOneThatGoesForward) {
+  EXPECT_EQ(
+      evaluate("index i < 2, j < 3\nmodel m(x[i,j]) -> y[i,j] {\n  y[-1,j] = 0\n  y[i,3] = 1\n"
+               "  y[i,j] = 2 * y[i,j+1] + y[i-1,j] + x[i,j]\n}",
+               Inputs().floats("x", {2, 3}, {0, 0, 0, 1, 0, 0})),
+      (V{8, 4, 2, 33, 12, 4}));
+}
+TEST(R4, TheOuterAxisIsTheOneThatAllowsTheOther) {
+  // Along i reads are on both sides, along j none is later.
+  EXPECT_EQ(
+      evaluate("index i < 2, j < 3\nmodel m(x[i,j]) -> y[i,j] {\n  y[2,j] = 0\n  y[-1,j] = 0\n"
+               "  y[i,0] = x[i,0]\n  y[-1,0] = 0\n  y[2,0] = 0\n"
+               "  y[i,j] = y[i+1,j-1] + y[i-1,j]\n}",
+               Inputs().floats("x", {2, 3}, {1, 9, 9, 2, 9, 9})),
+      (V{1, 2, 2, 2, 2, 2}));
+}
 TEST(A1, AGuardProvesAnIndex) {
   EXPECT_EQ(run("model m(x[t]) -> y[t] { y[t] = sum[j](x[t - j] where j <= t) }"), (V{3, 4, 6}));
   EXPECT_EQ(run("model m(x[t]) -> y[t] { y[t] = if t + 1 < T then x[t + 1] else 0 }"),
@@ -353,6 +377,10 @@ TEST(S3, RankCountsTheGreaterAndTheEqualBefore) {
   EXPECT_EQ(
       run("model m(x[t]) -> y[t] { y[t] = rank[t](floor(x[t]) where x[t] < 8) }", {3, 7, 3, 9}),
       (V{1, 0, 2, left}));
+}
+TEST(S3, WhatIsNoNumberComesFirst) {
+  EXPECT_EQ(run("model m(x[t]) -> y[t] { y[t] = rank[t](log(x[t] - 5)) }", {3, 7, 2, 9}),
+            (V{0, 3, 1, 2}));
 }
 TEST(S3, RankOfSeveralLettersIsInRowMajorOrder) {
   EXPECT_EQ(evaluate("index i < 2, j < 2\nmodel m(x[i,j]) -> y[i,j] { y[i,j] = rank[i,j](x[i,j]) }",
