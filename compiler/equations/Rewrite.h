@@ -12,6 +12,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -75,6 +76,9 @@ struct Prepared {
   /// ascending order, and negative where there is none; with the tensor that says which are taken,
   /// taken[rows, e]. Their equations stay as they are: they are computed by a pass over each row.
   std::map<int, int> chosen;
+  /// Tensors that say which elements are the first of their row, first[rows, e] =
+  /// rank[e](score[rows, e] where ..) < K, likewise: they are found by their scores' bits.
+  std::set<int> firsts;
   std::vector<Group> groups;  ///< GroupRows.cpp
   std::map<int, int> grouped; ///< the group of a tensor that is computed position by position
 };

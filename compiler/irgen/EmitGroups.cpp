@@ -92,10 +92,27 @@ private:
 
 } // namespace
 
+/// The letters of a piece's rows at some indices.
+static void giveRows(ScalarEmitter &scalar, const Piece &piece, ArrayRef<Value> at) {
+  for (auto [index, value] : llvm::zip(piece.indices, at))
+    if (index.letter >= 0)
+      scalar.letters[index.letter] = value;
+}
+
 /// For each row, the positions that are taken one after the other.
 void FunctionEmitter::computeChosen(int tensor, int taken) {
   const Tensor &t = program.tensors[tensor];
-  IntLoops loops(*this, state.location(t.span, t.label));
+  const Piece &piece = t.pieces[0];
+  Location loc = state.location(t.span, t.label);
+  IntLoops loops(*this, loc);
+  ExprPtr takes; // taken[rows, e], as the equation has it
+  std::function<void(const ExprPtr &)> find = [&](const ExprPtr &e) {
+    if (e && e->kind == Expr::Kind::Read && e->tensor == taken)
+      takes = e;
+    for (const ExprPtr &a : e ? e->args : std::vector<ExprPtr>())
+      find(a);
+  };
+  find(piece.value);
   SmallVector<OpFoldResult> shape;
   for (const Axis &a : t.axes)
     shape.push_back(extent(a.extent));
@@ -105,19 +122,125 @@ void FunctionEmitter::computeChosen(int tensor, int taken) {
   Value positions = asValue(extent(program.tensors[taken].axes.back().extent));
   auto ofRow = [&](Value row, ValueRange carried) -> SmallVector<Value> {
     SmallVector<Value> at = loops.indices(rows, row);
-    at.push_back({});
     auto ofPosition = [&](Value position, ValueRange inner) -> SmallVector<Value> {
-      at.back() = position;
-      Value takes = loops.read(tensors.at(taken), at);
-      at.back() = loops.least(inner[1], last);
-      Value before = loops.read(inner[0], at);
-      Value now = loops.select(takes, loops.number(position), before);
-      return {loops.write(now, inner[0], at),
-              loops.select(takes, loops.add(inner[1], constant(1)), inner[1])};
+      ScalarEmitter scalar(*this, builder, {}, loc);
+      giveRows(scalar, piece, at);
+      scalar.letters[takes->args.back()->letter] = position;
+      Value takesPart = scalar.emit(takes);
+      SmallVector<Value> seat(at);
+      seat.push_back(loops.least(inner[1], last));
+      Value before = loops.read(inner[0], seat);
+      Value now = loops.select(takesPart, loops.number(position), before);
+      return {loops.write(now, inner[0], seat),
+              loops.select(takesPart, loops.add(inner[1], constant(1)), inner[1])};
     };
-    auto done = loops.over(constant(0), positions, {carried[0], constant(0)}, ofPosition);
-    return {done[0]};
+    return {loops.over(constant(0), positions, {carried[0], constant(0)}, ofPosition)[0]};
   };
+  tensors[tensor] = loops.over(constant(0), loops.product(rows), {none}, ofRow)[0];
+}
+
+/// The first of each row in the order of their scores: the bits of the last one that is among them
+/// are found some at a time, by counting how many scores have which; of those that are equal to it
+/// the first ones are.
+void FunctionEmitter::computeFirsts(int tensor) {
+  constexpr int64_t bits = 11, bins = 1 << bits;
+  const Tensor &t = program.tensors[tensor];
+  const Piece &piece = t.pieces[0];
+  const Expr &rank = *piece.value->args[0];
+  Location loc = state.location(t.span, t.label);
+  IntLoops loops(*this, loc);
+  OpBuilder &b = builder;
+  bool whole = rank.args[0]->type == Type::Int;
+  int64_t passes = whole ? 6 : 3; // of 64 or 32 bits
+  SmallVector<OpFoldResult> shape;
+  for (const Axis &a : t.axes)
+    shape.push_back(extent(a.extent));
+  ArrayRef<Axis> rows = ArrayRef<Axis>(t.axes).drop_back();
+  Value positions = asValue(extent(t.axes.back().extent));
+  auto compare = [&](Predicate predicate, Value x, Value y) -> Value {
+    return arith::CmpIOp::create(b, loc, predicate, x, y);
+  };
+  auto both = [&](Value x, Value y) -> Value { return arith::AndIOp::create(b, loc, x, y); };
+  // A score as bits that are in its order: the greatest, and what is no number, has the greatest.
+  auto keyOf = [&](const ExprPtr &score, ScalarEmitter &scalar) -> Value {
+    Value s = scalar.data(score);
+    if (whole)
+      return arith::XOrIOp::create(b, loc, s, loops.integer(std::numeric_limits<int64_t>::min()));
+    auto number = [&](float v) -> Value {
+      return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(v));
+    };
+    Value isNone = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNO, s, s);
+    Value isZero = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, s, number(0));
+    s = loops.select(isZero, number(0), s); // (-0 is equal to 0)
+    Value raw = arith::BitcastOp::create(b, loc, b.getI32Type(), s);
+    raw = arith::ExtUIOp::create(b, loc, b.getI64Type(), raw);
+    Value negative = compare(Predicate::uge, raw, loops.integer(int64_t(1) << 31));
+    Value flipped = loops.sub(loops.integer((int64_t(1) << 32) - 1), raw);
+    Value key = loops.select(negative, flipped, loops.add(raw, loops.integer(int64_t(1) << 31)));
+    return loops.select(isNone, loops.integer((int64_t(1) << 32) - 1), key);
+  };
+  auto ofRow = [&](Value row, ValueRange carried) -> SmallVector<Value> {
+    SmallVector<Value> at = loops.indices(rows, row);
+    auto element = [&](Value position, Value &takesPart) {
+      ScalarEmitter scalar(*this, b, {}, loc);
+      giveRows(scalar, piece, at);
+      scalar.letters[piece.indices.back().letter] = position;
+      scalar.letters[rank.letters[0]] = position;
+      takesPart = rank.args[1] ? scalar.emit(rank.args[1])
+                               : Value(arith::ConstantOp::create(b, loc, b.getBoolAttr(true)));
+      return keyOf(rank.args[0], scalar);
+    };
+    Value known = loops.integer(0), wanted = loops.integer(piece.value->args[1]->integer);
+    for (int64_t pass = passes; pass-- > 0;) {
+      Value shift = loops.integer(pass * bits), above = loops.integer((pass + 1) * bits);
+      bool first = pass == passes - 1; // all bits above are 0
+      auto count = [&](Value position, ValueRange inner) -> SmallVector<Value> {
+        Value takesPart, key = element(position, takesPart);
+        if (!first)
+          takesPart = both(
+              takesPart, compare(Predicate::eq, arith::ShRUIOp::create(b, loc, key, above), known));
+        Value bin = arith::ShRUIOp::create(b, loc, key, shift);
+        bin = loops.position(arith::AndIOp::create(b, loc, bin, loops.integer(bins - 1)));
+        Value more = loops.select(takesPart, loops.integer(1), loops.integer(0));
+        return {loops.write(loops.add(loops.read(inner[0], bin), more), inner[0], bin)};
+      };
+      Value counts = loops.filled({b.getIndexAttr(bins)}, 0);
+      counts = loops.over(constant(0), positions, {counts}, count)[0];
+      // From the greatest down: the bin of the last one that is wanted, and how many of it are.
+      auto search = [&](Value step, ValueRange inner) -> SmallVector<Value> {
+        Value bin = loops.sub(constant(bins - 1), step);
+        Value here = loops.read(counts, bin);
+        Value isLast = compare(Predicate::uge, here, inner[0]);
+        Value searching = compare(Predicate::slt, inner[1], loops.integer(0));
+        Value found = both(searching, isLast);
+        Value left = loops.sub(inner[0], here);
+        Value goesOn = both(searching, compare(Predicate::ult, here, inner[0]));
+        // (Where there are fewer, all are.)
+        Value ends = compare(Predicate::ne, bin, constant(0));
+        return {loops.select(both(goesOn, ends), left, inner[0]),
+                loops.select(found, loops.number(bin), inner[1])};
+      };
+      auto ended = loops.over(constant(0), constant(bins), {wanted, loops.integer(-1)}, search);
+      wanted = ended[0];
+      Value bin = loops.select(compare(Predicate::slt, ended[1], loops.integer(0)),
+                               loops.integer(0), ended[1]);
+      known = arith::ShLIOp::create(b, loc, known, loops.integer(bits));
+      known = arith::OrIOp::create(b, loc, known, bin);
+    }
+    auto mark = [&](Value position, ValueRange inner) -> SmallVector<Value> {
+      Value takesPart, key = element(position, takesPart);
+      Value equal = both(takesPart, compare(Predicate::eq, key, known));
+      Value isOne = both(equal, compare(Predicate::ult, inner[1], wanted));
+      Value greater = both(takesPart, compare(Predicate::ugt, key, known));
+      SmallVector<Value> place(at);
+      place.push_back(position);
+      Value first = arith::OrIOp::create(b, loc, greater, isOne);
+      return {loops.write(first, inner[0], place),
+              loops.select(equal, loops.add(inner[1], loops.integer(1)), inner[1])};
+    };
+    return {loops.over(constant(0), positions, {carried[0], loops.integer(0)}, mark)[0]};
+  };
+  Value none = tensor::EmptyOp::create(b, loc, shape, b.getI1Type());
   tensors[tensor] = loops.over(constant(0), loops.product(rows), {none}, ofRow)[0];
 }
 

@@ -116,6 +116,10 @@ void FunctionEmitter::computeWhole(int tensor) {
     computeChosen(tensor, chosen->second);
     return;
   }
+  if (prepared.firsts.count(tensor)) {
+    computeFirsts(tensor);
+    return;
+  }
   for (const Group &group : prepared.groups)
     if (tensor == group.order || tensor == group.place || tensor == group.begins) {
       if (!tensors.count(tensor)) // all three at once

@@ -99,6 +99,7 @@ public:
 
   // EmitGroups.cpp
   void computeChosen(int tensor, int taken);
+  void computeFirsts(int tensor);
   void computeOrder(const Group &group);
   /// A loop over the positions that rows chose.
   void computeGroup(const ScheduleNode &loop);

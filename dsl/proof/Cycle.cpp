@@ -258,32 +258,63 @@ private:
     });
   }
 
-  /// A cycle within one position, all of it with other axes: there may be a loop inside.
-  bool inPosition(const Cycle &cycle, const Used &used, const Arrangement &by) {
+  /// Whether tensors read each other at the position that is computed or before, and have other
+  /// axes: there may be a loop inside.
+  bool inPosition(const std::vector<int> &part, const Used &used, const Arrangement &by) {
     constexpr size_t deepest = 4;
-    for (size_t i = 0; i < cycle.size(); ++i) {
-      int t = cycle[i];
+    for (int t : part) {
       auto taken = used.find(t);
       size_t loops = taken == used.end() ? 1 : taken->second.size() + 1;
-      if (by.axes.at(t) < 0 || loops >= std::min(deepest, program_.tensors[t].axes.size()) ||
-          obstacle(t, cycle[(i + 1) % cycle.size()], by, /*anywhere=*/true))
+      if (by.axes.at(t) < 0 || loops >= std::min(deepest, program_.tensors[t].axes.size()))
         return false;
+      for (int other : part)
+        if (reads(t, other) && obstacle(t, other, by, /*anywhere=*/true))
+          return false;
     }
     return true;
+  }
+
+  /// The tensors of a component that reach a cycle, and are reached by it, along reads.
+  template <class Along>
+  std::vector<int> around(const Cycle &cycle, const std::vector<int> &component, Along along) {
+    auto reached = [&](bool back) {
+      std::set<int> out{cycle[0]};
+      std::vector<int> open{cycle[0]};
+      while (!open.empty()) {
+        int t = open.back();
+        open.pop_back();
+        for (int other : component)
+          if (!out.count(other) &&
+              (back ? reads(other, t) && along(other, t) : reads(t, other) && along(t, other))) {
+            out.insert(other);
+            open.push_back(other);
+          }
+      }
+      return out;
+    };
+    std::set<int> forth = reached(false), back = reached(true);
+    std::vector<int> part;
+    std::set_intersection(forth.begin(), forth.end(), back.begin(), back.end(),
+                          std::back_inserter(part));
+    return part;
   }
 
   bool explained(const std::vector<int> &component, const Used &used) {
     Arrangement forward = arrange(component, used, true),
                 backward = arrange(component, used, false);
-    Cycle both = shortest(component, [&](int a, int b) {
+    auto inTheWay = [&](int a, int b) {
       return obstacle(a, b, forward) && obstacle(a, b, backward);
-    });
-    if (!both.empty() && inPosition(both, used, forward)) {
+    };
+    Cycle both = shortest(component, inTheWay);
+    std::vector<int> part = both.empty() ? both : around(both, component, inTheWay);
+    if (!part.empty() && inPosition(part, used, forward)) {
       Used more = used;
-      for (int t : both)
+      for (int t : part)
         more[t].insert(forward.axes.at(t));
       around_.push_back(forward);
-      return explained(both, more);
+      if (explained(part, more))
+        return true;
+      around_.pop_back();
     }
     if (both.empty())
       both = through(component, [&](int a, int b) {

@@ -382,6 +382,12 @@ TEST(S3, WhatIsNoNumberComesFirst) {
   EXPECT_EQ(run("model m(x[t]) -> y[t] { y[t] = rank[t](log(x[t] - 5)) }", {3, 7, 2, 9}),
             (V{0, 3, 1, 2}));
 }
+TEST(S3, ARankBelowANumberIsOfWhatTakesPart) {
+  // So t - j is a position of x: the guard of the rank says it (A1).
+  EXPECT_EQ(run("model m(x[t]) -> y[t] {\n  r[t,j] = rank[j](x[j] where j <= t)\n"
+                "  y[t] = sum[j](x[t-j] where 1 > r[t,j])\n}"),
+            (V{3, 1, 2}));
+}
 TEST(S3, RankOfSeveralLettersIsInRowMajorOrder) {
   EXPECT_EQ(evaluate("index i < 2, j < 2\nmodel m(x[i,j]) -> y[i,j] { y[i,j] = rank[i,j](x[i,j]) }",
                      Inputs().floats("x", {2, 2}, {1, 5, 5, 1})),
