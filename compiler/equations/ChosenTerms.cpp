@@ -139,7 +139,7 @@ ExprPtr RankChooser::shareOfChosen(const ExprPtr &e, const Place &place) {
   inside.seat = newLetter("k", program_.tensors[place.chosen].axes.back().extent);
   ExprPtr there = apply(Op::GreaterEqual, {chosenAt(inside), integer(0)}, e->span);
   for (const ExprPtr &c : bounds_.conjunctsOf(e->args[1]))
-    if (!decides(c, inside))
+    if (!chose.count(meaningOf(c, inside)))
       there = both(there, move(c, inside));
   return withArgs(withLetters(e, {inside.seat}),
                   {move(e->args[0], inside), there, letter(place.seat)});

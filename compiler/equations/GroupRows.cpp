@@ -52,7 +52,8 @@ struct Member {
 class Grouper {
 public:
   Grouper(Prepared &prepared, std::vector<ScheduleNode> &nodes)
-      : prepared_(prepared), program_(prepared.program), nodes_(nodes) {}
+      : prepared_(prepared), program_(prepared.program), nodes_(nodes),
+        ofInput_(dependingOnInputs(prepared)) {}
 
   void run() {
     findMembers();
@@ -76,6 +77,7 @@ public:
 private:
   void findMembers();
   bool isSum(const ExprPtr &e, const Piece &piece, Member &member);
+  static bool isNeededOfChoices(const Piece &piece, int chosen);
   bool isOfMembers(const ExprPtr &e, const Piece &piece, Member &member);
   bool at(const Expr &read, size_t count, const Piece &piece, std::vector<size_t> &axes) const;
   void setLevels();
@@ -100,6 +102,7 @@ private:
   Prepared &prepared_;
   Program &program_;
   std::vector<ScheduleNode> &nodes_;
+  std::vector<bool> ofInput_; ///< by tensor
   FreeLetters free_;
   std::map<int, Member> members_;               ///< as they were
   std::map<std::pair<int, int>, Group> orders_; ///< by tensor of chosen positions and region
@@ -129,13 +132,14 @@ bool Grouper::at(const Expr &read, size_t count, const Piece &piece,
   return true;
 }
 
-/// A sum of products with what is shared by all rows, at the position that each row chose.
+/// A sum of products with what depends on no input, at the position that each row chose: it is the
+/// same for all rows, those of other sequences among them.
 bool Grouper::isSum(const ExprPtr &e, const Piece &piece, Member &member) {
   if (e->kind != K::Reduce || e->reduction != Reduction::Sum || e->type != Type::Float)
     return false;
   bool found = false;
   forEachNode(e, [&](const Expr &n) {
-    if (n.kind != K::Read || found)
+    if (n.kind != K::Read || found || ofInput_[n.tensor])
       return;
     for (const ExprPtr &index : n.args) {
       if (index->kind != K::Read || !prepared_.chosen.count(index->tensor) ||
@@ -152,9 +156,19 @@ bool Grouper::isSum(const ExprPtr &e, const Piece &piece, Member &member) {
   return found;
 }
 
-/// What is computed element by element of members, at their own places.
+/// Whether a piece is needed where there is a choice, and nowhere else.
+bool Grouper::isNeededOfChoices(const Piece &piece, int chosen) {
+  for (const ExprPtr &c : conjuncts(piece.guard))
+    if (c->kind == K::Apply && c->op == Op::GreaterEqual && c->args[0]->kind == K::Read &&
+        c->args[0]->tensor == chosen && c->args[1]->kind == K::Int && c->args[1]->integer == 0)
+      return true;
+  return false;
+}
+
+/// What is computed element by element of members, at their own places, and needed of choices
+/// alone: where there is none, a member has no value.
 bool Grouper::isOfMembers(const ExprPtr &e, const Piece &piece, Member &member) {
-  bool plain = e->type == Type::Float, found = false;
+  bool plain = e->type == Type::Float && piece.guard, found = false;
   forEachNode(e, [&](const Expr &n) {
     plain = plain && n.kind != K::Reduce && n.kind != K::Weighted;
     auto of = n.kind == K::Read ? members_.find(n.tensor) : members_.end();
@@ -166,7 +180,8 @@ bool Grouper::isOfMembers(const ExprPtr &e, const Piece &piece, Member &member) 
       own.args.push_back(n.args[axis]);
     std::vector<size_t> axes;
     plain = at(own, own.args.size(), piece, axes) && (!found || axes == member.axes) &&
-            (!found || of->second.chosen == member.chosen);
+            (!found || of->second.chosen == member.chosen) &&
+            isNeededOfChoices(piece, of->second.chosen);
     member.axes = axes;
     member.chosen = of->second.chosen;
     found = true;
