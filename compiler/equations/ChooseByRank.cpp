@@ -273,6 +273,8 @@ ExprPtr RankChooser::rewriteSum(const ExprPtr &e) {
     meaning.decisive = meaningOf(c, place);
     for (const ExprPtr &k : conditions)
       meaning.all.insert(meaningOf(k, place));
+    sums_[Notes::sumKey(*e, program_.tensors[tensor_].instance)] =
+        "not fused: each row has positions of its own, which its rank chose";
     why_[tensor_] = "at most " + std::to_string(bound->most) + " of " +
                     program_.letters[bound->letter].extent.text(program_.atoms) +
                     " positions are chosen by their rank; the others are neither computed nor read";
@@ -295,6 +297,7 @@ void chooseByRank(Prepared &prepared) {
       prepared.chosen = std::move(chooser.chosen_);
       prepared.firsts = std::move(chooser.firsts_);
       prepared.notes.why.merge(chooser.why_);
+      prepared.notes.sums.merge(chooser.sums_);
       return;
     }
     whole.insert(more.begin(), more.end());

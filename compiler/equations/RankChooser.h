@@ -51,6 +51,7 @@ public:
   std::map<int, int> chosen_;      ///< Prepared::chosen
   std::set<int> firsts_;           ///< Prepared::firsts
   std::map<int, std::string> why_; ///< Notes::why
+  decltype(Notes::sums) sums_;     ///< Notes::sums
 
 private:
   void findLoops(const std::vector<ScheduleNode> &nodes, bool inside);

@@ -355,6 +355,12 @@ void FunctionEmitter::computeGroup(const ScheduleNode &loop) {
     return SmallVector<Value>(branch.getResults());
   };
   SmallVector<Value> made = loops.over(constant(0), positions, carried, ofPosition);
+  if (!made.empty()) {
+    Operation *op = made[0].getDefiningOp();
+    op->setAttr(equationAttribute, builder.getStringAttr(chosen.name));
+    op->setAttr(whyAttribute,
+                builder.getStringAttr("what no row chose is neither computed nor read"));
+  }
   for (size_t i = 0; i < stored.size(); ++i)
     tensors[stored[i]] = made[i];
   letters.erase(group.letter);
