@@ -274,10 +274,9 @@ ExprPtr RankChooser::rewriteSum(const ExprPtr &e) {
     for (const ExprPtr &k : conditions)
       meaning.all.insert(meaningOf(k, place));
     sums_[Notes::sumKey(*e, program_.tensors[tensor_].instance)] =
-        "not fused: each row has positions of its own, which its rank chose";
-    why_[tensor_] = "at most " + std::to_string(bound->most) + " of " +
-                    program_.letters[bound->letter].extent.text(program_.atoms) +
-                    " positions are chosen by their rank; the others are neither computed nor read";
+        "at most " + std::to_string(bound->most) + " of " +
+        program_.letters[bound->letter].extent.text(program_.atoms) +
+        " positions are chosen by their rank; the others are neither computed nor read";
     return sumOfChosen(e, choice, bound->letter, left);
   }
   return e;
@@ -296,7 +295,6 @@ void chooseByRank(Prepared &prepared) {
       prepared.program = std::move(chooser.program_);
       prepared.chosen = std::move(chooser.chosen_);
       prepared.firsts = std::move(chooser.firsts_);
-      prepared.notes.why.merge(chooser.why_);
       prepared.notes.sums.merge(chooser.sums_);
       return;
     }

@@ -112,7 +112,7 @@ ExprPtr RankChooser::chosenAt(const Place &place) const {
 }
 
 /// A condition as a text, its rows and the position being those of a place.
-std::string RankChooser::meaningOf(const ExprPtr &condition, const Place &place) {
+std::string RankChooser::meaningOf(const ExprPtr &condition, const Place &place) const {
   Text text(program_, [&](int l) {
     if (l == place.letter)
       return std::string("p");

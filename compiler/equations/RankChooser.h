@@ -48,10 +48,9 @@ public:
   std::set<int> readAnyway() const;
 
   Program program_;
-  std::map<int, int> chosen_;      ///< Prepared::chosen
-  std::set<int> firsts_;           ///< Prepared::firsts
-  std::map<int, std::string> why_; ///< Notes::why
-  decltype(Notes::sums) sums_;     ///< Notes::sums
+  std::map<int, int> chosen_;  ///< Prepared::chosen
+  std::set<int> firsts_;       ///< Prepared::firsts
+  decltype(Notes::sums) sums_; ///< Notes::sums: why they are no attention kernels
 
 private:
   void findLoops(const std::vector<ScheduleNode> &nodes, bool inside);
@@ -70,7 +69,7 @@ private:
   bool costs(int tensor, size_t axis);
   std::optional<size_t> movedAxis(const Expr &read, const Place &place);
   bool isWorthIt(const ExprPtr &body, const Place &place);
-  std::string meaningOf(const ExprPtr &condition, const Place &place);
+  std::string meaningOf(const ExprPtr &condition, const Place &place) const;
   bool decides(const ExprPtr &condition, const Place &place);
   ExprPtr shareOfChosen(const ExprPtr &e, const Place &place);
   ExprPtr chosenAt(const Place &place) const;
