@@ -58,7 +58,7 @@ bool RankChooser::costs(int tensor, size_t axis) {
 std::optional<size_t> RankChooser::movedAxis(const Expr &read, const Place &place) {
   const Tensor &t = program_.tensors[read.tensor];
   std::optional<size_t> axis;
-  size_t rows = 0;
+  std::set<int> rows;
   for (size_t a = 0; a < read.args.size(); ++a) {
     if (t.axes[a].before || t.axes[a].after)
       return std::nullopt;
@@ -73,10 +73,11 @@ std::optional<size_t> RankChooser::movedAxis(const Expr &read, const Place &plac
         return std::nullopt;
       axis = a;
     }
-    rows += std::count(place.rows.begin(), place.rows.end(), index->letter);
+    if (std::find(place.rows.begin(), place.rows.end(), index->letter) != place.rows.end())
+      rows.insert(index->letter);
   }
   // (Of what is the same for all rows each position is computed once, not for each row.)
-  if (!axis || rows != place.rows.size() || whole_.count(read.tensor) ||
+  if (!axis || rows.size() != place.rows.size() || whole_.count(read.tensor) ||
       program_.tensors[read.tensor].constant || !costs(read.tensor, *axis))
     return std::nullopt;
   for (const PieceIndex &index : t.pieces[0].indices)
