@@ -507,7 +507,6 @@ TEST(F5, StepsHandOnAndCollect) {
       (V{3, 8, 0, 5, 0, 5, 1, 6, 3, 8}));
 }
 TEST(C1, ADynamicSizeIsBoundByItsAxes) {
-  std::string wrong;
   EXPECT_EQ(run("size U = (T + 1) // 2\nindex u < U\nmodel m(x[t]) -> y[u] { y[u] = x[u] }"),
             (V{3, 1}));
 }
