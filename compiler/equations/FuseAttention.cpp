@@ -111,7 +111,7 @@ private:
 
   ExprPtr fusePlain(const ExprPtr &e, bool root) {
     if (e->kind != K::Reduce || e->type != Type::Float || e->constant || e->args.size() != 2 ||
-        (e->reduction != Reduction::Sum && e->reduction != Reduction::Mean))
+        (e->reduction != Reduction::Sum && e->reduction != Reduction::Mean) || isLeft(*e))
       return nullptr;
     std::string why;
     auto sum = plain_.of(e, why);
@@ -157,6 +157,11 @@ private:
     if (e->args[1])
       count = reduce(Reduction::Sum, e->letters, integer(1), e->args[1], e->span);
     return meanOf(program_, e, out, count);
+  }
+
+  /// Whether it is said already why a sum is not fused (ChooseByRank.cpp).
+  bool isLeft(const Expr &sum) const {
+    return notes_.sums.count(Notes::sumKey(sum, program_.tensors[tensor_].instance)) > 0;
   }
 
   /// Gives each piece that may be rewritten the value that `change` makes of it.
@@ -424,7 +429,8 @@ private:
 
   ExprPtr fuse(const ExprPtr &e, bool root) {
     if (e->kind != K::Reduce || e->reduction != Reduction::Sum || e->type != Type::Float ||
-        e->constant || asWeightedSum(program_, e) || !softmaxes_.weighs(e->args[0], e->args[1]))
+        e->constant || asWeightedSum(program_, e) || isLeft(*e) ||
+        !softmaxes_.weighs(e->args[0], e->args[1]))
       return nullptr;
     std::vector<Term> terms;
     softmaxes_.inlined.clear();

@@ -151,7 +151,7 @@ ExprPtr Splitter::placeOfExtremum(const ExprPtr &e, const ExprPtr &body, ExprPtr
 }
 
 // rank = sum[k](1 where k takes part and s[k] > s[j], or s[k] == s[j] and k is before j), and the
-// greatest int where j takes no part.
+// greatest int where j takes no part. NaN is greater than any number, and equal to itself.
 ExprPtr Splitter::rank(const ExprPtr &e, const ExprPtr &body, const ExprPtr &guard) {
   // Compared with all others, so it is computed once.
   ExprPtr s = under(guard, [&] { return score(body, true); });
@@ -174,8 +174,13 @@ ExprPtr Splitter::rank(const ExprPtr &e, const ExprPtr &body, const ExprPtr &gua
                     : less;
   }
   ExprPtr other = substitute(s, toOther);
-  ExprPtr first = compared(Op::Or, compared(Op::Greater, other, s),
-                           compared(Op::And, compared(Op::Equal, other, s), before));
+  ExprPtr greater = compared(Op::Greater, other, s), equal = compared(Op::Equal, other, s);
+  if (s->type == Type::Float) { // what is no number comes first
+    ExprPtr none = compared(Op::NotEqual, s, s), otherNone = compared(Op::NotEqual, other, other);
+    equal = compared(Op::Or, equal, compared(Op::And, none, otherNone));
+    greater = compared(Op::Or, greater, compared(Op::And, otherNone, compared(Op::Equal, s, s)));
+  }
+  ExprPtr first = compared(Op::Or, greater, compared(Op::And, equal, before));
   ExprPtr counted = both(guard ? substitute(guard, toOther) : nullptr, first);
   ExprPtr count =
       finish(reduce(Reduction::Sum, others, integer(1), counted, e->span), "rank", false);

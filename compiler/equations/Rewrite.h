@@ -12,6 +12,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -55,15 +56,38 @@ struct Notes {
   }
 };
 
+/// Rows that chose the same position are computed together. The choices of all rows, each a number
+/// in row-major order of chosen[rows, k], are put in order of what they chose.
+struct Group {
+  int chosen = -1;
+  int order = -1;  ///< order[p]: the number of the p-th choice
+  int place = -1;  ///< place[rows, k]: the p of a choice
+  int begins = -1; ///< begins[e]: the first p that chose e; one more than there are positions
+  int letter = -1; ///< the position that is computed
+  int begin = -1, count = -1; ///< sizes: the first p of it, and how many
+};
+
 struct Prepared {
   Program program;
   std::map<int, std::vector<Check>> checks; ///< by tensor
   Notes notes;
   std::map<int, qkv_held> held; ///< by parameter; row-major f32 where it has none
+  /// Tensors of chosen positions: chosen[rows, k] is the k-th position of those that are taken, in
+  /// ascending order, and negative where there is none; with the tensor that says which are taken,
+  /// taken[rows, e]. Their equations stay as they are: they are computed by a pass over each row.
+  std::map<int, int> chosen;
+  /// Tensors that say which elements are the first of their row, first[rows, e] =
+  /// rank[e](score[rows, e] where ..) < K, likewise: they are found by their scores' bits.
+  std::set<int> firsts;
+  std::vector<Group> groups;  ///< GroupRows.cpp
+  std::map<int, int> grouped; ///< the group of a tensor that is computed position by position
 };
 
 /// InlineTables.cpp. Tables over two sequence letters are written in place (T3: never stored).
 void inlineTables(Program &program);
+
+/// ChooseByRank.cpp. What a rank chooses is computed for the chosen alone.
+void chooseByRank(Prepared &prepared);
 
 /// FuseAttention.cpp. Softmax-weighted sums become one equation each (Attention.h); of each
 /// softmax that does not, the notes say why.
@@ -98,6 +122,11 @@ void addBatch(Prepared &prepared, std::vector<ScheduleNode> &nodes, const OwnSiz
 /// The same file. By tensor: whether an input is among what it is computed from, or one of those
 /// sizes.
 std::vector<bool> dependingOnInputs(const Prepared &prepared, const OwnSizes *own = nullptr);
+
+/// GroupRows.cpp. What is computed of rows and one chosen position each is computed for the rows of
+/// a position together: such tensors have the number of a choice as their first axis, and are a
+/// loop of the order. Behind all other rewritings.
+void groupRows(Prepared &prepared, std::vector<ScheduleNode> &nodes);
 
 /// PackWeights.cpp. Chooses how the parameters that are contracted are held, for all `entries`
 /// together: a parameter has one copy. Panels have `width` positions (0: no panels) or, of a

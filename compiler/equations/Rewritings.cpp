@@ -9,6 +9,8 @@ const std::vector<Rewriting> &rewritings() {
   static const std::vector<Rewriting> list{
       {"inline-tables", "what is inlined is demanded and split where it is read",
        [](Prepared &p) { inlineTables(p.program); }},
+      {"choose-by-rank", "what is left of a sum over all positions is no weighted sum",
+       chooseByRank},
       {"fuse-attention", "before positions are dropped: all entries have the same kernels",
        [](Prepared &p) { fuseAttention(p.program, p.notes); }, /*fusion=*/true},
       {"derive-scans", "before positions are dropped: the last one of a running sum has its bytes",

@@ -18,9 +18,9 @@ namespace qkv::equations {
 
 using K = Expr::Kind;
 
-Splitter::Splitter(Program program, bool cautious)
-    : program_(std::move(program)), cautious_(cautious), loops_(program_.tensors.size()),
-      bounds_(program_), made_(program_) {
+Splitter::Splitter(Program program, bool cautious, std::set<int> kept)
+    : program_(std::move(program)), cautious_(cautious), kept_(std::move(kept)),
+      loops_(program_.tensors.size()), bounds_(program_), made_(program_) {
   if (!program_.tensors.empty())
     leftOut_.may(0); // what tensors are before they are rewritten
 }
@@ -41,7 +41,7 @@ Prepared Splitter::run() {
   Diagnostics diagnostics;
   auto nodes = schedule(program_, diagnostics);
   if (!nodes)
-    return {std::move(program_), {}, {}, {}}; // the caller asks again and finds the cycle
+    return {std::move(program_), {}, {}, {}, {}, {}, {}, {}}; // the caller asks again: a cycle
   int loops = 0;
   collectLoops(*nodes, loops, loops_);
   std::set<int> live;
@@ -54,9 +54,9 @@ Prepared Splitter::run() {
   };
   visit(*nodes);
   for (int t : live)
-    for (size_t p = 0; p < program_.tensors[t].pieces.size(); ++p)
+    for (size_t p = 0; p < program_.tensors[t].pieces.size() && !kept_.count(t); ++p)
       splitPiece(t, static_cast<int>(p));
-  return {std::move(program_), std::move(checks_), {}, {}};
+  return {std::move(program_), std::move(checks_), {}, {}, {}, {}, {}, {}};
 }
 
 void Splitter::splitPiece(int tensor, int piece) {
@@ -441,13 +441,17 @@ ExprPtr Splitter::extract(const ExprPtr &e, const char *suffix) {
 }
 
 void splitReductions(Prepared &prepared) {
-  Notes notes = std::move(prepared.notes);
-  Program program = std::move(prepared.program);
-  prepared = Splitter(program, /*cautious=*/false).run();
+  Prepared before = std::move(prepared);
+  std::set<int> kept = before.firsts;
+  for (auto &[chosen, taken] : before.chosen)
+    kept.insert(chosen);
+  prepared = Splitter(before.program, /*cautious=*/false, kept).run();
   Diagnostics diagnostics;
   if (!schedule(prepared.program, diagnostics))
-    prepared = Splitter(std::move(program), /*cautious=*/true).run();
-  prepared.notes = std::move(notes);
+    prepared = Splitter(std::move(before.program), /*cautious=*/true, std::move(kept)).run();
+  prepared.notes = std::move(before.notes);
+  prepared.chosen = std::move(before.chosen);
+  prepared.firsts = std::move(before.firsts);
 }
 
 } // namespace qkv::equations

@@ -23,8 +23,8 @@ using LoopAxes = std::map<int, int>;
 class Splitter {
 public:
   /// `cautious`: what is split off inside a recurrence keeps every letter of the guards
-  /// around it (otherwise only those that it depends on itself).
-  Splitter(Program program, bool cautious);
+  /// around it (otherwise only those that it depends on itself). `kept`: their equations stay.
+  Splitter(Program program, bool cautious, std::set<int> kept);
 
   Prepared run();
 
@@ -94,6 +94,7 @@ private:
   Program program_;
   LeftOut leftOut_{program_};
   bool cautious_;
+  std::set<int> kept_;
   std::map<int, std::vector<Check>> checks_;
   std::vector<LoopAxes> loops_; // by tensor
   FreeLetters free_;

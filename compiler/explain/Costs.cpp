@@ -313,6 +313,8 @@ std::string kindOf(Operation *op) {
     return op->getName().stripDialect().str();
   if (isa<func::FuncOp, func::CallOp>(op) || op->getNumRegions() == 0)
     return "";
+  if (isa<scf::ForOp>(op) && op->hasAttr(whyAttribute)) // (irgen/EmitGroups.cpp)
+    return "chosen";
   bool calculates = false, checks = false;
   op->walk([&](Operation *inner) {
     calculates |= inner != op && (computes(inner) || isKernelOfOurs(inner));

@@ -36,9 +36,9 @@ std::optional<Cost> costByRowBlocks(mlir::Operation *op, Frame &frame);
 
 /// "contraction" (a sum of products), "reduction", "gather" (a read at an index with a value),
 /// "elementwise", "recurrence" (a loop whose rounds build on each other), "row-blocks" (one around
-/// several operations whose rounds do not), "check" (one that only checks),
-/// "attention" and whatever else an operation of the qkv dialect is called; empty for operations
-/// that compute nothing of their own (slices, places to write to, constants).
+/// several operations whose rounds do not), "chosen" (one over positions that rows chose), "check"
+/// (one that only checks), "attention" and whatever else an operation of the qkv dialect is called;
+/// empty for operations that compute nothing of their own (slices, places to write to, constants).
 std::string kindOf(mlir::Operation *op);
 
 } // namespace qkv

@@ -196,6 +196,7 @@ void explainByKind(KernelReport &kernel) {
   if (kernel.form.empty())
     kernel.form = kind == "recurrence"   ? "a loop over positions"
                   : kind == "row-blocks" ? "blocks of rows, one after the other"
+                  : kind == "chosen"     ? "for each position, the rows that chose it"
                   : kind == "check"      ? "a loop that only checks"
                   : kind == "attention"  ? "tiles of rows and keys; a score is in no buffer"
                                          : "a loop nest of vectors";

@@ -1,8 +1,9 @@
 // Recurrences: scf.for over positions.
 //
 // In: a loop of the order. Out: its tensors, carried through the loop and written a position at
-// a time. Each is computed at positions that it has alone (their ranges may differ). What must
-// hold for the loop to work in place: a step reads what is carried before it writes there.
+// a time. Each is computed at positions that it has alone (their ranges may differ), along the axes
+// of the loops around as well (R4). What must hold for the loop to work in place: a step reads what
+// is carried before it writes there.
 #include "compiler/irgen/Emitter.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -38,11 +39,8 @@ public:
       if (!f_.tensors.count(tensor) && !local_.count(tensor))
         f_.tensors[tensor] = f_.zeros(tensor, f_.state.location(f_.program.tensors[tensor].span,
                                                                 f_.program.tensors[tensor].name));
-    for (auto &[tensor, axis] : loop_.axes) {
+    for (auto &[tensor, axis] : loop_.axes)
       plan(tensor, axis);
-      if (!local_.count(tensor))
-        carried_.push_back({tensor, axis});
-    }
 
     std::vector<Size> firsts, ends;
     for (auto &[tensor, segments] : segments_)
@@ -59,6 +57,12 @@ public:
       first_ = firsts[0];
     if (ends.size() == 1)
       end_ = ends[0];
+    for (auto &member : loop_.axes)
+      f_.loopRanges[member] = {first_, end_};
+    keepWhatSkips();
+    for (auto &member : loop_.axes)
+      if (!local_.count(member.first))
+        carried_.push_back(member);
 
     SmallVector<Value> carried;
     for (auto &[tensor, axis] : carried_)
@@ -93,8 +97,10 @@ public:
     }
     for (size_t i = 0; i < carried_.size(); ++i)
       f_.tensors[carried_[i].first] = op.getResult(i);
-    for (auto &member : loop_.axes)
+    for (auto &member : loop_.axes) {
       f_.at.erase(member);
+      f_.loopRanges.erase(member);
+    }
     for (int tensor : local_) {
       f_.tensors.erase(tensor);
       f_.local.erase(tensor);
@@ -191,22 +197,47 @@ private:
       f_.local[tensor].insert(axis_.at(tensor));
   }
 
+  /// Whether a piece is computed at all positions of the loop along one axis of its tensor.
+  bool isEverywhere(int tensor, int piece, int axis) {
+    const PieceIndex &index = f_.program.tensors[tensor].pieces[piece].indices[axis];
+    auto loop = f_.loopRanges.find({tensor, axis});
+    if (index.letter < 0 || loop == f_.loopRanges.end() || !loop->second.first ||
+        !loop->second.second)
+      return false;
+    PieceRange range = f_.bounds.range(tensor, piece, axis);
+    return range.holes.empty() && *loop->second.first == range.base &&
+           *loop->second.second == range.base + range.extent;
+  }
+
+  /// What is not computed at each step of this loop and those around has its positions in memory.
+  void keepWhatSkips() {
+    std::set<int> candidates = local_;
+    for (int tensor : candidates) {
+      const Tensor &t = f_.program.tensors[tensor];
+      bool everywhere = true;
+      for (size_t a = 0; a < t.axes.size(); ++a)
+        if (static_cast<int>(a) == axis_.at(tensor) || f_.at.count({tensor, static_cast<int>(a)}))
+          for (size_t p = 0; p < t.pieces.size(); ++p)
+            everywhere =
+                everywhere && isEverywhere(tensor, static_cast<int>(p), static_cast<int>(a));
+      if (everywhere)
+        continue;
+      local_.erase(tensor);
+      f_.local.erase(tensor);
+      f_.tensors[tensor] = f_.zeros(tensor, f_.state.location(t.span, t.name));
+    }
+  }
+
   /// Which pieces are computed at which positions; starts that need nothing of the loop are
   /// computed before it.
   void plan(int tensor, int axis) {
     const Tensor &t = f_.program.tensors[tensor];
     for (size_t p = t.pieces.size(); p-- > 0;) {
       int piece = static_cast<int>(p);
-      const PieceIndex &index = t.pieces[p].indices[axis];
-      if (index.letter >= 0) {
-        PieceRange range = f_.bounds.range(tensor, piece, axis);
-        segments_[tensor].push_back(
-            {piece, range.base, range.base + range.extent, std::move(range.holes)});
-      } else if (isStart(t, t.pieces[p], tensor, axis)) {
+      if (t.pieces[p].indices[axis].letter < 0 && isStart(t, t.pieces[p], tensor, axis))
         early_.push_back({tensor, piece});
-      } else {
-        segments_[tensor].push_back({piece, index.position, index.position + Size(1), {}});
-      }
+      else
+        segments_[tensor].push_back(segmentOf(tensor, piece, axis));
     }
     for (auto &[early, piece] : early_)
       if (early == tensor) {
@@ -216,14 +247,26 @@ private:
       }
   }
 
+  Segment segmentOf(int tensor, int piece, int axis) {
+    const PieceIndex &index = f_.program.tensors[tensor].pieces[piece].indices[axis];
+    if (index.letter < 0)
+      return {piece, index.position, index.position + Size(1), {}};
+    PieceRange range = f_.bounds.range(tensor, piece, axis);
+    return {piece, range.base, range.base + range.extent, std::move(range.holes)};
+  }
+
   /// Nothing else is computed at its position, and it reads nothing that the loop computes.
   bool isStart(const Tensor &t, const Piece &piece, int tensor, int axis) {
     if (inner(loop_.children, tensor)) // a loop inside has its own starts
       return false;
-    for (size_t a = 0; a < piece.indices.size(); ++a)
-      if (static_cast<int>(a) != axis && piece.indices[a].letter < 0 &&
-          !f_.at.count({tensor, static_cast<int>(a)}))
+    int number = static_cast<int>(&piece - t.pieces.data());
+    for (size_t a = 0; a < piece.indices.size(); ++a) {
+      bool around = f_.at.count({tensor, static_cast<int>(a)}) > 0;
+      if (static_cast<int>(a) != axis &&
+          (around ? !isEverywhere(tensor, number, static_cast<int>(a))
+                  : piece.indices[a].letter < 0))
         return false;
+    }
     for (const Piece &o : t.pieces)
       if (&o != &piece && o.indices[axis].letter < 0 &&
           o.indices[axis].position == piece.indices[axis].position)
@@ -256,16 +299,29 @@ private:
     Location loc = f_.state.location(t.span, t.label);
     for (const Segment &s : segments_[tensor]) {
       Value takes;
-      auto require = [&](arith::CmpIPredicate predicate, const Size &size) {
-        Value holds = arith::CmpIOp::create(b_, loc, predicate, position_, f_.value(size));
+      auto require = [&](arith::CmpIPredicate predicate, Value position, const Size &size) {
+        Value holds = arith::CmpIOp::create(b_, loc, predicate, position, f_.value(size));
         takes = takes ? Value(arith::AndIOp::create(b_, loc, takes, holds)) : holds;
       };
-      if (!first_ || *first_ != s.first)
-        require(arith::CmpIPredicate::sge, s.first);
-      if (!end_ || *end_ != s.end)
-        require(arith::CmpIPredicate::slt, s.end);
-      for (const Size &hole : s.holes)
-        require(arith::CmpIPredicate::ne, hole);
+      auto within = [&](Value position, const Segment &s, const std::optional<Size> &first,
+                        const std::optional<Size> &end) {
+        if (!first || *first != s.first)
+          require(arith::CmpIPredicate::sge, position, s.first);
+        if (!end || *end != s.end)
+          require(arith::CmpIPredicate::slt, position, s.end);
+        for (const Size &hole : s.holes)
+          require(arith::CmpIPredicate::ne, position, hole);
+      };
+      within(position_, s, first_, end_);
+      for (size_t a = 0; a < t.axes.size(); ++a) { // of the loops around
+        std::pair<int, int> member{tensor, static_cast<int>(a)};
+        auto at = f_.at.find(member);
+        if (at == f_.at.end() || member.second == axis_.at(tensor) ||
+            isEverywhere(tensor, s.piece, member.second))
+          continue;
+        auto &[first, end] = f_.loopRanges[member];
+        within(at->second, segmentOf(tensor, s.piece, member.second), first, end);
+      }
       Value before = f_.tensors[tensor];
       if (!takes) {
         f_.tensors[tensor] = f_.computePiece(tensor, s.piece, before);
@@ -297,6 +353,11 @@ private:
 
 } // namespace
 
-void FunctionEmitter::computeLoop(const ScheduleNode &loop) { LoopEmitter(*this, loop).run(); }
+void FunctionEmitter::computeLoop(const ScheduleNode &loop) {
+  if (prepared.grouped.count(loop.axes[0].first))
+    computeGroup(loop);
+  else
+    LoopEmitter(*this, loop).run();
+}
 
 } // namespace qkv::irgen

@@ -260,6 +260,11 @@ private:
         continue;
       }
       const Dimension &d = dimensions_[number_.at(indices[i].letter)];
+      if (i == 0 && f_.blocks.count(e->tensor)) { // which has these positions alone
+        parts.push_back({b_.getIndexAttr(0), f_.extent(d.extent),
+                         getAffineDimExpr(number_.at(indices[i].letter), context)});
+        continue;
+      }
       OpFoldResult offset = b_.getIndexAttr(axis.before);
       if (d.base != Size(0))
         offset = f_.add(loc_, offset, getAsOpFoldResult(f_.value(d.base)));

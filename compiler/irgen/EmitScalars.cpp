@@ -389,6 +389,11 @@ Value ScalarEmitter::read(const ExprPtr &e) {
       if (function_.isLocal(e->tensor, i))
         continue;
       indices.push_back(storageIndex(e->args[i], t.axes[i]));
+      if (auto group = function_.prepared.grouped.find(e->tensor);
+          i == 0 && function_.blocks.count(e->tensor))
+        indices[0] = builder_.createOrFold<arith::SubIOp>(
+            loc, indices[0],
+            function_.value(Size::atom(function_.prepared.groups[group->second].begin)));
       mayBeEmpty |=
           !function_.bounds.inside(e->args[i], t.axes[i], factsFor(e->args[i])) &&
           !function_.bounds.atLeast(t.axes[i].extent + Size(t.axes[i].before + t.axes[i].after), 1);

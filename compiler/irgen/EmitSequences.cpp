@@ -14,6 +14,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
+#include <algorithm>
 #include <set>
 
 namespace qkv::irgen {
@@ -24,6 +25,7 @@ namespace {
 
 /// What a group takes and gives.
 struct Group {
+  std::vector<Item> items;  ///< of the plan for one sequence
   std::vector<int> tensors; ///< that it computes
   std::set<int> regions;    ///< steps of repeats whose numbers it uses
   std::vector<int> read;    ///< tensors that all sequences have together, or parameters
@@ -36,11 +38,14 @@ Group groupOf(const Plan &all, const Sequences &sequences, const std::vector<Ite
   Group out;
   std::set<int> inside, read, inputs;
   for (const Item &item : items) {
-    if (tensorsOf(sequences.one.nodes[item.node]) != tensorsOf(all.nodes[item.node]))
+    int tensor = all.nodes[item.node].tensor;
+    auto node = std::find_if(sequences.one.nodes.begin(), sequences.one.nodes.end(),
+                             [&](const ScheduleNode &n) { return n.tensor == tensor; });
+    if (tensor < 0 || node == sequences.one.nodes.end())
       throw Defect("irgen: the order for one sequence is not that for several");
-    for (int t : tensorsOf(sequences.one.nodes[item.node]))
-      if (inside.insert(t).second)
-        out.tensors.push_back(t);
+    inside.insert(tensor);
+    out.tensors.push_back(tensor);
+    out.items.emplace_back().node = static_cast<int>(node - sequences.one.nodes.begin());
   }
   for (int t : out.tensors)
     forEachUse(sequences.one.prepared, t, [&](const Expr &e) {
@@ -164,7 +169,7 @@ void FunctionEmitter::computeEach(const Item &item) {
     inside.tensors[t] = own ? partOf(inside, *argument, t, sequence, loc) : Value(*argument);
     ++argument;
   }
-  inside.emit(item.items);
+  inside.emit(group.items);
   auto writeTo = [&](int t, Value value, Value memory) {
     Location at = state.location(single.tensors[t].span, single.tensors[t].name);
     bufferization::MaterializeInDestinationOp::create(inside.builder, at, /*result=*/mlir::Type(),

@@ -99,6 +99,8 @@ Value FunctionEmitter::sizeTerm(const Size::Monomial &monomial) {
 Value FunctionEmitter::value(const Size &size) {
   if (auto known = size.constant())
     return constant(*known);
+  if (auto here = scoped.find(size); here != scoped.end())
+    return here->second;
   auto found = sizeValues_.find(size);
   if (found != sizeValues_.end())
     return found->second;
@@ -117,6 +119,8 @@ Value FunctionEmitter::value(const Size &size) {
 OpFoldResult FunctionEmitter::extent(const Size &size) {
   if (auto known = size.constant())
     return builder.getIndexAttr(std::max<int64_t>(*known, 0));
+  if (auto here = scoped.find(size); here != scoped.end())
+    return here->second;
   auto found = extents_.find(size);
   if (found != extents_.end())
     return found->second;

@@ -112,6 +112,20 @@ bool FunctionEmitter::isLocal(int tensor, size_t axis) const {
 void FunctionEmitter::computeWhole(int tensor) {
   const Tensor &t = program.tensors[tensor];
   Location loc = state.location(t.span, t.label);
+  if (auto chosen = prepared.chosen.find(tensor); chosen != prepared.chosen.end()) {
+    computeChosen(tensor, chosen->second);
+    return;
+  }
+  if (prepared.firsts.count(tensor)) {
+    computeFirsts(tensor);
+    return;
+  }
+  for (const Group &group : prepared.groups)
+    if (tensor == group.order || tensor == group.place || tensor == group.begins) {
+      if (!tensors.count(tensor)) // all three at once
+        computeOrder(group);
+      return;
+    }
   if (int other = sameAs(program, t); other >= 0 && !prepared.checks.count(tensor) &&
                                       !panels(other) && elementType(other) == elementType(tensor)) {
     tensors[tensor] = tensors.at(other);
@@ -161,6 +175,10 @@ Value FunctionEmitter::computePiece(int tensor, int piece, Value into) {
       sizes.push_back(builder.getIndexAttr(1));
     } else if (index.letter >= 0) {
       PieceRange range = bounds.range(tensor, piece, static_cast<int>(a));
+      if (auto group = prepared.grouped.find(tensor); group != prepared.grouped.end() && a == 0)
+        range = {Size::atom(prepared.groups[group->second].begin),
+                 Size::atom(prepared.groups[group->second].count),
+                 {}};
       dimensions.push_back({index.letter, range.base, range.extent});
       offsets.push_back(add(loc, getAsOpFoldResult(value(range.base)), before));
       sizes.push_back(extent(range.extent));

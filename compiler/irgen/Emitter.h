@@ -1,8 +1,9 @@
 // What the parts of IR generation share: the module being made, and one function of it.
 //
 // The parts: Types and sizes (EmitSizes), scalar expressions (EmitScalars), pieces as
-// linalg.generic (EmitPieces), whole tensors and recurrences (EmitTensors, EmitLoops), checks
-// (EmitChecks), steps of repeats as functions (EmitRepeats), entries (IRGen).
+// linalg.generic (EmitPieces), whole tensors and recurrences (EmitTensors, EmitLoops), what is
+// chosen (EmitGroups), checks (EmitChecks), steps of repeats as functions (EmitRepeats), entries
+// (IRGen).
 #pragma once
 
 #include "compiler/description/Description.h"
@@ -104,6 +105,13 @@ public:
   /// Writes a piece into `into`, at the positions of the loops around.
   mlir::Value computePiece(int tensor, int piece, mlir::Value into);
 
+  // EmitGroups.cpp
+  void computeChosen(int tensor, int taken);
+  void computeFirsts(int tensor);
+  void computeOrder(const Group &group);
+  /// A loop over the positions that rows chose.
+  void computeGroup(const ScheduleNode &loop);
+
   // EmitChecks.cpp
   void emitChecks(int tensor, int piece);
 
@@ -127,9 +135,15 @@ public:
   std::unordered_map<int, mlir::Value> steps;    ///< numbers of steps, by region
   LetterValues letters;                          ///< of the loops around
   std::map<std::pair<int, int>, mlir::Value> at; ///< (tensor, axis) -> position in a loop
+  /// Where those loops begin and end, as far as all that they compute agrees.
+  std::map<std::pair<int, int>, std::pair<std::optional<Size>, std::optional<Size>>> loopRanges;
   /// Tensors of a loop that are read at their own position alone: they have no such axis.
   std::map<int, std::set<int>> local;
   bool isLocal(int tensor, size_t axis) const;
+  /// In a loop over chosen positions: tensors that have the choices of the position at hand alone
+  /// along their first axis, and the sizes that say which those are.
+  std::set<int> blocks;
+  std::map<Size, mlir::Value> scoped;
 
   const Sequences *sequences = nullptr; ///< of an entry for sequences of different sizes
   mlir::Value table;                    ///< its QKV_TABLE

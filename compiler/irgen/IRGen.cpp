@@ -137,6 +137,34 @@ static Plan planOf(const Prepared &prepared, std::vector<ScheduleNode> nodes,
   return plan(prepared, std::move(nodes), own);
 }
 
+/// The same of a program whose rows are not grouped yet.
+static void emitGrouped(ModuleState &state, const Prepared &rewritten,
+                        std::vector<ScheduleNode> nodes, const Description::Entry &entry,
+                        const std::vector<int> &params) {
+  Prepared prepared = rewritten;
+  groupRows(prepared, nodes);
+  emitEntry(state, planOf(prepared, std::move(nodes)), entry, params);
+}
+
+/// Whether what was added for several sequences (results of each, rows that chose the same) has to
+/// do with no size of a sequence's own, and what has reads none of it; `own` knows of it then.
+static bool addsToAll(const Prepared &one, const Prepared &several, OwnSizes &own) {
+  size_t before = one.program.tensors.size();
+  OwnSizes all = findOwnSizes(several, own.atoms);
+  for (size_t t = before; t < several.program.tensors.size(); ++t)
+    if (all.used[t])
+      return false;
+  bool apart = true;
+  for (size_t t = 0; t < before; ++t)
+    if (own.used[t])
+      forEachUse(one, static_cast<int>(t), [&](const Expr &e) {
+        apart = apart && !(e.kind == Expr::Kind::Read && several.grouped.count(e.tensor));
+      });
+  for (std::vector<bool> *list : {&own.shaped, &own.used})
+    list->resize(several.program.tensors.size());
+  return apart;
+}
+
 /// Emits an entry of a part for sequences of different sizes, of which they share size number
 /// `shared`. False where that has no form: recurrences that see such a size, tensors with such an
 /// extent that are read in several layers.
@@ -153,8 +181,9 @@ static bool emitMixed(ModuleState &state, const Prepared &prepared,
   Prepared several = prepared;
   std::vector<ScheduleNode> batched = nodes;
   addBatch(several, batched, &own);
-  for (std::vector<bool> *list : {&own.shaped, &own.used}) // what was added belongs to all
-    list->resize(several.program.tensors.size());
+  groupRows(several, batched);
+  if (!addsToAll(prepared, several, own))
+    return false;
   Plan all = planOf(several, std::move(batched), &own), one = planOf(prepared, nodes);
   if (!groupSequences(all, own))
     return false;
@@ -288,7 +317,7 @@ static OwningOpRef<ModuleOp> make(MLIRContext &context, const Program &program,
     Description &d = unit.part < 0 ? description : *parts[unit.part];
     d.add(unit.one);
     std::vector<ScheduleNode> nodes = order(unit.prepared, d.entries.back().symbol);
-    emitEntry(state, planOf(unit.prepared, nodes), d.entries.back(), params);
+    emitGrouped(state, unit.prepared, nodes, d.entries.back(), params);
     if (!options.batch)
       continue;
     if (unit.part > QKV_SESSION &&
@@ -297,7 +326,7 @@ static OwningOpRef<ModuleOp> make(MLIRContext &context, const Program &program,
       continue;
     addBatch(unit.prepared, nodes);
     d.add(unit.several);
-    emitEntry(state, planOf(unit.prepared, std::move(nodes)), d.entries.back(), params);
+    emitGrouped(state, unit.prepared, std::move(nodes), d.entries.back(), params);
   }
 
   if (stream) {

@@ -46,9 +46,10 @@ private:
     int64_t last = 0;          ///< latest positions at negative rows
     bool window = false, history = false;
     int64_t windowPositions = 0;
-    int rows = -1;               ///< the tensor of the step with its rows
-    std::map<Slice, int> firsts; ///< tensors of the step: the first positions
-    std::map<Slice, int> tails;  ///< what is kept and what is new
+    std::vector<size_t> outsideAxes; ///< along which earlier rows are read outside (P4)
+    int rows = -1;                   ///< the tensor of the step with its rows
+    std::map<Slice, int> firsts;     ///< tensors of the step: the first positions
+    std::map<Slice, int> tails;      ///< what is kept and what is new
     std::map<Slice, int> firstStates, tailStates;
   };
 
@@ -77,6 +78,9 @@ private:
   // --- what is kept (StepStates.cpp)
 
   std::optional<Obstacle> plan();
+  bool isReadOutside(int tensor, size_t axis);
+  std::optional<Obstacle> planOutside(int tensor, Span span);
+  bool standsOutside(int tensor, const Piece &piece, size_t axis) const;
   Slice sliceOf(int tensor, const Lag &lag) const;
   void addStates(int tensor, const Reading &reading);
   std::string nameOf(int tensor, const Slice &slice) const;
@@ -93,6 +97,7 @@ private:
   Size beginOfWindow(const Size &rows, int64_t positions);
   /// The row -back of a tensor is what is kept of it.
   void addOutside(const State &state, int rows, int64_t back);
+  std::vector<Piece> cornersOf(const State &state, int64_t back);
   /// What is kept before the first step: the positions before the first, where they are defined.
   void begin(State &state, int64_t positions);
 

@@ -49,10 +49,61 @@ std::optional<Obstacle> StepBuilder::plan() {
     if (!plan.history && all.latest)
       (latest <= mostLast ? plan.last : plan.windowPositions) = latest;
     plan.window = plan.windowPositions > 0;
+    if (auto obstacle = planOutside(tensor, readings[0]->span))
+      return obstacle;
     for (const Reading *r : readings)
       addStates(tensor, *r);
   }
   return std::nullopt;
+}
+
+/// Whether rows that came before may be read at a position outside along one of their axes (P4).
+bool StepBuilder::isReadOutside(int tensor, size_t axis) {
+  Prover prover(model_);
+  const Axis &of = model_.tensors[tensor].axes[axis];
+  bool outside = false;
+  for (size_t t = 0; t < model_.tensors.size() && !outside; ++t)
+    if (found_.live[t])
+      forEachRead(prover, model_.tensors[t], [&](const ReadPlace &place) {
+        auto lag = found_.lags.find(place.read);
+        if (place.read->tensor != tensor || lag == found_.lags.end() || lag->second.present)
+          return;
+        bool value = false;
+        Linear index = prover.linear(place.read->args[axis], value);
+        outside = outside || !prover.provable(index, *place.known) ||
+                  !prover.provable(prover.linear(of.extent) - index - Linear(1), *place.known);
+      });
+  return outside;
+}
+
+/// What stands outside along another axis than the rows' is kept nowhere: it can be computed again
+/// where it is a matter of positions.
+std::optional<Obstacle> StepBuilder::planOutside(int tensor, Span span) {
+  const Tensor &t = model_.tensors[tensor];
+  Plan &plan = plans_[tensor];
+  for (size_t a = 0; a < t.axes.size(); ++a) {
+    if (static_cast<int>(a) == found_.roles[tensor].row ||
+        (!t.axes[a].before && !t.axes[a].after) || !isReadOutside(tensor, a))
+      continue;
+    bool constant = !plan.history && !plan.window && !plan.first;
+    for (const Piece &piece : t.pieces)
+      if (standsOutside(tensor, piece, a))
+        constant = constant && piece.value->constant && !piece.guard;
+    if (!constant)
+      return Obstacle{tensor, span,
+                      "what " + t.label + " is before or behind its axis " + t.axes[a].name +
+                          " is read at earlier rows, and is no matter of positions alone",
+                      ""};
+    plan.outsideAxes.push_back(a);
+  }
+  return std::nullopt;
+}
+
+bool StepBuilder::standsOutside(int tensor, const Piece &piece, size_t axis) const {
+  const PieceIndex &index = piece.indices[axis];
+  const Size &extent = model_.tensors[tensor].axes[axis].extent;
+  return index.letter < 0 &&
+         (!atLeast(model_, index.position, 0) || !atLeast(model_, extent - index.position, 1));
 }
 
 Slice StepBuilder::sliceOf(int tensor, const Lag &lag) const {
@@ -246,7 +297,70 @@ void StepBuilder::addOutside(const State &state, int rows, int64_t back) {
     }
   }
   piece.value = read(step_, state.input, std::move(args), t.span);
-  outside_[rows].push_back(std::move(piece));
+  std::vector<Piece> all = cornersOf(state, back);
+  all.push_back(std::move(piece));
+  outside_[rows].insert(outside_[rows].end(), all.begin(), all.end());
+}
+
+/// What the row -back is outside along other axes: of a row before the first as its own equations
+/// say, of any other as those of all rows do.
+std::vector<Piece> StepBuilder::cornersOf(const State &state, int64_t back) {
+  const Tensor &from = model_.tensors[state.tensor];
+  size_t row = static_cast<size_t>(found_.roles[state.tensor].row);
+  ExprPtr position = size(before(state.tensor) - Size(back));
+  std::vector<Piece> out;
+  std::vector<std::vector<PieceIndex>> done;
+  auto alike = [&](const std::vector<PieceIndex> &a, const std::vector<PieceIndex> &b) {
+    for (size_t i = 0; i < a.size(); ++i)
+      if (i != row && (a[i].letter < 0) != (b[i].letter < 0))
+        return false;
+      else if (i != row && a[i].letter < 0 && a[i].position != b[i].position)
+        return false;
+    return true;
+  };
+  for (const Piece &model : from.pieces) {
+    const auto &axes = plans_[state.tensor].outsideAxes;
+    if (std::none_of(axes.begin(), axes.end(),
+                     [&](size_t a) { return standsOutside(state.tensor, model, a); }) ||
+        std::any_of(done.begin(), done.end(),
+                    [&](auto &other) { return alike(other, model.indices); }))
+      continue;
+    done.push_back(model.indices);
+    Piece piece;
+    piece.span = model.span;
+    for (size_t a = 0; a < model.indices.size(); ++a)
+      if (a == row)
+        piece.indices.push_back({-1, Size(-back)});
+      else if (int l = model.indices[a].letter; l >= 0)
+        piece.indices.push_back(
+            {newLetter(step_, step_.letters[l].name, step_.letters[l].extent), {}});
+      else
+        piece.indices.push_back(model.indices[a]);
+    for (bool general : {true, false})
+      for (const Piece &one : from.pieces) {
+        if (!alike(one.indices, model.indices) || (one.indices[row].letter >= 0) != general)
+          continue;
+        std::unordered_map<int, ExprPtr> letters;
+        for (size_t a = 0; a < one.indices.size(); ++a)
+          if (int l = one.indices[a].letter; l >= 0)
+            letters[l] = a == row ? position : letter(piece.indices[a].letter);
+        nodes_.clear();
+        ExprPtr value = substitute(found(state.tensor, one.value), letters);
+        piece.value = general || !piece.value
+                          ? value
+                          : choose(compare(Op::Equal, position, one.indices[row].position), value,
+                                   piece.value, piece.span);
+      }
+    out.push_back(std::move(piece));
+  }
+  std::stable_sort(out.begin(), out.end(), [](const Piece &a, const Piece &b) {
+    auto constants = [](const Piece &p) {
+      return std::count_if(p.indices.begin(), p.indices.end(),
+                           [](const PieceIndex &i) { return i.letter < 0; });
+    };
+    return constants(a) > constants(b);
+  });
+  return out;
 }
 
 /// What is kept before the first step: the positions before the first, where they are defined.
@@ -266,6 +380,9 @@ void StepBuilder::begin(State &state, int64_t positions) {
     auto position = index.letter >= 0 ? std::nullopt : index.position.constant();
     if (!position || *position >= 0)
       continue;
+    const auto &axes = plans_[t].outsideAxes;
+    if (std::any_of(axes.begin(), axes.end(), [&](size_t a) { return standsOutside(t, piece, a); }))
+      continue; // kept nowhere
     int64_t at = early ? *position + state.outside : *position + state.positions;
     if (at < 0 || at >= positions)
       continue;

@@ -473,6 +473,28 @@ double Machine::share(const Node &n, int64_t *frame) {
   return n.single ? rounding.narrow(power / r.sum) : power / r.sum;
 }
 
+/// In the place of each score how many come before it: what is no number, then the greatest.
+static void rankAll(Row &row, bool integral) {
+  std::vector<int64_t> order;
+  for (size_t i = 0; i < row.scores.size(); ++i)
+    if (row.takesPart[i])
+      order.push_back(static_cast<int64_t>(i));
+  auto sort = [&](auto valueOf) {
+    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+      auto x = valueOf(row.scores[a]), y = valueOf(row.scores[b]);
+      return y == y && (x > y || x != x);
+    });
+  };
+  if (integral)
+    sort(intOf);
+  else
+    sort(floatOf);
+  std::vector<uint64_t> ranks(row.scores.size(), bitsOf(std::numeric_limits<int64_t>::max()));
+  for (size_t place = 0; place < order.size(); ++place)
+    ranks[order[place]] = bitsOf(static_cast<int64_t>(place));
+  row.scores = std::move(ranks);
+}
+
 const Row &Machine::rankedRow(const Node &n, int64_t *frame) {
   Memory &m = *n.memory;
   Key key;
@@ -492,6 +514,7 @@ const Row &Machine::rankedRow(const Node &n, int64_t *frame) {
       row.takesPart[base + p] = 1;
     }
   });
+  rankAll(row, n.a->integral);
   if (kept_ + size > kKept) {
     m.rows.clear();
     m.lastRow = nullptr;
@@ -506,19 +529,7 @@ const Row &Machine::rankedRow(const Node &n, int64_t *frame) {
 int64_t Machine::rank(const Node &n, int64_t *frame) {
   Key position;
   int64_t at = positionOf(n, position, frame);
-  const Row &row = rankedRow(*n.a, frame);
-  if (!row.takesPart[at])
-    return std::numeric_limits<int64_t>::max();
-  auto count = [&](auto valueOf) {
-    auto own = valueOf(row.scores[at]);
-    int64_t before = 0;
-    for (int64_t k = 0; k < static_cast<int64_t>(row.scores.size()); ++k) {
-      auto other = valueOf(row.scores[k]);
-      before += row.takesPart[k] && (other > own || (other == own && k < at));
-    }
-    return before;
-  };
-  return n.a->a->integral ? count(intOf) : count(floatOf);
+  return intOf(rankedRow(*n.a, frame).scores[at]);
 }
 
 /// Whether the guard of a softmax, or a score of -inf, leaves its element out.

@@ -10,9 +10,7 @@
 
 namespace qkv {
 
-Lag lagOf(Prover &prover, const PlacedRead &place, int axis, int readAxis, bool forward) {
-  if (axis < 0 || readAxis < 0)
-    return Lag::Unknown;
+Linear lagForm(Prover &prover, const PlacedRead &place, int axis, int readAxis, bool forward) {
   const PieceIndex &at = place.piece->indices[axis];
   bool ignored = false;
   Linear position;
@@ -25,7 +23,13 @@ Lag lagOf(Prover &prover, const PlacedRead &place, int axis, int readAxis, bool 
     position = prover.linear(at.position);
   }
   Linear index = prover.linear(place.read->args[readAxis], ignored);
-  Linear lag = forward ? position - index : index - position;
+  return forward ? position - index : index - position;
+}
+
+Lag lagOf(Prover &prover, const PlacedRead &place, int axis, int readAxis, bool forward) {
+  if (axis < 0 || readAxis < 0)
+    return Lag::Unknown;
+  Linear lag = lagForm(prover, place, axis, readAxis, forward);
   if (prover.provable(lag - Linear(1), place.known))
     return Lag::Earlier;
   bool notLater = prover.provable(lag, place.known);
@@ -79,6 +83,8 @@ private:
   const PlacedRead *obstacle(int from, int to, const Arrangement &by, bool anywhere = false) {
     const PlacedRead *same = nullptr;
     for (const PlacedRead &place : graph_.places(from, to)) {
+      if (isEarlierAround(place, from, to))
+        continue;
       Lag one = lag(place, from, to, by);
       if (one == Lag::Later || one == Lag::Unknown)
         return &place;
@@ -229,7 +235,7 @@ private:
   /// that may be at any position and whatever leads back.
   Cycle hindrance(const std::vector<int> &component, const Used &used, const Arrangement &by) {
     Cycle cycle = shortest(component, [&](int a, int b) { return obstacle(a, b, by); });
-    if (!cycle.empty() && !inCall(cycle, used, by))
+    if (!cycle.empty() && !inPosition(cycle, used, by))
       return cycle;
     return through(component, [&](int from, int to) {
       return obstacle(from, to, by, /*anywhere=*/true) != nullptr;
@@ -245,28 +251,70 @@ private:
     return {};
   }
 
-  /// A cycle within one position, all of it in calls made there: those may have loops inside.
-  bool inCall(const Cycle &cycle, const Used &used, const Arrangement &by) {
-    for (size_t i = 0; i < cycle.size(); ++i) {
-      int t = cycle[i], axis = by.axes.at(t);
-      if (axis < 0 || axis >= program_.tensors[t].lifted ||
-          obstacle(t, cycle[(i + 1) % cycle.size()], by, /*anywhere=*/true))
+  /// Whether a read is at an earlier position of a loop around (R4).
+  bool isEarlierAround(const PlacedRead &place, int from, int to) {
+    return std::any_of(around_.begin(), around_.end(), [&](const Arrangement &by) {
+      return by.axes.count(from) && by.axes.count(to) && lag(place, from, to, by) == Lag::Earlier;
+    });
+  }
+
+  /// Whether tensors read each other at the position that is computed or before, and have other
+  /// axes: there may be a loop inside.
+  bool inPosition(const std::vector<int> &part, const Used &used, const Arrangement &by) {
+    constexpr size_t deepest = 4;
+    for (int t : part) {
+      auto taken = used.find(t);
+      size_t loops = taken == used.end() ? 1 : taken->second.size() + 1;
+      if (by.axes.at(t) < 0 || loops >= std::min(deepest, program_.tensors[t].axes.size()))
         return false;
+      for (int other : part)
+        if (reads(t, other) && obstacle(t, other, by, /*anywhere=*/true))
+          return false;
     }
-    return used.size() <= 4;
+    return true;
+  }
+
+  /// The tensors of a component that reach a cycle, and are reached by it, along reads.
+  template <class Along>
+  std::vector<int> around(const Cycle &cycle, const std::vector<int> &component, Along along) {
+    auto reached = [&](bool back) {
+      std::set<int> out{cycle[0]};
+      std::vector<int> open{cycle[0]};
+      while (!open.empty()) {
+        int t = open.back();
+        open.pop_back();
+        for (int other : component)
+          if (!out.count(other) &&
+              (back ? reads(other, t) && along(other, t) : reads(t, other) && along(t, other))) {
+            out.insert(other);
+            open.push_back(other);
+          }
+      }
+      return out;
+    };
+    std::set<int> forth = reached(false), back = reached(true);
+    std::vector<int> part;
+    std::set_intersection(forth.begin(), forth.end(), back.begin(), back.end(),
+                          std::back_inserter(part));
+    return part;
   }
 
   bool explained(const std::vector<int> &component, const Used &used) {
     Arrangement forward = arrange(component, used, true),
                 backward = arrange(component, used, false);
-    Cycle both = shortest(component, [&](int a, int b) {
+    auto inTheWay = [&](int a, int b) {
       return obstacle(a, b, forward) && obstacle(a, b, backward);
-    });
-    if (!both.empty() && inCall(both, used, forward)) {
+    };
+    Cycle both = shortest(component, inTheWay);
+    std::vector<int> part = both.empty() ? both : around(both, component, inTheWay);
+    if (!part.empty() && inPosition(part, used, forward)) {
       Used more = used;
-      for (int t : both)
+      for (int t : part)
         more[t].insert(forward.axes.at(t));
-      return explained(both, more);
+      around_.push_back(forward);
+      if (explained(part, more))
+        return true;
+      around_.pop_back();
     }
     if (both.empty())
       both = through(component, [&](int a, int b) {
@@ -369,6 +417,7 @@ private:
   Prover &prover_;
   const ReadGraph &graph_;
   Diagnostics &diagnostics_;
+  std::vector<Arrangement> around_; ///< of loops around what is looked at
 };
 
 } // namespace

@@ -31,6 +31,9 @@ enum class Lag { Earlier, Same, EarlierOrSame, Later, Unknown };
 /// backward.
 Lag lagOf(Prover &prover, const PlacedRead &place, int axis, int readAxis, bool forward);
 
+/// How much earlier it is: less than 0 is later. The axes are some.
+Linear lagForm(Prover &prover, const PlacedRead &place, int axis, int readAxis, bool forward);
+
 /// What the scheduler knows of the reads.
 struct ReadGraph {
   const std::map<int, std::set<int>> &reads; ///< by reader

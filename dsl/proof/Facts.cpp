@@ -3,6 +3,7 @@
 #include "dsl/proof/Proof.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 namespace qkv {
@@ -127,7 +128,7 @@ Facts Prover::factsOfComparison(const ExprPtr &e, bool truth) {
   if (!isIntegral(program_, e->args[0]) || !isIntegral(program_, e->args[1]))
     return out;
   bool ignored = false;
-  Linear d = linear(e->args[1], ignored) - linear(e->args[0], ignored); // right - left
+  Linear left = linear(e->args[0], ignored), right = linear(e->args[1], ignored), d = right - left;
   if (!truth) {
     static const Op negated[] = {Op::NotEqual, Op::Equal,     Op::GreaterEqual,
                                  Op::Greater,  Op::LessEqual, Op::Less};
@@ -158,6 +159,31 @@ Facts Prover::factsOfComparison(const ExprPtr &e, bool truth) {
     break;
   default:
     break;
+  }
+  // A rank that is less than a number is not that of an element which its guard leaves out (S3).
+  bool less = op == Op::Less || op == Op::LessEqual || op == Op::Equal;
+  bool greater = op == Op::Greater || op == Op::GreaterEqual || op == Op::Equal;
+  for (size_t side : {0, 1}) {
+    const Linear &bound = side == 0 ? right : left;
+    if (!(side == 0 ? less : greater) || !bound.valid() || !bound.isConstant() ||
+        bound.constant() == std::numeric_limits<int64_t>::max())
+      continue;
+    ExprPtr rank = e->args[side];
+    size_t depth = inside_.size();
+    while (rank && rank->kind == Expr::Kind::Read) {
+      inside_.push_back(rank->tensor);
+      rank = lookThrough(rank);
+    }
+    if (rank && rank->kind == Expr::Kind::Reduce && rank->reduction == Reduction::Rank &&
+        rank->args[1]) {
+      std::unordered_map<int, ExprPtr> position;
+      for (size_t i = 0; i < rank->letters.size(); ++i)
+        position[rank->letters[i]] = rank->args[i + 2];
+      Facts guard = facts(substitute(rank->args[1], position), true);
+      out.all.insert(out.all.end(), guard.all.begin(), guard.all.end());
+      out.any.insert(out.any.end(), guard.any.begin(), guard.any.end());
+    }
+    inside_.resize(depth);
   }
   return out;
 }

@@ -2,8 +2,10 @@
 // each other become a loop over positions of one axis of each.
 //
 // For a loop every read between its tensors must be, provably, at an earlier position along
-// the chosen axes, or at the same one of a tensor computed before. A cycle that stays within
-// one position is a loop of its own if its tensors come from a call made at each position.
+// the chosen axes, or at the same one of a tensor computed before. A cycle that stays within one
+// position is a loop of its own along other axes, inside; what is read at an earlier position of
+// the loop around does not count there (R4). Loops whose inner ones come from calls made at each
+// position are looked for first.
 #include "dsl/proof/Schedule.h"
 
 #include "dsl/proof/Cycle.h"
@@ -17,6 +19,17 @@ namespace qkv {
 namespace {
 
 enum class Relation { None, Same, Strict }; // reads at: anywhere, at or before, before
+
+/// What is asked of reads in a loop inside of another: those at an earlier position of that one do
+/// not count.
+struct Level {
+  Level *around = nullptr; ///< null: the outermost
+  std::map<int, int> axes; ///< of the loop around, by tensor
+  bool forward = true;     ///< its direction
+  std::map<std::pair<int, int>, std::vector<PlacedRead>> edges = {};
+  std::map<std::tuple<int, int, int, int, bool>, Relation> relations = {};
+};
+using Used = std::map<int, std::set<int>>; // axes of loops around, by tensor
 
 class Scheduler {
 public:
@@ -39,10 +52,23 @@ public:
         continue;
       }
       ScheduleNode node;
-      if (loop(component, {}, node))
+      bool found = false;
+      for (bool nested : {false, true}) {
+        nested_ = nested;
+        Level level;
+        if ((found = found || loop(component, level, {}, node)))
+          break;
+      }
+      if (found) {
         out.push_back(std::move(node));
-      else
-        ok = false;
+        continue;
+      }
+      ok = false;
+      sayCycle(
+          program_, prover_,
+          {reads_,
+           [this](int from, int to) -> const std::vector<PlacedRead> & { return edges(from, to); }},
+          component, diagnostics_);
     }
     if (!ok)
       return std::nullopt;
@@ -157,14 +183,37 @@ private:
     return edges_[{from, to}];
   }
 
+  // The same in a loop inside: what is read at a position that the loop around has passed is left
+  // out, what is not known to be so is at the same one.
+  const std::vector<PlacedRead> &edges(Level &level, int from, int to) {
+    if (!level.around)
+      return edges(from, to);
+    auto [at, fresh] = level.edges.try_emplace({from, to});
+    if (!fresh)
+      return at->second;
+    int a = level.axes.at(from), b = level.axes.at(to);
+    for (const PlacedRead &e : edges(*level.around, from, to)) {
+      Lag lag = lagOf(prover_, e, a, b, level.forward);
+      if (lag == Lag::Earlier)
+        continue;
+      at->second.push_back(e);
+      if (lag == Lag::EarlierOrSame) {
+        Facts same;
+        same.all.push_back(lagForm(prover_, e, a, b, level.forward) * -1);
+        at->second.back().known.push_back(std::move(same));
+      }
+    }
+    return at->second;
+  }
+
   // Where `from`, at a position along axis a, reads `to` along axis b.
-  Relation relation(int from, int a, int to, int b, bool forward) {
+  Relation relation(Level &level, int from, int a, int to, int b, bool forward) {
     auto key = std::make_tuple(from, a, to, b, forward);
-    auto it = relations_.find(key);
-    if (it != relations_.end())
+    auto it = level.relations.find(key);
+    if (it != level.relations.end())
       return it->second;
     Relation result = Relation::Strict;
-    for (const PlacedRead &e : edges(from, to)) {
+    for (const PlacedRead &e : edges(level, from, to)) {
       Lag lag = lagOf(prover_, e, a, b, forward);
       if (lag == Lag::Earlier)
         continue;
@@ -175,20 +224,13 @@ private:
       result = Relation::None;
       break;
     }
-    return relations_[key] = result;
+    return level.relations[key] = result;
   }
 
-  bool loop(const std::vector<int> &component, const std::map<int, std::set<int>> &used,
-            ScheduleNode &node) {
+  bool loop(const std::vector<int> &component, Level &level, const Used &used, ScheduleNode &node) {
     for (bool forward : {true, false})
-      if (assign(component, used, forward, node))
+      if (assign(component, level, used, forward, node))
         return true;
-    if (used.empty())
-      sayCycle(
-          program_, prover_,
-          {reads_,
-           [this](int from, int to) -> const std::vector<PlacedRead> & { return edges(from, to); }},
-          component, diagnostics_);
     return false;
   }
 
@@ -218,8 +260,8 @@ private:
 
   // Chooses an axis for each tensor so that no read is at a later position, and there is an order
   // within one position: p[t,1] = f(p[t,0]) is a loop along the second axis, not the first.
-  bool assign(const std::vector<int> &component, const std::map<int, std::set<int>> &used,
-              bool forward, ScheduleNode &node) {
+  bool assign(const std::vector<int> &component, Level &level, const Used &used, bool forward,
+              ScheduleNode &node) {
     auto order = neighbours(component);
     std::vector<int> choice(order.size(), -1);
     std::map<int, int> axes;
@@ -228,18 +270,18 @@ private:
       auto u = used.find(t);
       if (u != used.end() && u->second.count(a))
         return false;
-      if (reads_[t].count(t) && relation(t, a, t, a, forward) == Relation::None)
+      if (reads_[t].count(t) && relation(level, t, a, t, a, forward) == Relation::None)
         return false;
       for (int o : before)
-        if ((reads_[t].count(o) && relation(t, a, o, axes[o], forward) == Relation::None) ||
-            (reads_[o].count(t) && relation(o, axes[o], t, a, forward) == Relation::None))
+        if ((reads_[t].count(o) && relation(level, t, a, o, axes[o], forward) == Relation::None) ||
+            (reads_[o].count(t) && relation(level, o, axes[o], t, a, forward) == Relation::None))
           return false;
       return true;
     };
     size_t at = 0;
     while (true) {
       if (at == order.size()) {
-        if (arrange(component, used, axes, forward, node))
+        if (arrange(component, level, used, axes, forward, node))
           return true;
         if (--arrangements < 0)
           return false;
@@ -262,10 +304,11 @@ private:
   }
 
   // Orders the tensors within one position.
-  bool arrange(const std::vector<int> &component, const std::map<int, std::set<int>> &used,
+  bool arrange(const std::vector<int> &component, Level &level, const Used &used,
                const std::map<int, int> &axes, bool forward, ScheduleNode &node) {
+    constexpr size_t deepest = 4;
     auto same = [&](int from, int to) {
-      return relation(from, axes.at(from), to, axes.at(to), forward) != Relation::Strict;
+      return relation(level, from, axes.at(from), to, axes.at(to), forward) != Relation::Strict;
     };
     ScheduleNode result;
     result.forward = forward;
@@ -275,17 +318,17 @@ private:
         result.children.push_back(leaf(part[0]));
         continue;
       }
-      if (part.size() == component.size() && used.size() > 4)
-        return false;
-      auto more = used;
+      Used more = used;
+      Level within{&level, {}, forward};
       for (int t : part) {
-        // A loop inside a position belongs to a call that is made there.
-        if (axes.at(t) >= program_.tensors[t].lifted)
+        // (Of a call that is made at each position, if it can be.)
+        if ((!nested_ && axes.at(t) >= program_.tensors[t].lifted) || more[t].size() >= deepest)
           return false;
         more[t].insert(axes.at(t));
+        within.axes[t] = axes.at(t);
       }
       ScheduleNode inner;
-      if (!loop(part, more, inner))
+      if (!loop(part, within, more, inner))
         return false;
       result.children.push_back(std::move(inner));
     }
@@ -300,7 +343,7 @@ private:
   std::map<int, std::set<int>> reads_;
   std::set<int> walked_;
   std::map<std::pair<int, int>, std::vector<PlacedRead>> edges_;
-  std::map<std::tuple<int, int, int, int, bool>, Relation> relations_;
+  bool nested_ = false; ///< whether loops may be inside of others that are no call's
 };
 
 } // namespace

@@ -2,6 +2,7 @@
 
 func.func private @use(memref<?xf32>)
 func.func private @use8(memref<8xf32>)
+func.func private @use16(memref<?x16xf32>)
 
 // Not alive at once: one place. Alive at once: one above the other, rounded to 64 bytes.
 // CHECK-LABEL: func.func @fixed()
@@ -129,5 +130,26 @@ func.func @divided(%n: index, %m: index) attributes {qkv.entry} {
   func.call @use(%b) : (memref<?xf32>) -> ()
   memref.dealloc %a : memref<?xf32>
   memref.dealloc %b : memref<?xf32>
+  return
+}
+
+// Of a size that is a minimum its bound is enough, where the other operand is only known later.
+// CHECK-LABEL: func.func @bounded
+// CHECK-COUNT-1: memref.alloc
+// CHECK-NOT: memref.alloc
+// CHECK: %[[LEAST:.*]] = arith.minui
+// CHECK: memref.view %{{.*}}[%{{.*}}][%[[LEAST]]] : memref<?xi8> to memref<?x16xf32>
+// CHECK: return
+func.func @bounded(%n: index, %counts: memref<4xindex>) attributes {qkv.entry} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c4 = arith.constant 4 : index
+  scf.for %i = %c0 to %c4 step %c1 {
+    %count = memref.load %counts[%i] : memref<4xindex>
+    %least = arith.minui %count, %n : index
+    %a = memref.alloc(%least) : memref<?x16xf32>
+    func.call @use16(%a) : (memref<?x16xf32>) -> ()
+    memref.dealloc %a : memref<?x16xf32>
+  }
   return
 }

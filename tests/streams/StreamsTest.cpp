@@ -89,5 +89,28 @@ TEST_P(Streams, anyChunksGiveTheSame) {
 INSTANTIATE_TEST_SUITE_P(Models, Streams, testing::ValuesIn(models()),
                          [](const auto &info) { return info.param; });
 
+/// Why a model has no step.
+std::string refusal(const std::string &text) {
+  Sources sources;
+  const Source *source = sources.add("model.qkv", text);
+  Diagnostics diagnostics;
+  auto program = check(*source, sources, {}, diagnostics);
+  if (!program) {
+    ADD_FAILURE() << "does not check";
+    return "";
+  }
+  auto derived = streams::deriveStream(*program);
+  auto *obstacle = std::get_if<streams::Obstacle>(&derived);
+  return obstacle ? obstacle->text : "";
+}
+
+TEST(Refused, whatIsOutsideAlongAnotherAxisAndIsOfData) {
+  EXPECT_EQ(refusal("size T = stream(max: 40), M = 5\nindex t < T, p < M\n"
+                    "model m(x[t,p], z[t]) -> d[t,p] {\n  d[-1,-1] = 0\n  d[-1,p] = 0\n"
+                    "  d[t,-1] = z[t]\n  d[t,p] = d[t-1,p-1] + d[t,p-1] + x[t,p]\n}\n"),
+            "what d is before or behind its axis p is read at earlier rows, and is no matter of "
+            "positions alone");
+}
+
 } // namespace
 } // namespace qkv

@@ -44,6 +44,8 @@ public:
   Value constant(int64_t value) { return arith::ConstantIndexOp::create(builder_, loc_, value); }
   /// The value of an index; null where it depends on more than the arguments.
   Value index(Value value);
+  /// The value of an extent of a buffer, or what it is at most: of a minimum one operand is enough.
+  Value atMost(Value extent);
   /// The extent of a buffer along an axis, likewise.
   Value extent(Value buffer, int64_t axis);
   Value leaf(Leaf leaf);
@@ -85,6 +87,16 @@ Value FromArguments::index(Value value) {
   Value made = compute(value);
   known_[value] = made;
   return made;
+}
+
+Value FromArguments::atMost(Value extent) {
+  if (Value known = index(extent))
+    return known;
+  auto least = extent.getDefiningOp<arith::MinUIOp>();
+  if (!least)
+    return {};
+  Value bound = index(least.getRhs());
+  return bound ? bound : index(least.getLhs());
 }
 
 Value FromArguments::compute(Value value) {
@@ -198,7 +210,7 @@ void Planner::collect() {
       memref::DeallocOp end = ends.lookup(alloc.getResult());
       if (end && end->getBlock() == alloc->getBlock() && !unclear.contains(alloc.getResult()) &&
           alloc.getType().getLayout().isIdentity() &&
-          llvm::all_of(alloc.getDynamicSizes(), [&](Value size) { return from.index(size); }))
+          llvm::all_of(alloc.getDynamicSizes(), [&](Value size) { return from.atMost(size); }))
         plan.tenants.push_back({op, end, {}});
     } else if (auto call = dyn_cast<func::CallOp>(op)) {
       if (auto callee = plans_.find(call.getCallee());
@@ -257,7 +269,7 @@ Value Planner::bytes(FromArguments &from, const Tenant &tenant, SmallVector<func
     return from.constant(llvm::alignTo(fixed, alignment));
   Value bytes = from.constant(fixed);
   for (Value size : alloc.getDynamicSizes())
-    bytes = builder.createOrFold<arith::MulIOp>(from.loc(), from.index(size), bytes);
+    bytes = builder.createOrFold<arith::MulIOp>(from.loc(), from.atMost(size), bytes);
   if (fixed % alignment == 0)
     return bytes;
   bytes = builder.createOrFold<arith::AddIOp>(from.loc(), bytes, from.constant(alignment - 1));

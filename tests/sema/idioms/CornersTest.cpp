@@ -70,9 +70,11 @@ TEST(R1, AHundredTensorsInOneRecurrence) {
   EXPECT_EQ(t.results["y"].floats, (std::vector<double>{x[0], x[0] + x[1]}));
 }
 
-TEST(R1, ATableOfTwoDirectionsIsNone) {
-  EXPECT_NE(said("model m(x[t,j]) -> d[t,j] {\n  d[-1,j] = 0\n  d[t,-1] = 0\n"
-                 "  d[t,j] = max(d[t-1,j], d[t,j-1]) + x[t,j]\n}")
+TEST(R4, ATableThatGoesBothWaysAlongEachAxisIsNone) {
+  std::string starts = "model m(x[t,j]) -> d[t,j] {\n  d[-1,j] = 0\n  d[t,-1] = 0\n";
+  EXPECT_EQ(said(starts + "  d[t,j] = max(d[t-1,j], d[t,j-1]) + x[t,j]\n}"), "");
+  EXPECT_NE(said(starts + "  d[T,j] = 0\n  d[t,extent(j)] = 0\n"
+                          "  d[t,j] = d[t-1,j] + d[t+1,j] + d[t,j-1] + d[t,j+1] + x[t,j]\n}")
                 .find("[R1]"),
             std::string::npos);
 }
