@@ -71,7 +71,8 @@ struct Answer {
 /// first of them.
 void answer(const Generator &generator, const Options &options, size_t most, uint64_t first,
             std::vector<Answer> &answers) {
-  std::vector<std::pair<size_t, size_t>> order; // length, number
+  using Lengths = std::pair<size_t, size_t>;     // of the source, of the prompt
+  std::vector<std::pair<Lengths, size_t>> order; // and the number of the line
   for (size_t number = 0; number < answers.size(); ++number) {
     Answer &answer = answers[number];
     if (answer.line.empty())
@@ -85,7 +86,7 @@ void answer(const Generator &generator, const Options &options, size_t most, uin
       *static_cast<std::string *>(to) += text;
       return true;
     };
-    order.push_back({answer.line.size(), number});
+    order.push_back({{answer.stream.source, answer.stream.prompt}, number});
   }
   std::sort(order.begin(), order.end());
   std::vector<std::vector<Stream *>> groups;
@@ -139,8 +140,9 @@ public:
                static_cast<long long>(generated), seconds);
     if (seconds > 0)
       text += format(", %.1f tokens/s", static_cast<double>(prompt + generated) / seconds);
-    text += format("\nkept of a stream: %zu bytes at its end\nsampling: %s\nended by:", kept,
-                   generator.samplingText().c_str());
+    text += format("\nkept of a stream: %zu bytes at its end\ntokenizer: %s\nsampling: %s\nended "
+                   "by:",
+                   kept, generator.tokenizerText().c_str(), generator.samplingText().c_str());
     const char *comma = " ";
     for (size_t i = 0; i < std::size(endings); ++i)
       if (endings[i]) {
@@ -209,6 +211,19 @@ int runLines(const Generator &generator, const Options &options) {
   return failed ? ExitFailed : ExitDone;
 }
 
+/// The tokens of a stream, and the logits of each that was chosen behind the prompt's.
+bool writeLogits(const Generator &generator, const Stream &stream, const std::string &path,
+                 qkv_error *error) {
+  const std::vector<int64_t> &tokens = stream.sequence->tokens();
+  int64_t vocabulary = generator.vocabularySize();
+  auto count = static_cast<int64_t>(stream.logits->size()) / vocabulary;
+  return writeSafetensors(
+      path,
+      {{"tokens", Dtype::I64, {static_cast<int64_t>(tokens.size())}, tokens.data()},
+       {"logits", Dtype::F32, {count, vocabulary}, stream.logits->data()}},
+      error);
+}
+
 int runPrompt(const Generator &generator, const Options &options) {
   qkv_error error = {};
   error.size = sizeof error;
@@ -224,6 +239,9 @@ int runPrompt(const Generator &generator, const Options &options) {
   } out{options, true};
   Stats stats;
   Stream stream;
+  std::vector<float> logits;
+  if (!options.logits.empty())
+    stream.logits = &logits;
   generator.begin("", prompt, stream);
   stream.to = &out;
   stream.emit = [](void *to, std::string_view text) {
@@ -234,6 +252,10 @@ int runPrompt(const Generator &generator, const Options &options) {
   if (stream.failed)
     printError(stream.error, options);
   bool done = out.written && !stream.failed && writeText("\n", options);
+  if (done && stream.logits && !writeLogits(generator, stream, options.logits, &error)) {
+    printError(error, options);
+    done = false;
+  }
   stats.add(stream);
   stats.print(generator, options);
   return done ? ExitDone : ExitFailed;
@@ -241,15 +263,37 @@ int runPrompt(const Generator &generator, const Options &options) {
 
 } // namespace
 
+/// The tokenizer of the weights, or of the place that the options name; null: bytes. False with
+/// *error set.
+static bool findTokenizer(const qkv_weights *weights, const Options &options,
+                          std::unique_ptr<Tokenizer> &tokenizer, qkv_error *error) {
+  TextFiles files;
+  if (!findTextFiles(weights ? weights->place : "", options.tokenizer, files, error))
+    return false;
+  if (files.empty() || files.find(bytesFile))
+    return true;
+  if (!options.readTokens)
+    return fail(error, "this program was linked without tokenizers (qkv_text_main)");
+  tokenizer = options.readTokens(files, error);
+  return tokenizer != nullptr;
+}
+
 int runText(const qkv_model &model, const qkv_weights *weights, const Options &options) {
-  Generator generator(model, weights, options.generation);
   qkv_error error = {};
   error.size = sizeof error;
-  if (!generator.prepare(&error)) {
+  std::unique_ptr<Tokenizer> tokenizer;
+  bool found = findTokenizer(weights, options, tokenizer, &error);
+  Generator generator(model, weights, options.generation, tokenizer.get());
+  if (!found || !generator.prepare(&error)) {
     printError(error, options);
     return ExitFailed;
   }
   bool lines = generator.hasSource() || (options.batch > 0 && !options.hasPrompt);
+  if (lines && !options.logits.empty()) {
+    fail(&error, "--logits FILE is for one --prompt, not for lines");
+    printError(error, options);
+    return ExitMisuse;
+  }
   return lines ? runLines(generator, options) : runPrompt(generator, options);
 }
 

@@ -1,6 +1,7 @@
 // In: the parts of a tokenizer. Out: text to tokens and back.
 #include "runtime/tokenize/TextTokenizer.h"
 
+#include "runtime/Error.h"
 #include "runtime/checkpoint/Names.h"
 
 #include <algorithm>
@@ -50,7 +51,7 @@ bool TextTokenizer::prepare(std::string &why) {
 bool TextTokenizer::encode(std::string_view text, unsigned special, std::vector<int64_t> &tokens,
                            std::string &why) const {
   Words words;
-  if (special & SpecialAround)
+  if (special & SpecialBefore)
     tokens.insert(tokens.end(), before.begin(), before.end());
   std::string valid;
   if (byteTokens.empty()) {
@@ -72,7 +73,7 @@ bool TextTokenizer::encode(std::string_view text, unsigned special, std::vector<
         tokens.push_back(byteTokens[static_cast<unsigned char>(text[at])]);
     }
   }
-  if (special & SpecialAround)
+  if (special & SpecialBehind)
     tokens.insert(tokens.end(), behind.begin(), behind.end());
   return true;
 }
@@ -141,6 +142,30 @@ int64_t TextTokenizer::size() const {
 
 bool TextTokenizer::ends(int64_t token) const {
   return std::find(endings.begin(), endings.end(), token) != endings.end();
+}
+
+bool TextTokenizer::shown(int64_t token) const {
+  const AddedToken *one = added.find(token);
+  return one ? !one->special : model->vocabulary.text(token) != nullptr;
+}
+
+int64_t TextTokenizer::find(std::string_view text) const {
+  for (const AddedToken &one : added.all())
+    if (one.content == text)
+      return one.token;
+  return model->vocabulary.find(text);
+}
+
+std::string TextTokenizer::about() const {
+  std::string text = format("%lld tokens", static_cast<long long>(size()));
+  auto list = [&](const char *what, const std::vector<int64_t> &tokens) {
+    for (size_t i = 0; i < tokens.size(); ++i)
+      text += format("%s %lld", i ? "" : what, static_cast<long long>(tokens[i]));
+  };
+  list("; before a text", before);
+  list("; behind a source", behind);
+  list("; ended by", endings);
+  return text;
 }
 
 } // namespace qkv::rt

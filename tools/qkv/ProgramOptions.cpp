@@ -2,6 +2,7 @@
 // runs; weights that are needed and not named are misuse.
 #include "tools/qkv/ProgramOptions.h"
 #include "runtime/program/TextOptions.h"
+#include "runtime/tokenize/CheckpointText.h"
 #include "tools/qkv/ModelFile.h"
 #include "tools/qkv/Report.h"
 
@@ -53,9 +54,14 @@ void addProgramOptions(CLI::App &app, rt::Options &options, std::string &weights
       app.add_flag_callback(std::string("--") + option.name, [take] { take(""); }, help);
   }
   app.add_option_function<std::string>(
-         "--logits", [](const std::string &) {},
-         "generators: which positions; with --input all are computed, for text the last")
-      ->check(CLI::IsMember({"all", "last"}))
+         "--logits",
+         [&options](const std::string &which) {
+           if (which != "all" && which != "last")
+             options.logits = which;
+         },
+         "generators: all, last: with --input all positions are computed, for text the last; a "
+         "FILE "
+         "gets those of each token generated, safetensors")
       ->type_name("WHICH");
   app.add_option("--threads", options.threads, "cores to use (default: all; or QKV_THREADS)")
       ->check(CLI::Range(1, 512))
@@ -66,6 +72,7 @@ static rt::Options ofProgram(rt::Options options, const ModelOptions &given) {
   options.program = given.command;
   options.hasWeights = !given.weights.empty();
   options.weights = given.weights;
+  options.readTokens = rt::readTextTokens;
   return options;
 }
 
