@@ -156,6 +156,38 @@ void Generator::begin(std::string_view source, std::string_view prompt, Stream &
   stream.sequence = sequences->begin(std::move(sourceTokens), std::move(tokens));
 }
 
+void Generator::resume(std::vector<int64_t> tokens, Stream &stream) const {
+  stream.generated = 0;
+  stream.ending = Ending::None;
+  stream.failed = stream.done = false;
+  stream.prompt = tokens.size();
+  stream.text = TextOut(&options.stops);
+  stream.words = TokenText(*tokenizer, tokens);
+  bool full = static_cast<int64_t>(tokens.size()) > positions();
+  if (full || tokens.empty()) {
+    fail(&stream.error,
+         full ? format("it would be %zu tokens, %s holds at most %lld", tokens.size(),
+                       model.sizes[streamSize].name, static_cast<long long>(positions()))
+              : "there is no token to begin with");
+    stream.failed = stream.done = true;
+    stream.ending = Ending::Failed;
+    return;
+  }
+  // The last token's logits are computed, so at least it is computed anew.
+  size_t same = 0;
+  if (stream.sequence && !stream.sequence->failure()) {
+    const std::vector<int64_t> &old = stream.sequence->tokens();
+    while (same < old.size() && same + 1 < tokens.size() && old[same] == tokens[same])
+      ++same;
+  }
+  if (same == 0 || !stream.sequence->rewind(same)) {
+    stream.sequence = sequences->begin({}, std::move(tokens));
+    return;
+  }
+  for (size_t i = same; i < tokens.size(); ++i)
+    stream.sequence->append(tokens[i]);
+}
+
 int64_t Generator::positions() const {
   return options.context > 0 ? options.context : model.sizes[streamSize].max;
 }

@@ -65,6 +65,8 @@ public:
   bool together() const { return sequences->together(); }
   /// Makes a stream ready to run; where it cannot be, it has failed.
   void begin(std::string_view source, std::string_view prompt, Stream &stream) const;
+  /// Makes it a stream that begins with these tokens; what it has computed of them is kept.
+  void resume(std::vector<int64_t> tokens, Stream &stream) const;
   /// Computes the prompt of streams whose sources and prompts are equally long, then continues them
   /// token by token to their ends.
   void run(std::vector<Stream *> streams) const;

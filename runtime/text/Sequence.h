@@ -24,6 +24,9 @@ public:
   virtual const std::vector<int64_t> &tokens() const = 0;
   /// Of the token behind the last one, once Sequences::advance has computed them.
   virtual const float *logits() const = 0;
+  /// Goes back to its first `count` tokens. False, with nothing changed, where what is kept has no
+  /// past.
+  virtual bool rewind(size_t count) = 0;
   /// Bytes that are kept of it from step to step.
   virtual size_t keptBytes() const { return 0; }
   /// Whether computing failed, and why.

@@ -31,6 +31,13 @@ public:
   const float *logits() const override { return last.data(); }
   const qkv_error *failure() const override { return failed ? &error : nullptr; }
   size_t keptBytes() const override { return state.bytes(); }
+  bool rewind(size_t count) override {
+    if (static_cast<int64_t>(count) < state.positions() &&
+        !state.rewind(static_cast<int64_t>(count)))
+      return false;
+    stream.resize(count);
+    return true;
+  }
 
   /// Positions that are still to be computed.
   int64_t waiting() const { return static_cast<int64_t>(stream.size()) - state.positions(); }

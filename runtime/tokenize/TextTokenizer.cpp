@@ -78,13 +78,44 @@ bool TextTokenizer::encode(std::string_view text, unsigned special, std::vector<
   return true;
 }
 
+/// Stands in a text where it is no special token: no character, so that no text has it.
+constexpr std::string_view mark = "\xEF\xBF\xBF"; // U+FFFF
+
+std::string TextTokenizer::apart(std::string_view text) const {
+  std::string out = replaceInvalid(text);
+  replaceAll(out, mark, "\xEF\xBF\xBD");
+  for (bool normalized : {false, true}) {
+    std::string marked;
+    for (const AddedTokens::Part &part : added.split(out, normalized, /*special=*/true)) {
+      const AddedToken *one = part.token >= 0 ? added.find(part.token) : nullptr;
+      std::string_view whole = std::string_view(out).substr(part.begin, part.end - part.begin);
+      // Behind its first character, which is none of the spaces that may belong to it.
+      size_t first = whole.find_first_not_of(" \t\r\n");
+      if (one && one->special && first != whole.npos) {
+        size_t cut = first + std::max<size_t>(utf8Length(whole.substr(first)), 1);
+        marked += std::string(whole.substr(0, cut)) + std::string(mark);
+        whole.remove_prefix(cut);
+      }
+      marked += whole;
+    }
+    out = std::move(marked);
+  }
+  return out;
+}
+
 bool TextTokenizer::encodeValid(const std::string &text, bool first, bool special, Words &words,
                                 std::vector<int64_t> &tokens, std::string &why) const {
   for (const AddedTokens::Part &raw : added.split(text, /*normalized=*/false, special)) {
-    if (raw.token >= 0)
+    if (raw.token >= 0) {
       tokens.push_back(raw.token);
-    else if (!encodePiece(text.substr(raw.begin, raw.end - raw.begin), first && raw.begin == 0,
-                          special, words, tokens, why))
+      continue;
+    }
+    std::string piece = text.substr(raw.begin, raw.end - raw.begin);
+    bool marked = special && piece.find(mark) != piece.npos;
+    if (marked)
+      replaceAll(piece, mark, "");
+    if (!encodePiece(std::move(piece), first && raw.begin == 0, special && !marked, words, tokens,
+                     why))
       return false;
   }
   return true;

@@ -36,6 +36,9 @@ public:
   bool shown(int64_t token) const override;
   int64_t sourceStart() const override { return start; }
   std::string about() const override;
+  /// A text in which no special token is seen, also where they are looked for (SpecialInside); its
+  /// tokens are those of the text as it was.
+  std::string apart(std::string_view text) const;
   /// The token whose text this is, added ones first; -1 if there is none.
   int64_t find(std::string_view text) const;
   /// The text of a token as its vocabulary has it; null if there is none.

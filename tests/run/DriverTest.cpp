@@ -117,7 +117,7 @@ TEST_F(Driver, checkReadsTheConfiguration) {
   expectSays(qkv("check c.qkv --weights ."), 1, "config.json is empty");
   writeFile(folder / "config.json", "{\"other\": 1,\n \"width\": 3,}");
   expectSays(qkv("check c.qkv --weights ."), 1, "config.json is not JSON (line 2, column 13)");
-  writeFile(folder / "config.json", "{\"other\": -Infinity, \"width\": 3}");
+  writeFile(folder / "config.json", "{\"temperature\": -Infinity, \"width\": 3}");
   EXPECT_EQ(qkv("check c.qkv --weights .").code, 0);
   writeFile(folder / "config.json", "{\"width\": 3}");
   EXPECT_EQ(qkv("check c.qkv --weights .").code, 0);

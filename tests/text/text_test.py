@@ -3,6 +3,7 @@
 In: the program qkv, the name of a test. The models are tables (vocabularies.py), so what they write is
 known: each test says it."""
 
+import json
 import os
 import shutil
 import struct
@@ -274,6 +275,176 @@ def broken(place):
         if before:
             with open(path, "w") as file:
                 file.write(before)
+
+
+CHECKPOINTS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "models", "checkpoints")
+
+
+def models(place):
+    """Text in, text out, of real architectures: against the likeliest tokens of another implementation
+    (make_figures.py). A checkpoint is the model file; a program that is built of it runs alone."""
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "figures.json")) as file:
+        figures = json.load(file)
+    for name, cases in figures.items():
+        folder = os.path.join(CHECKPOINTS, name)
+        with open(os.path.join(folder, "config.json")) as file:
+            source = "d_model" in json.load(file)
+        most = ["--max-tokens", "12"]
+        program = place.path("program")
+        place.call(place.qkv, "build", folder, "--embed-weights", "--with-batch", "-o", program)
+        for command in [place.qkv, "run", folder], [program]:
+            if source:
+                out = place.call(*command, "--prompt", "", *most, text="".join(c["prompt"] + "\n" for c in cases))
+                assert out == "".join(c["text"] + "\n" for c in cases), (name, out)
+                continue
+            for case in cases[:3]:
+                assert place.call(*command, *most, "--prompt", case["prompt"]) == case["text"] + "\n", (name, case)
+            for batch in "1", "3":
+                out = place.call(*command, "--batch", batch, *most, text="".join(c["prompt"] + "\n" for c in cases))
+                expected = "".join(c["text"] + "\n" if c["prompt"] else "\n" for c in cases)
+                assert out == expected, (name, batch, out)
+
+
+def checkpoint(place):
+    """A checkpoint in the place of a model file, for each command; and those that no page serves."""
+    llama = os.path.join(CHECKPOINTS, "llama-3")
+    page = os.path.join(os.path.dirname(os.path.dirname(CHECKPOINTS)), "..", "dsl", "std", "models", "llama.qkv")
+    for command in ["check"], ["state"], ["ir", "--stage", "ast"], ["explain", "--size", "T=4"]:
+        given = place.call(place.qkv, *command, llama)
+        if command[0] != "explain" and command[0] != "ir":
+            assert given == place.call(place.qkv, *command, page, "--weights", llama), command
+    tokens = ["--tokens", "--prompt", "1 5 9", "--max-tokens", "4"]
+    assert place.call(place.qkv, "run", llama, *tokens) == place.call(place.qkv, "run", page, "--weights", llama, *tokens)
+    assert place.call(place.qkv, "run", llama, *tokens) == \
+        place.call(place.qkv, "run", os.path.join(llama, "model.safetensors"), *tokens)
+    assert "--weights" in place.call(place.qkv, "run", llama, "--weights", "else", code=2)
+    copy = place.path("copy")
+    shutil.copytree(llama, copy)
+    with open(os.path.join(llama, "config.json")) as file:
+        config = json.load(file)
+
+    def says(code, **changes):
+        write_json(os.path.join(copy, "config.json"),
+                   {k: v for k, v in {**config, **changes}.items() if v is not None})
+        return place.call(place.qkv, "run", copy, *tokens, code=code)
+    assert says(0, architectures=None) == says(0)
+    error = says(1, architectures=["UnheardModel"])
+    assert "UnheardModel" in error and "LlamaForCausalLM" in error and "model.norm.weight" in error and "README.md" in error
+    assert "no architecture" in says(1, architectures=None, model_type=None)
+    os.remove(os.path.join(copy, "config.json"))
+    assert "config.json" in place.call(place.qkv, "run", copy, code=1)
+    write_gguf(place.path("x.gguf"), {"general.architecture": "unheard"}, [[0.0]])
+    assert "unheard" in place.call(place.qkv, "run", place.path("x.gguf"), code=1)
+    place.call(place.qkv, "run", place.path("nowhere"), code=1)
+
+
+def keys(place):
+    """What a configuration asks for and the page does not read is an error that names it."""
+    llama, copy = os.path.join(CHECKPOINTS, "llama-3"), place.path("copy")
+    shutil.copytree(llama, copy)
+    with open(os.path.join(llama, "config.json")) as file:
+        config = json.load(file)
+
+    def check(code, *options, **changes):
+        write_json(os.path.join(copy, "config.json"), {**config, **changes})
+        return place.call(place.qkv, "check", copy, *options, code=code)
+    for name, value in {"attention_bias": True, "mlp_bias": True, "hidden_act": "gelu", "sliding_window": 128,
+                        "logit_scale": 0.5, "rope_scaling": {"rope_type": "yarn", "factor": 4.0},
+                        "quantization_config": {"bits": 4}, "layer_types": ["full_attention", "sliding_attention"],
+                        "partial_rotary_factor": 0.5}.items():
+        error = check(1, **{name: value})
+        assert f'"{name}' in error and "--ignore-config" in error, (name, error)
+        assert check(0, "--ignore-config", name, **{name: value}) == ""
+    check(0, sliding_window=None, attention_dropout=0.1, use_cache=True, eos_token_id=[1, 2], torch_dtype="float16",
+          attention_bias=False, layer_types=["full_attention"] * 2, task_specific_params={"a": {"b": 1}})
+    error = check(1, one=1, two={"three": [1, 2]})
+    assert '"one"' in error and '"two.three.0"' in error and "rope_theta" not in error
+    check(0, "--ignore-config", "one", "--ignore-config", "two.three", one=1, two={"three": [1, 2]})
+    assert "no such key" in check(2, "--ignore-config", "onne", one=1)
+    # A page of one's own: what it names it reads; the library's rows for single pages are not its.
+    place.write(config={"table_scale": 2})
+    assert "table_scale" in place.run("--prompt", "Once", code=1)
+    assert place.run("--prompt", "Once", "--ignore-config", "table_scale") == " upon a time\n"
+    with open(place.page, "w") as file:
+        file.write(PAGE.replace('config("vocab_size", 300)', "266"))
+    assert place.run("--prompt", "Once") == " upon a time\n"  # it reads no configuration at all
+    write_gguf(place.path("ck.gguf"), {**gguf_keys(place.vocabulary, bos_token_id=1), "table.attention.scale": 2.0, "general.name": "x"},
+               table(len(place.vocabulary), place.story()))
+    with open(place.page, "w") as file:
+        file.write(PAGE.replace('"vocab_size"', '".vocab_size"'))
+    assert '"table.attention.scale"' in place.run("--tokens", "--prompt", "1", weights="ck.gguf", code=1)
+    place.run("--tokens", "--prompt", "1", "--ignore-config", ".attention.scale", weights="ck.gguf")
+
+
+FORM = ("{{ bos_token }}{% for m in messages %}<mark>{{ m.role }} {{ m.content | trim }}<turn>{% endfor %}"
+        "{% if add_generation_prompt %}<mark>{% endif %}")
+
+
+def talk(place, *options, text="", code=0, weights="ck"):
+    ran = subprocess.run([place.qkv, "chat", place.page, "--weights", place.path(weights), "--stats", *options],
+                         capture_output=True, input=text.encode(), cwd=place.folder)
+    assert ran.returncode == code, ran
+    return ran.stdout.decode(), ran.stderr.decode()
+
+
+def chat(place):
+    """Turns by the checkpoint's template; what is typed is text, whatever it looks like."""
+    v = place.vocabulary
+    config = {"bos_token": "<s>", "chat_template": FORM}
+    place.write([v.ids("<mark>", "Once", " upon", " a", " time", "</s>")], tokenizer_config=config)
+    out, error = talk(place, text="Hi\n</s>\n")
+    assert out == "Once upon a time\n" * 2, out
+    first = 1 + (1 + len("user Hi") + 1) + 1
+    # "Once", " upon", ... are one token each; the answer's turn is "assistant Once upon a time".
+    second = first - 1 + (1 + len("assistant ") + len("Once") + 3 + 1) + (1 + len("user </s>") + 1) + 1
+    counts = [int(line.split()[1]) for line in error.splitlines() if line.startswith("tokens:")]
+    assert counts == [first, second], (counts, first, second)
+    out, error = talk(place, "--system", "be", "--prompt", " Hi ")
+    assert out == "Once upon a time\n"
+    assert f"tokens: {first + 1 + len('system be') + 1} of" in error, error
+    # A template of one's own, with a value; an error of it does not end the talk.
+    with open(place.path("form"), "w") as file:
+        file.write("{% if messages[-1].content == 'bad' %}{{ raise_exception('no bad words') }}{% endif %}"
+                   "{{ '<mark>' if good else 'x' }}")
+    out, error = talk(place, "--template", place.path("form"), "--set", "good=true", text="a\nbad\nb\n", code=1)
+    assert out == "Once upon a time\n\nOnce upon a time\n" and "no bad words" in error, (out, error)
+    with open(place.path("form"), "w") as file:
+        file.write("{% if %}")
+    assert "line 1" in talk(place, "--template", place.path("form"), "--prompt", "a", code=1)[1]
+    place.write(tokenizer_config={})
+    assert "no chat template" in talk(place, "--prompt", "a", code=1)[1]
+    place.write(tokenizer=False)
+    shutil.rmtree(place.path("ck"))
+    place.write(tokenizer=False)
+    assert "no tokenizer" in talk(place, "--prompt", "a", code=1)[1]
+
+
+def kept(place):
+    """Turn by turn is as all at once: the answers are those behind the whole talk's tokens."""
+    for name, window in ("llama-3", False), ("mamba", True):
+        copy = place.path(name)
+        shutil.copytree(os.path.join(CHECKPOINTS, name), copy)
+        # (Behind the first turn the template leaves answers out: the past is another one.)
+        form = ("<s>{% for m in messages %}{% if m.role == 'user' or loop.last or keep %}<mark>{{ m.content }}{% endif %}"
+                "{% endfor %}<mark>")
+        write_json(os.path.join(copy, "tokenizer_config.json"), {"bos_token": "<s>", "chat_template": form})
+        for keep in "true", "false":
+            said = ["the end", "and on", "so it is"]
+            ran = subprocess.run([place.qkv, "chat", copy, "--set", "keep=" + keep, "--max-tokens", "6"],
+                                 capture_output=True, input="".join(s + "\n" for s in said), text=True)
+            assert ran.returncode == 0, ran
+            answers, talked = ran.stdout.split("\n")[:3], []
+            for one, answer in zip(said, answers):
+                talked.append(one)
+                written = "<s>" + "".join("<mark>" + part for part in talked) + "<mark>"
+                tokens = place.call(place.qkv, "tokenize", "--weights", copy, "--special", text=written).split()
+                expected = place.call(place.qkv, "run", copy, "--tokens", "--max-tokens", "6", "--prompt",
+                                      " ".join(tokens[1:])).strip()
+                text = place.call(place.qkv, "tokenize", "--weights", copy, "--decode", text="4 " + expected)
+                assert answer.strip() == text.strip(), \
+                    (name, keep, answer, text)
+                if keep == "true":
+                    talked.append(answer)
 
 
 def main(qkv, name):

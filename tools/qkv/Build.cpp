@@ -2,6 +2,7 @@
 //
 // Holds: outputs appear whole or not at all; weights come before the program that looks for them.
 #include "tools/qkv/Commands.h"
+#include "tools/qkv/Families.h"
 #include "tools/qkv/ModelFile.h"
 #include "tools/qkv/Report.h"
 
@@ -126,6 +127,8 @@ bool produce(const std::string &code, const Options &options, const Description 
 }
 
 int run(Options options) {
+  if (int failed = usePageOf(options))
+    return failed;
   if (std::string why = misused(options); !why.empty())
     return misuse(options.command, why);
   Progress progress("compiling " + options.file);
@@ -241,7 +244,8 @@ void addBuild(CLI::App &app, int &code) {
       "--output, --batch, --prompt, ... (see its --help).\n\n"
       "examples:\n"
       "  qkv build attention.qkv -o attention\n"
-      "  qkv build gpt2.qkv --weights gpt2/ --embed-weights -o gpt2\n"
+      "  qkv build gpt2/ --embed-weights -o gpt2              # one file that runs alone\n"
+      "  qkv build gpt2.qkv --weights gpt2/ -o gpt2\n"
       "  qkv build dates.qkv --weights w.safetensors --with-batch -o dates\n"
       "  qkv build cell.qkv --shared -o libcell.so        # and cell.h\n"
       "  qkv build m.qkv --cpu x86-64-v3 --weights w.safetensors\n"

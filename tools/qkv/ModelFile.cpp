@@ -49,8 +49,10 @@ void addWeightsType(CLI::App &app, ModelOptions &options) {
 void addModelOptions(CLI::App &app, ModelOptions &options, bool dumps, bool cpu) {
   app.set_help_flag("-h,--help", "print this help");
   app.add_option("file", options.file,
-                 dumps ? "the model file, or a dump of a stage (.mlir, .ll); - is standard input"
-                       : "the model file; - is standard input")
+                 dumps ? "the model file, a checkpoint (which says the page of the library that it "
+                         "is of), or a dump of a stage (.mlir, .ll); - is standard input"
+                       : "the model file, or a checkpoint, which says the page of the library that "
+                         "it is of; - is standard input")
       ->required()
       ->type_name("FILE");
   app.add_option("--model", options.model, "which model, where the file has several")
