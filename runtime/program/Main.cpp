@@ -145,8 +145,8 @@ std::string misused(const qkv_model &model, const Options &options) {
     return "--output goes with --input; text is written to standard output";
   if (!text && !options.logits.empty())
     return "--logits FILE goes with text: results of --input are in --output";
-  if (!options.logits.empty() && options.batch > 0)
-    return "--logits FILE is for one stream, not for --batch";
+  if (!options.logits.empty() && (model.generator_source >= 0 || options.batch > 0))
+    return "--logits FILE is for one --prompt, not for lines";
   if (options.chunk > 0 && text)
     return "--chunk goes with --input; text has --prompt-chunk";
   if (text)

@@ -289,11 +289,6 @@ int runText(const qkv_model &model, const qkv_weights *weights, const Options &o
     return ExitFailed;
   }
   bool lines = generator.hasSource() || (options.batch > 0 && !options.hasPrompt);
-  if (lines && !options.logits.empty()) {
-    fail(&error, "--logits FILE is for one --prompt, not for lines");
-    printError(error, options);
-    return ExitMisuse;
-  }
   return lines ? runLines(generator, options) : runPrompt(generator, options);
 }
 

@@ -125,7 +125,8 @@ Value Render::arithmetic(const std::string &sign, const Value &a, const Value &b
     return step(static_cast<int64_t>(both.size())) ? Value::list(std::move(both), a.is(V::Tuple))
                                                    : Value();
   }
-  if (sign == "*" && (a.is(V::Text) || b.is(V::Text)) && (a.is(V::Int) || b.is(V::Int))) {
+  auto whole = [](const Value &v) { return v.is(V::Int) || v.is(V::Bool); };
+  if (sign == "*" && ((a.is(V::Text) && whole(b)) || (b.is(V::Text) && whole(a)))) {
     const std::string &once = (a.is(V::Text) ? a : b).text();
     int64_t times = std::max<int64_t>((a.is(V::Text) ? b : a).whole(), 0);
     if (!once.empty() && static_cast<uint64_t>(times) > limits.bytes / once.size())
@@ -146,10 +147,10 @@ Value Render::arithmetic(const std::string &sign, const Value &a, const Value &b
     return Value::of(a.number() / b.number());
   if (sign == "**") {
     double power = std::pow(a.number(), b.number());
-    bool whole = !a.is(V::Float) && !b.is(V::Float) && b.whole() >= 0;
-    if (whole && !(std::fabs(power) < 9e15))
+    bool exact = !a.is(V::Float) && !b.is(V::Float) && b.whole() >= 0;
+    if (exact && !(std::fabs(power) < 9e15))
       return failed("a number of it is too large");
-    return whole ? Value::of(static_cast<int64_t>(power)) : Value::of(power);
+    return exact ? Value::of(static_cast<int64_t>(power)) : Value::of(power);
   }
   if (a.is(V::Float) || b.is(V::Float)) {
     double x = a.number(), y = b.number();
@@ -299,6 +300,8 @@ Value Render::slice(const Expression &e) {
         return failed("the ends of a slice are whole numbers");
       parts[i] = part.whole();
     }
+  if (of.is(V::Undefined))
+    return failed(of.name() + " is undefined (a part of it is asked for)");
   if (!of.is(V::Text) && !of.isList())
     return failed(std::string("there is no slice of a value of type ") + kindName(of));
   std::vector<std::string_view> letters;

@@ -380,6 +380,9 @@ Value Render::select(const std::string &name, const Value &value, const Given &g
       int order = 0;
       if (broken || !step(static_cast<int64_t>(keys.size() / 8)))
         return {};
+      if (unique && (now.is(V::Dict) || now.is(V::List)))
+        return failed(std::string("unique does not tell values of type ") + kindName(now) +
+                      " apart");
       bool seen = unique && std::any_of(keys.begin(), keys.end(),
                                         [&](const Value &k) { return equal(k, now); });
       if (extreme && !out.empty() && !compare(now, keys[0], order))

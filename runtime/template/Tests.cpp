@@ -72,7 +72,7 @@ std::optional<bool> Render::test(const std::string &name, const Value &value, co
     Value rest = arithmetic("%", value, by ? given.plain[0] : Value::of(int64_t(2)));
     if (broken)
       return std::nullopt;
-    return (rest.number() == 0) != odd;
+    return rest.number() == (odd ? 1 : 0);
   }
   fail("the test " + rt::quote(name) + " is not known, or takes something else");
   return std::nullopt;

@@ -7,6 +7,7 @@ templates were written for this test; they use what templates of chats use."""
 import datetime
 import json
 import os
+from random import Random
 
 import jinja2
 from jinja2.ext import loopcontrols
@@ -415,8 +416,36 @@ OTHERS = ["{% if %}{% endif %}", "{% for x in %}{% endfor %}", "{% if true %}", 
           "{% if nothing %}a{% elif none %}b{% elif 0 %}c{% else %}d{% endif %}", "{%- set x = 'a' -%}   {{ x }}", "{% generation %}x{% endgeneration %}"]
 
 
+def generated(random, depth=0):
+    """An expression of any kind; many are errors."""
+    def inner():
+        return generated(random, depth + 1)
+    atoms = ["0", "1", "-3", "7", "2.5", "0.1", "'ab'", "'Hello World'", "'é日'", "''", "[1, 2, 3]", "['b', 'a']", "[]",
+             "{'a': 1}", "true", "none", "messages", "messages[1]", "bos_token", "nothing", "' x '", "'a,b'"]
+    if depth > 3 or random.random() < 0.2:
+        return random.choice(atoms)
+    kind = random.randrange(9)
+    if kind == 0:
+        return f"({inner()} {random.choice(['+', '-', '*', '//', '%', '~', '~', '+'])} {inner()})"
+    if kind == 1:
+        return f"({inner()} {random.choice(['==', '!=', '<', '>=', 'in', 'not in', 'and', 'or'])} {inner()})"
+    if kind == 2:
+        return f"({inner()} if {inner()} else {inner()})"
+    if kind == 3:
+        return f"({inner()} | {random.choice(['upper', 'lower', 'title', 'capitalize', 'trim', 'length', 'first', 'last', 'list', 'string', 'int', 'float', 'abs', 'sort', 'reverse | list', 'join', 'unique | list', 'tojson', 'default(1)', 'sum', 'min', 'max', 'round', 'items | list'])})"
+    if kind == 4:
+        return f"({inner()} is {random.choice(['', 'not '])}{random.choice(['defined', 'none', 'string', 'number', 'mapping', 'iterable', 'sequence', 'odd', 'boolean', 'integer', 'true', 'lower', 'upper'])})"
+    if kind == 5:
+        return f"{inner()}[{random.choice(['0', '-1', '1:', ':-1', '::-1', '::2', '5', '1:2'])}]" if depth else inner()
+    if kind == 6:
+        return f"({inner()}).{random.choice(['strip()', 'upper()', 'split()', 'title()', 'capitalize()', 'role', 'get(' + chr(39) + 'a' + chr(39) + ')', 'replace(' + chr(39) + 'a' + chr(39) + ', ' + chr(39) + 'bc' + chr(39) + ')', 'isdigit()', 'splitlines()', 'content'])}"
+    if kind == 7:
+        return random.choice(["not ", "-"]) + f"({inner()})"
+    return f"[{inner()}, {inner()}]"
+
+
 def environment():
-    env = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+    env = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, optimized=False, extensions=[loopcontrols])
 
     def raise_exception(message):
         raise jinja2.exceptions.TemplateError(message)
@@ -432,8 +461,10 @@ def environment():
 
 def main():
     env = environment()
+    random = Random(5)
     values = {**TALK, "tools": TOOLS, "calls": CALLS, "tree": [{"n": 1, "c": [{"n": 2, "c": []}, {"n": 3}]}, {"n": 4}]}
     templates = {**CHATS, **{text: "{{ " + text + " }}" for text in EXPRESSIONS},
+                 **{text: "{% set e = " + text + " %}{{ e }}" for text in (generated(random) for _ in range(1200))},
                  **{"other " + str(i): text for i, text in enumerate(OTHERS) if "generation" not in text}}
     cases = []
     for name, text in templates.items():
