@@ -15,6 +15,13 @@ namespace {
 constexpr int deepest = 1200;
 constexpr const char *globals[] = {"range", "namespace", "dict", "raise_exception", "strftime_now"};
 
+bool isDictMethod(const std::string &name) {
+  constexpr const char *methods[] = {"items", "keys",   "values",     "get",      "copy",  "pop",
+                                     "clear", "update", "setdefault", "fromkeys", "popitem"};
+  return std::any_of(std::begin(methods), std::end(methods),
+                     [&](const char *method) { return name == method; });
+}
+
 std::string typesText(const Value &a, const Value &b) {
   return std::string(kindName(a)) + " and " + kindName(b);
 }
@@ -77,8 +84,12 @@ Value Render::evaluateNode(const Expression &e) {
     if (evaluate(*e.children[1]).truth())
       return evaluate(*e.children[0]);
     return e.children.size() > 2 ? evaluate(*e.children[2]) : Value::undefined("the other value");
-  case K::Attribute:
-    return attribute(evaluate(*e.children[0]), e.text);
+  case K::Attribute: {
+    Value of = evaluate(*e.children[0]);
+    // (A method comes before a key of its name, which d["items"] reads.)
+    return of.is(V::Dict) && isDictMethod(e.text) ? Value::global("dict." + e.text)
+                                                  : attribute(of, e.text);
+  }
   case K::Item: {
     Value of = evaluate(*e.children[0]);
     return item(of, evaluate(*e.children[1]));
@@ -407,6 +418,8 @@ Value Render::callGlobal(const std::string &name, const Given &given) {
     step(static_cast<int64_t>(all.size()));
     return Value::list(std::move(all));
   }
+  if (name.starts_with("dict."))
+    return failed("a method of a dict is called where it stands behind it");
   if (name == "namespace" || name == "dict") {
     Dict dict;
     for (const Value &one : given.plain) {

@@ -387,6 +387,11 @@ loop is defined
 [['a', 1], ['b', 2]] | map(attribute=0) | list
 [{'x': {'y': 7}}] | map(attribute='x.y') | list
 [{'x': 1}, {}] | map(attribute='x', default='no') | list
+{'items': 1}['items']
+{'items': 1}.items is callable
+{'a': 1}.items is defined and {'a': 1}.itemz is not defined
+'yes' if {'a': 1}.keys else 'no'
+[{'items': 2}] | map(attribute='items') | list
 nothing.x
 nothing.x.y
 nothing['x']
