@@ -71,12 +71,8 @@ std::string capital(const std::string &text, bool all) {
 Value Render::filter(const std::string &name, const Value &value, const Given &given) {
   if (broken)
     return {};
-  if (value.is(V::Undefined) && name != "default" && name != "d" && name != "list" &&
-      name != "length" && name != "count" && name != "string" && name != "trim" && name != "join" &&
-      name != "first" && name != "last" && name != "select" && name != "reject" && name != "map" &&
-      name != "selectattr" && name != "rejectattr")
-    if (name == "tojson" || name == "items")
-      return name == "items" ? Value::list({}) : failed(value.name() + " is undefined (tojson)");
+  if (value.is(V::Undefined) && name == "items")
+    return Value::list({});
   std::vector<Value> v;
   if (name == "default" || name == "d") {
     if (!take("default", given, {"default_value", "boolean"}, v))
@@ -101,6 +97,15 @@ Value Render::filter(const std::string &name, const Value &value, const Given &g
       return failed(wrong);
     return text(std::move(out));
   }
+  if (name == "int" || name == "float" || name == "abs" || name == "round")
+    return numberFilter(name, value, given);
+  if (Value result = textFilter(name, value, given); broken || !result.is(V::Undefined))
+    return result;
+  return broken ? Value() : listFilter(name, value, given);
+}
+
+Value Render::numberFilter(const std::string &name, const Value &value, const Given &given) {
+  std::vector<Value> v;
   if (name == "int") {
     if (!take("int", given, {"default", "base"}, v))
       return {};
@@ -129,31 +134,26 @@ Value Render::filter(const std::string &name, const Value &value, const Given &g
         return Value::of(*real);
     return v[0].is(V::Undefined) ? Value::of(0.0) : v[0];
   }
-  if (name == "abs" || name == "round") {
-    if (!take(name.c_str(), given, {"precision", "method"}, v))
-      return {};
-    if (!value.isNumber())
-      return failed(name + " takes a number, not a value of type " + kindName(value));
-    if (name == "abs")
-      return value.is(V::Float)
-                 ? Value::of(std::fabs(value.number()))
-                 : arithmetic(value.whole() < 0 ? "-" : "+", Value::of(int64_t(0)), value);
-    int64_t digits = 0;
-    if (!number(v[0], 0, digits) || digits < 0 || digits > 15)
-      return failed("round takes 0 to 15 digits");
-    std::string how = v[1].is(V::Text) ? v[1].text() : "common";
-    double scale = std::pow(10.0, static_cast<double>(digits)), x = value.number() * scale;
-    if (how == "common") { // half to even, of the decimal that is written
-      std::string shortest = rt::format("%.*f", static_cast<int>(digits), value.number());
-      return Value::of(strtod(shortest.c_str(), nullptr));
-    }
-    if (how != "ceil" && how != "floor")
-      return failed("round knows common, ceil and floor");
-    return Value::of((how == "ceil" ? std::ceil(x) : std::floor(x)) / scale);
+  if (!take(name.c_str(), given, {"precision", "method"}, v))
+    return {};
+  if (!value.isNumber())
+    return failed(name + " takes a number, not a value of type " + kindName(value));
+  if (name == "abs")
+    return value.is(V::Float)
+               ? Value::of(std::fabs(value.number()))
+               : arithmetic(value.whole() < 0 ? "-" : "+", Value::of(int64_t(0)), value);
+  int64_t digits = 0;
+  if (!number(v[0], 0, digits) || digits < 0 || digits > 15)
+    return failed("round takes 0 to 15 digits");
+  std::string how = v[1].is(V::Text) ? v[1].text() : "common";
+  double scale = std::pow(10.0, static_cast<double>(digits)), x = value.number() * scale;
+  if (how == "common") { // half to even, of the decimal that is written
+    std::string shortest = rt::format("%.*f", static_cast<int>(digits), value.number());
+    return Value::of(strtod(shortest.c_str(), nullptr));
   }
-  if (Value result = textFilter(name, value, given); broken || !result.is(V::Undefined))
-    return result;
-  return broken ? Value() : listFilter(name, value, given);
+  if (how != "ceil" && how != "floor")
+    return failed("round knows common, ceil and floor");
+  return Value::of((how == "ceil" ? std::ceil(x) : std::floor(x)) / scale);
 }
 
 /// Undefined without an error: it is no filter of texts.
@@ -278,8 +278,12 @@ Value Render::listFilter(const std::string &name, const Value &value, const Give
   }
   if (!known)
     return failed("the filter " + rt::quote(name) + " is not known");
-  if (!items(value, all))
-    return {};
+  return items(value, all) ? partsFilter(name, std::move(all), given) : Value();
+}
+
+/// Of what can be walked through.
+Value Render::partsFilter(const std::string &name, List all, const Given &given) {
+  std::vector<Value> v;
   if (name == "list")
     return Value::list(std::move(all));
   if (name == "first" || name == "last")

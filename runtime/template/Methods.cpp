@@ -213,7 +213,13 @@ Value Render::splitMethod(const std::string &all, const std::string &name, const
   }
   if (back && most >= 0)
     return failed("rsplit() at spaces with a count is not supported");
-  // At spaces, of which none stand at the ends.
+  return words(all, most);
+}
+
+/// Parts between spaces, of which none stand at the ends; at most `most` cuts (-1: all).
+Value Render::words(const std::string &all, int64_t most) {
+  List out;
+  auto part = [&](std::string_view text) { out.push_back(Value::text(std::string(text))); };
   std::string rest = strip(all, {}, true, false), word;
   bool more = true;
   for (std::vector<std::string_view> letters = characters(rest); more;) {
@@ -241,6 +247,33 @@ Value Render::splitMethod(const std::string &all, const std::string &name, const
       return {};
   }
   return Value::list(std::move(out));
+}
+
+Value Render::replaceMethod(const std::string &all, const Given &given) {
+  std::vector<Value> v;
+  if (!take("replace", given, {"old", "new", "count"}, v))
+    return {};
+  int64_t most = -1;
+  if (!v[0].is(V::Text) || !v[1].is(V::Text) || !number(v[2], -1, most))
+    return failed("replace() takes two texts");
+  const std::string &from = v[0].text(), &to = v[1].text();
+  std::string out;
+  size_t at = 0;
+  if (from.empty()) {
+    for (std::string_view letter : characters(all))
+      if (out.size() <= limits.bytes)
+        out += (most-- != 0 ? to : "") + std::string(letter);
+    return text(out + (most != 0 ? to : ""));
+  }
+  for (size_t found; most != 0 && (found = all.find(from, at)) != all.npos; --most) {
+    out.append(all, at, found - at);
+    out += to;
+    at = found + from.size();
+    if (out.size() > limits.bytes)
+      break;
+  }
+  out.append(all, at);
+  return text(std::move(out));
 }
 
 Value Render::textMethod(const std::string &all, const std::string &name, const Given &given) {
@@ -275,31 +308,8 @@ Value Render::textMethod(const std::string &all, const std::string &name, const 
     }
     return Value::of(found);
   }
-  if (name == "replace") {
-    if (!take("replace", given, {"old", "new", "count"}, v))
-      return {};
-    int64_t most = -1;
-    if (!v[0].is(V::Text) || !v[1].is(V::Text) || !number(v[2], -1, most))
-      return failed("replace() takes two texts");
-    const std::string &from = v[0].text(), &to = v[1].text();
-    std::string out;
-    size_t at = 0;
-    if (from.empty()) {
-      for (std::string_view letter : characters(all))
-        if (out.size() <= limits.bytes)
-          out += (most-- != 0 ? to : "") + std::string(letter);
-      return text(out + (most != 0 ? to : ""));
-    }
-    for (size_t found; most != 0 && (found = all.find(from, at)) != all.npos; --most) {
-      out.append(all, at, found - at);
-      out += to;
-      at = found + from.size();
-      if (out.size() > limits.bytes)
-        break;
-    }
-    out.append(all, at);
-    return text(std::move(out));
-  }
+  if (name == "replace")
+    return replaceMethod(all, given);
   if (name == "find" || name == "rfind" || name == "index" || name == "count") {
     if (!take(name.c_str(), given, {"part"}, v))
       return {};
@@ -333,6 +343,12 @@ Value Render::textMethod(const std::string &all, const std::string &name, const 
       return text(all.starts_with(part) ? all.substr(part.size()) : all);
     return text(all.ends_with(part) ? all.substr(0, all.size() - part.size()) : all);
   }
+  return letterMethod(all, name, given);
+}
+
+/// What concerns each letter of a text, or how many there are.
+Value Render::letterMethod(const std::string &all, const std::string &name, const Given &given) {
+  std::vector<Value> v;
   if (name == "ljust" || name == "rjust" || name == "center" || name == "zfill") {
     int64_t width = 0;
     if (!take(name.c_str(), given, {"width", "fill"}, v) || !number(v[0], 0, width))

@@ -131,18 +131,7 @@ Render::Flow Render::execute(const Statement &s) {
     break;
   }
   case K::With:
-    inFrame([&] {
-      // (The values are looked up outside.)
-      std::vector<Value> values;
-      auto inner = scope;
-      scope = inner->outer;
-      for (const auto &[name, value] : s.names)
-        values.push_back(evaluate(*value));
-      scope = inner;
-      for (size_t i = 0; i < values.size(); ++i)
-        scope->names[s.names[i].first] = values[i];
-      flow = execute(s.body);
-    });
+    flow = with(s);
     break;
   case K::Group:
     flow = execute(s.body);
@@ -155,6 +144,18 @@ Render::Flow Render::execute(const Statement &s) {
     break;
   }
   --depth;
+  return flow;
+}
+
+Render::Flow Render::with(const Statement &s) {
+  // (The values are looked up outside.)
+  auto outer = scope, inner = std::make_shared<Frame>();
+  inner->outer = outer;
+  for (const auto &[name, value] : s.names)
+    inner->names[name] = evaluate(*value);
+  scope = inner;
+  Flow flow = execute(s.body);
+  scope = outer;
   return flow;
 }
 

@@ -42,6 +42,7 @@ private:
   Flow execute(const Block &block);
   Flow execute(const Statement &statement);
   Flow loop(const Statement &statement, const Value &over, int64_t depth);
+  Flow with(const Statement &statement);
   void assign(const Target &target, const Value &value);
   Value captured(const Block &block);
   Value callMacro(const Macro &macro, const Given &given, const Value *caller);
@@ -61,11 +62,15 @@ private:
   Value slice(const Expression &e);
   Given given(const Arguments &arguments);
   Value call(const Expression &e, const Value *caller = nullptr);
+  // Calls.cpp
+  Value callRange(const Given &given);
   Value callGlobal(const std::string &name, const Given &given);
   Value callLoop(Loop &loop, const std::string &name, const Given &given);
 
   // What is given to functions (Filters.cpp, Tests.cpp, Methods.cpp).
   Value filter(const std::string &name, const Value &value, const Given &given);
+  Value numberFilter(const std::string &name, const Value &value, const Given &given);
+  Value partsFilter(const std::string &name, List all, const Given &given);
   Value listFilter(const std::string &name, const Value &value, const Given &given);
   Value textFilter(const std::string &name, const Value &value, const Given &given);
   Value select(const std::string &name, const Value &value, const Given &given);
@@ -74,6 +79,9 @@ private:
   std::optional<bool> test(const std::string &name, const Value &value, const Given &given);
   Value method(const Value &of, const std::string &name, const Given &given);
   Value textMethod(const std::string &text, const std::string &name, const Given &given);
+  Value replaceMethod(const std::string &text, const Given &given);
+  Value letterMethod(const std::string &text, const std::string &name, const Given &given);
+  Value words(const std::string &text, int64_t most);
   Value splitMethod(const std::string &text, const std::string &name, const Given &given);
   Value dictMethod(const Value &of, const std::string &name, const Given &given);
 
