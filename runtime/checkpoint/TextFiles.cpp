@@ -80,7 +80,8 @@ void appendText(std::string &out, std::string_view text) {
 bool takeText(std::string_view &from, std::string_view &text) {
   if (from.size() < 8)
     return false;
-  uint64_t length = loadNumber(from.data());
+  uint64_t length = 0;
+  from.copy(reinterpret_cast<char *>(&length), sizeof length);
   from.remove_prefix(8);
   if (length > from.size())
     return false;

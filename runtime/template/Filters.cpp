@@ -39,20 +39,6 @@ std::optional<int64_t> wholeIn(std::string_view text, int64_t base) {
   return good ? std::optional(number) : std::nullopt;
 }
 
-/// A value's attribute by a path: "a.b", "0".
-std::vector<std::string> pathOf(const std::string &text) {
-  std::vector<std::string> parts;
-  size_t begin = 0;
-  for (size_t dot; (dot = text.find('.', begin)) != text.npos; begin = dot + 1)
-    parts.push_back(text.substr(begin, dot - begin));
-  parts.push_back(text.substr(begin));
-  return parts;
-}
-
-bool isWhole(const std::string &text) {
-  return !text.empty() && text.size() < 10 && text.find_first_not_of("0123456789") == text.npos;
-}
-
 /// "Hello world"; with `all` "Hello World".
 std::string capital(const std::string &text, bool all) {
   std::string out;
@@ -329,6 +315,20 @@ Value Render::partsFilter(const std::string &name, List all, const Given &given)
   return Value::list(std::move(rows));
 }
 
+/// What is at a path: "a.b", "0.c".
+Value Render::byPath(const Value &value, const std::string &path) {
+  Value now = value;
+  for (size_t begin = 0; begin <= path.size() && !now.is(V::Undefined);) {
+    size_t end = std::min(path.find('.', begin), path.size());
+    std::string part = path.substr(begin, end - begin);
+    bool whole =
+        !part.empty() && part.size() < 10 && part.find_first_not_of("0123456789") == part.npos;
+    now = whole ? item(now, Value::of(wholeIn(part, 10).value_or(0))) : attribute(now, part);
+    begin = end + 1;
+  }
+  return now;
+}
+
 /// map(attribute="a.b", default=x), map("upper")
 Value Render::map(const Value &value, const Given &given) {
   List all, out;
@@ -349,10 +349,7 @@ Value Render::map(const Value &value, const Given &given) {
     if (!path) {
       now = filter(given.plain[0].text(), one, rest);
     } else {
-      for (const std::string &part : pathOf(printedText(*path)))
-        now = now.is(V::Undefined) ? now
-              : isWhole(part)      ? item(now, Value::of(int64_t(atoll(part.c_str()))))
-                                   : attribute(now, part);
+      now = byPath(one, printedText(*path));
       if (now.is(V::Undefined) && otherwise)
         now = *otherwise;
     }
@@ -416,12 +413,7 @@ Value Render::select(const std::string &name, const Value &value, const Given &g
   if ((attributes && (!first(path) || path.empty())) || !first(how))
     return failed(name + " takes the name of an attribute");
   for (const Value &one : all) {
-    Value now = one;
-    if (attributes)
-      for (const std::string &part : pathOf(path))
-        now = now.is(V::Undefined) ? now
-              : isWhole(part)      ? item(now, Value::of(int64_t(atoll(part.c_str()))))
-                                   : attribute(now, part);
+    Value now = attributes ? byPath(one, path) : one;
     std::optional<bool> holds = how.empty() ? std::optional(now.truth()) : test(how, now, rest);
     if (!holds || broken || !step())
       return {};

@@ -73,6 +73,7 @@ private:
   Value partsFilter(const std::string &name, List all, const Given &given);
   Value listFilter(const std::string &name, const Value &value, const Given &given);
   Value textFilter(const std::string &name, const Value &value, const Given &given);
+  Value byPath(const Value &value, const std::string &path);
   Value select(const std::string &name, const Value &value, const Given &given);
   Value map(const Value &value, const Given &given);
   Value sorted(const Value &value, const Given &given);

@@ -411,6 +411,7 @@ def chat(place):
     assert out == "Once upon a time\n\nOnce upon a time\n" and "no bad words" in error, (out, error)
     with open(place.path("form"), "w") as file:
         file.write("{% if %}")
+    talk(place, "--tokens", "--prompt", "a", code=2)
     assert "line 1" in talk(place, "--template", place.path("form"), "--prompt", "a", code=1)[1]
     place.write(tokenizer_config={})
     assert "no chat template" in talk(place, "--prompt", "a", code=1)[1]
