@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <ctime>
 #include <iterator>
@@ -211,15 +212,30 @@ int runLines(const Generator &generator, const Options &options) {
   return failed ? ExitFailed : ExitDone;
 }
 
-/// The tokens of a stream, and the logits of each that was chosen behind the prompt's.
+/// The logarithm of a token's probability, as the model has it.
+float logProbability(const float *logits, int64_t vocabulary, int64_t token) {
+  double most = *std::max_element(logits, logits + vocabulary), sum = 0;
+  for (int64_t v = 0; v < vocabulary; ++v)
+    sum += std::exp(static_cast<double>(logits[v]) - most);
+  return static_cast<float>(static_cast<double>(logits[token]) - most - std::log(sum));
+}
+
+/// The tokens of a stream, and those that were chosen behind the prompt, with their logits and the
+/// logarithms of their probabilities (before penalties, temperature and the like).
 bool writeLogits(const Generator &generator, const Stream &stream, const std::string &path,
                  qkv_error *error) {
   const std::vector<int64_t> &tokens = stream.sequence->tokens();
   int64_t vocabulary = generator.vocabularySize();
-  auto count = static_cast<int64_t>(stream.logits->size()) / vocabulary;
+  auto count = static_cast<int64_t>(stream.chosen.size());
+  std::vector<float> logs;
+  for (int64_t i = 0; i < count; ++i)
+    logs.push_back(logProbability(stream.logits->data() + i * vocabulary, vocabulary,
+                                  stream.chosen[static_cast<size_t>(i)]));
   return writeSafetensors(
       path,
       {{"tokens", Dtype::I64, {static_cast<int64_t>(tokens.size())}, tokens.data()},
+       {"chosen", Dtype::I64, {count}, stream.chosen.data()},
+       {"logprobs", Dtype::F32, {count}, logs.data()},
        {"logits", Dtype::F32, {count, vocabulary}, stream.logits->data()}},
       error);
 }

@@ -208,8 +208,10 @@ void Generator::take(Stream &stream) const {
   TokenSequence &sequence = *stream.sequence;
   int64_t token = sampler->choose(
       {sequence.logits(), choices, sequence.tokens(), stream.prompt, stream.number});
-  if (stream.logits)
+  if (stream.logits) {
     stream.logits->insert(stream.logits->end(), sequence.logits(), sequence.logits() + vocabulary);
+    stream.chosen.push_back(token);
+  }
   if (tokenizer->ends(token))
     return end(stream, Ending::EndToken);
   sequence.append(token);

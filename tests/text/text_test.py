@@ -4,6 +4,7 @@ In: the program qkv, the name of a test. The models are tables (vocabularies.py)
 known: each test says it."""
 
 import json
+import math
 import os
 import shutil
 import struct
@@ -127,6 +128,10 @@ def numbers(place):
     assert (kind, shape) == ("F32", [2, len(v)])
     values = struct.unpack(f"<{2 * len(v)}f", data)
     assert values.index(1.0) == v.id(" time") and values[len(v):].index(1.0) == v.id("</s>")
+    read = safetensors.read(place.path("logits"))
+    assert struct.unpack("<2q", read["chosen"][2]) == (v.id(" time"), v.id("</s>"))
+    expected = 1 - math.log(math.e + len(v) - 1)  # one logit is 1, the others 0
+    assert all(abs(one - expected) < 1e-6 for one in struct.unpack("<2f", read["logprobs"][2]))
     assert "--logits" in place.run("--batch", "2", "--logits", "logits", text="a\nb\n", code=2)
 
 
