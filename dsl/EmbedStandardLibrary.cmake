@@ -2,6 +2,11 @@
 set(body "#include \"dsl/syntax/Source.h\"\n\nnamespace qkv {\nconst char *standardLibrary(std::string_view name) {\n")
 foreach(file ${FILES})
   get_filename_component(name ${file} NAME_WE)
+  get_filename_component(folder ${file} DIRECTORY)
+  get_filename_component(folder ${folder} NAME)
+  if(NOT folder STREQUAL std)
+    set(name ${folder}/${name}) # models/llama
+  endif()
   file(STRINGS ${file} lines ENCODING UTF-8)
   file(READ ${file} text)
   # Pieces below the length that a string literal may have.

@@ -49,6 +49,11 @@ void qkvRuntimeErrorGone2(void *) __asm__("_ZNSt13runtime_errorD2Ev");
 const char *qkvRuntimeErrorWhat(const void *) __asm__("_ZNKSt13runtime_error4whatEv");
 void qkvExceptionGone(void *) __asm__("_ZNSt9exceptionD2Ev");
 void qkvPureVirtual() __asm__("__cxa_pure_virtual");
+// (libc has it under a name of its own.)
+int qkvThreadExit(void (*gone)(void *), void *object, void *library) __asm__("__cxa_thread_atexit");
+int qkvThreadExitOfLibc(void (*gone)(void *), void *object,
+                        void *library) __asm__("__cxa_thread_atexit_impl");
+bool qkvSharedTag(const void *) __asm__("_ZNSt19_Sp_make_shared_tag5_S_eqERKSt9type_info");
 
 void qkvRuntimeErrorMade(void *, const char *) {}
 void qkvRuntimeErrorMade2(void *, const char *) {}
@@ -57,4 +62,8 @@ void qkvRuntimeErrorGone2(void *) {}
 const char *qkvRuntimeErrorWhat(const void *) { return ""; }
 void qkvExceptionGone(void *) {}
 void qkvPureVirtual() { broken("pure virtual call"); }
+int qkvThreadExit(void (*gone)(void *), void *object, void *library) {
+  return qkvThreadExitOfLibc(gone, object, library);
+}
+bool qkvSharedTag(const void *) { return false; } // (there is no RTTI to ask)
 }

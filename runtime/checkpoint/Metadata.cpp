@@ -114,6 +114,22 @@ MetaValue metaNumber(MetaType type, const char *bytes) {
   return value;
 }
 
+std::string metaBytes(const MetaValue &value) {
+  char bytes[8] = {};
+  size_t size = metaSize(value.type);
+  if (value.type == MetaType::F32) {
+    auto number = static_cast<float>(value.number);
+    memcpy(bytes, &number, sizeof number);
+  } else if (value.type == MetaType::F64) {
+    memcpy(bytes, &value.number, sizeof value.number);
+  } else {
+    uint64_t bits =
+        value.type == MetaType::U64 ? value.natural : static_cast<uint64_t>(value.whole);
+    memcpy(bytes, &bits, size);
+  }
+  return {bytes, size};
+}
+
 bool MetaItems::next(MetaValue &item) {
   if (left == 0)
     return false;

@@ -38,6 +38,9 @@ struct MetaValue {
 /// Reads a value of a type of fixed size.
 MetaValue metaNumber(MetaType type, const char *bytes);
 
+/// The bytes of a number or a boolean, as the file has them.
+std::string metaBytes(const MetaValue &value);
+
 /// Walks through a list, whose bytes were checked when the file was opened.
 class MetaItems {
 public:

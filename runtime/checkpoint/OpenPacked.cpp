@@ -17,10 +17,11 @@ namespace {
 /// The parts of a packed file. False: it is cut, or no whole one.
 struct Parts {
   const char *start = nullptr;
-  uint64_t total = 0, tableBytes = 0, count = 0, configurationBytes = 0;
+  uint64_t total = 0, tableBytes = 0, count = 0, configurationBytes = 0, textBytes = 0;
 
   const char *table() const { return start + packedHeaderBytes; }
   const char *configuration() const { return table() + tableBytes; }
+  const char *texts() const { return configuration() + configurationBytes; }
 };
 
 bool takeApart(const FileBytes &file, size_t offset, Parts &parts) {
@@ -29,11 +30,13 @@ bool takeApart(const FileBytes &file, size_t offset, Parts &parts) {
   parts.tableBytes = loadNumber(parts.start + 16);
   parts.count = loadNumber(parts.start + 24);
   parts.configurationBytes = loadNumber(parts.start + 40);
+  parts.textBytes = loadNumber(parts.start + 48);
   uint64_t room = file.size() - offset;
   if (parts.total > room || parts.total < packedHeaderBytes)
     return false;
   room = parts.total - packedHeaderBytes;
   return parts.tableBytes <= room && parts.configurationBytes <= room - parts.tableBytes &&
+         parts.textBytes <= room - parts.tableBytes - parts.configurationBytes &&
          parts.count <= parts.tableBytes / 8;
 }
 
@@ -182,6 +185,13 @@ std::string packedConfiguration(const FileBytes &file, size_t offset) {
   if (!isThisVersion(file, offset) || !takeApart(file, offset, parts))
     return "";
   return {parts.configuration(), parts.configurationBytes};
+}
+
+std::string_view packedTexts(const FileBytes &file, size_t offset) {
+  Parts parts;
+  if (!isThisVersion(file, offset) || !takeApart(file, offset, parts))
+    return "";
+  return {parts.texts(), parts.textBytes};
 }
 
 bool openPacked(const qkv_model &model, qkv_weights &weights, size_t offset,

@@ -6,14 +6,15 @@
 //   0   "QKVPACK3"
 //   8   u64 bytes of the whole     16  u64 bytes of the table     24  u64 number of parameters
 //   32  u64 offset of the data (a multiple of 4096)               40  u64 bytes of the
-//   configuration 64  the table; for each parameter (PackedTable.h)
+//   configuration 48  u64 bytes of the text files (TextFiles.h) 64  the table; for each parameter
+//   (PackedTable.h)
 //       u64 offset of its data (a multiple of 64), u32 element, panel axis, order and width
 //       (qkv_held), u32 1 if it is a fallback's, u32 the fallback's kind, f64 its number,
 //       u32 rank, u32 rank of the checkpoint's tensors, u32 number of stacked axes, u32 number of
 //       names, i64 extents, i64 extents of the checkpoint's tensors, u32 stacked axes,
 //       u32 bytes and letters of its name in the page, then of each name in the checkpoint,
 //       zeros to a multiple of 8
-//       then the text of config.json beside the checkpoint, if there was one
+//       then the text of config.json beside the checkpoint, if there was one, then the text files
 // Behind a program the last 24 bytes of the file are "QKVTRAIL", u64 P, u64 bytes of the whole.
 #include "runtime/Error.h"
 #include "runtime/checkpoint/PackedTable.h"
@@ -40,11 +41,12 @@ struct Layout {
   uint64_t tableBytes = 0, dataOffset = 0, totalBytes = 0;
 };
 
-Layout layoutOf(const qkv_model &model, const qkv_weights &weights, size_t tableBytes) {
+Layout layoutOf(const qkv_model &model, const qkv_weights &weights, size_t tableBytes,
+                size_t textBytes) {
   Layout layout;
   layout.tableBytes = tableBytes;
   uint64_t offset = layout.dataOffset =
-      aligned(packedHeaderBytes + tableBytes + weights.configuration.text.size(), page);
+      aligned(packedHeaderBytes + tableBytes + weights.configuration.text.size() + textBytes, page);
   for (int32_t i = 0; i < model.param_count; ++i) {
     int32_t first = i;
     if (model.params[i].fallback == 1)
@@ -70,14 +72,15 @@ std::string table(const qkv_model &model, const qkv_weights &weights, const Layo
 /// Writes the packed file; its start is the output's position, a multiple of 4096.
 bool writePacked(const qkv_model &model, const qkv_weights &weights, OutputFile &output,
                  uint64_t &bytes, qkv_error *error) {
-  Layout layout = layoutOf(model, weights, table(model, weights, nullptr).size());
   const std::string &configuration = weights.configuration.text;
+  std::string texts = textFilesText(weights.texts);
+  Layout layout = layoutOf(model, weights, table(model, weights, nullptr).size(), texts.size());
   std::string head(packedMagic, 8);
   for (uint64_t field : {layout.totalBytes, layout.tableBytes, uint64_t(model.param_count),
-                         layout.dataOffset, uint64_t(configuration.size())})
+                         layout.dataOffset, uint64_t(configuration.size()), uint64_t(texts.size())})
     append(head, field);
   head.resize(packedHeaderBytes);
-  head += table(model, weights, &layout) + configuration;
+  head += table(model, weights, &layout) + configuration + texts;
   if (!output.write(head.data(), head.size(), error) || !output.pad(page, error))
     return false;
   for (int32_t i = 0; i < model.param_count; ++i)

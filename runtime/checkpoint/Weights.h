@@ -6,6 +6,7 @@
 #include "runtime/checkpoint/Configuration.h"
 #include "runtime/checkpoint/LargeBlock.h"
 #include "runtime/checkpoint/Safetensors.h"
+#include "runtime/checkpoint/TextFiles.h"
 
 #include <memory>
 #include <string>
@@ -26,6 +27,7 @@ struct qkv_weights {
   std::vector<void *> params;
   std::vector<qkv::rt::Origin> origins; // one for each parameter
   qkv::rt::Configuration configuration; // beside them, or packed with them
+  qkv::rt::TextFiles texts;             // to be packed with them
   // Converted, stacked or filled: in one block, or where it has no room from qkv_alloc.
   qkv::rt::LargeBlock held;
   std::vector<void *> owned;
@@ -67,6 +69,9 @@ bool findAppended(const FileBytes &program, size_t &offset);
 
 /// The configuration inside the packed file at `offset`; empty if it has none.
 std::string packedConfiguration(const FileBytes &file, size_t offset);
+
+/// What the packed file at `offset` says of a tokenizer (TextFiles.h); empty if it says nothing.
+std::string_view packedTexts(const FileBytes &file, size_t offset);
 
 /// Gives the parameters that have no values yet what their declarations fall back on. False with
 /// *error set.

@@ -149,6 +149,12 @@ std::string misused(const qkv_model &model, const Options &options) {
                   options.hasPrompt ? "--prompt" : "--max-tokens");
   if (text && !options.outputs.empty())
     return "--output goes with --input; text is written to standard output";
+  if (!text && !options.logits.empty())
+    return "--logits FILE goes with text: results of --input are in --output";
+  if (!options.logits.empty() && options.generation.beams.width > 1)
+    return "--logits FILE says what was chosen token by token: it goes with no --beams";
+  if (!options.logits.empty() && (model.generator_source >= 0 || options.batch > 0))
+    return "--logits FILE is for one --prompt, not for lines";
   if (options.chunk > 0 && text)
     return "--chunk goes with --input; text has --prompt-chunk";
   if (text)
@@ -181,6 +187,8 @@ int checkOutputs(const Options &options, const std::vector<NamedFile> &also) {
     inputs.push_back({"--input", path});
   for (const std::string &path : options.outputs)
     outputs.push_back({"--output", path});
+  if (!options.logits.empty())
+    outputs.push_back({"--logits", options.logits});
   std::vector<NamedFile> weights;
   if (options.hasWeights)
     weights = filesOfWeights("--weights", options.weights);
@@ -244,22 +252,25 @@ static int runOwn(const qkv_model &model, const Options &options) {
 
 using namespace qkv::rt;
 
-extern "C" int qkv_main(const qkv_model *model, int argc, char **argv) {
-  Options options;
+int qkv::rt::runMain(const qkv_model &model, int argc, char **argv, Options options) {
   std::string why;
-  catchCutFiles(argc > 0 ? std::string(baseOf(argv[0])).c_str() : model->name);
+  catchCutFiles(argc > 0 ? std::string(baseOf(argv[0])).c_str() : model.name);
   if (!parseOptions(argc, argv, options, why))
     return misuse(why, options);
   qkv_error error = newError();
-  if (!checkAbi(*model, &error))
+  if (!checkAbi(model, &error))
     return failWith(error, options);
   std::string text;
   if (options.help)
-    text = helpText(*model, options);
+    text = helpText(model, options);
   else if (options.version)
-    text = format("%s: model %s, compiled by qkv 0.1.0\n", options.program.c_str(), model->name);
+    text = format("%s: model %s, compiled by qkv 0.1.0\n", options.program.c_str(), model.name);
   else
-    return runOwn(*model, options);
+    return runOwn(model, options);
   why = writeAll(1, text.data(), text.size());
   return why.empty() ? ExitDone : ExitFailed;
+}
+
+extern "C" int qkv_main(const qkv_model *model, int argc, char **argv) {
+  return runMain(*model, argc, argv, {});
 }

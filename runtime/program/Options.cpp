@@ -72,10 +72,9 @@ bool take(int which, const char *text, Options &options, std::string &why) {
   case Logits:
     // Text needs the last position's alone, a function computes all that it returns: both are
     // as asked in either case.
-    if (strcmp(text, "all") == 0 || strcmp(text, "last") == 0)
-      return true;
-    why = format("--logits is %s, expected all or last", quote(text).c_str());
-    return false;
+    if (strcmp(text, "all") != 0 && strcmp(text, "last") != 0)
+      options.logits = text;
+    return true;
   case Help:
   case 'h':
     options.help = true;
@@ -194,7 +193,8 @@ std::string helpText(const qkv_model &model, const Options &options) {
                     : "  --batch N            N --input and N --output, computed at once\n";
   if (generator)
     text += "  --prompt TEXT        what the generated stream starts with\n"
-            "  --logits all|last    with --input all positions are computed\n";
+            "  --logits WHICH       all, last: with --input all positions are computed;\n"
+            "                       a FILE gets those of each token generated (safetensors)\n";
   if (generator)
     for (const TextOption &option : textOptions()) {
       std::string head = format("--%s%s%s", option.name, option.value ? " " : "",

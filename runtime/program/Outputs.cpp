@@ -46,7 +46,9 @@ std::vector<NamedFile> filesOfWeights(const std::string &how, const std::string 
   std::vector<NamedFile> files;
   if (!folder)
     files.push_back({how, weights});
-  files.push_back({how, place + "config.json"});
+  for (const char *name : {"config.json", "tokenizer.json", "tokenizer_config.json",
+                           "generation_config.json", "chat_template.jinja", "chat_template.json"})
+    files.push_back({how, place + name});
   if (!folder && !index)
     return files;
   if (DIR *open = opendir(place.empty() ? "." : place.c_str())) {

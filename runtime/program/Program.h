@@ -26,10 +26,14 @@ struct Options {
   bool hasWeights = false, hasPrompt = false, help = false, version = false;
   std::string weights, prompt;
   std::vector<std::string> inputs, outputs;
-  int64_t batch = 0;  // 0: one
-  int64_t chunk = 0;  // functions: positions of the stream at a time; 0: all at once
-  int threads = 0;    // 0: QKV_THREADS or the cores there are
-  bool stats = false; // generators: times and counts on standard error
+  int64_t batch = 0;     // 0: one
+  int64_t chunk = 0;     // functions: positions of the stream at a time; 0: all at once
+  int threads = 0;       // 0: QKV_THREADS or the cores there are
+  bool stats = false;    // generators: times and counts on standard error
+  std::string tokenizer; // where it is, or "bytes"; empty: with the weights
+  std::string logits;    // a file for those of generated tokens; empty: none
+  /// Reads tokenizers; null in programs that were linked without them.
+  std::unique_ptr<Tokenizer> (*readTokens)(const TextFiles &files, qkv_error *error) = nullptr;
   GenerationOptions generation;
 };
 
@@ -52,6 +56,9 @@ int runProgram(const qkv_model &model, const qkv_weights *weights, const Options
 /// A generator's whole job on text: prompts or source lines in, text out. The exit code.
 int runText(const qkv_model &model, const qkv_weights *weights, const Options &options);
 
+/// The main function of a program around a model.
+int runMain(const qkv_model &model, int argc, char **argv, Options options);
+
 /// A tensor's values as text: all of a small one, the edges of a large one.
 std::string valuesText(const NewTensor &tensor);
 
@@ -59,3 +66,7 @@ std::string valuesText(const NewTensor &tensor);
 void printError(const qkv_error &error, const Options &options);
 
 } // namespace qkv::rt
+
+/// What `main` of a generator's program calls: qkv_main with tokenizers. (A function's program
+/// calls qkv_main, so that it does not hold them.)
+extern "C" int qkv_text_main(const qkv_model *model, int argc, char **argv);

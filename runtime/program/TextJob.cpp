@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <ctime>
 #include <iterator>
@@ -98,13 +99,14 @@ void beginAnswer(const Generator &generator, const Options &options, uint64_t nu
 /// first of them.
 void answer(const Generator &generator, const Options &options, size_t most, uint64_t first,
             std::vector<Answer> &answers) {
-  std::vector<std::pair<size_t, size_t>> order; // length, number
+  using Lengths = std::pair<size_t, size_t>;     // of the source, of the prompt
+  std::vector<std::pair<Lengths, size_t>> order; // and the number of the line
   for (size_t number = 0; number < answers.size(); ++number) {
     Answer &answer = answers[number];
     if (answer.line.empty())
       continue;
     beginAnswer(generator, options, first + number, answer);
-    order.push_back({answer.line.size(), number});
+    order.push_back({{answer.stream.source, answer.stream.prompt}, number});
   }
   std::sort(order.begin(), order.end());
   std::vector<std::vector<Stream *>> groups;
@@ -158,8 +160,9 @@ public:
                static_cast<long long>(generated), seconds);
     if (seconds > 0)
       text += format(", %.1f tokens/s", static_cast<double>(prompt + generated) / seconds);
-    text += format("\nkept of a stream: %zu bytes at its end\nsampling: %s\nended by:", kept,
-                   generator.samplingText().c_str());
+    text += format("\nkept of a stream: %zu bytes at its end\ntokenizer: %s\nsampling: %s\nended "
+                   "by:",
+                   kept, generator.tokenizerText().c_str(), generator.samplingText().c_str());
     const char *comma = " ";
     for (size_t i = 0; i < std::size(endings); ++i)
       if (endings[i]) {
@@ -310,6 +313,34 @@ int runLines(const Generator &generator, const Options &options) {
   return out.failed ? ExitFailed : ExitDone;
 }
 
+/// The logarithm of a token's probability, as the model has it.
+float logProbability(const float *logits, int64_t vocabulary, int64_t token) {
+  double most = *std::max_element(logits, logits + vocabulary), sum = 0;
+  for (int64_t v = 0; v < vocabulary; ++v)
+    sum += std::exp(static_cast<double>(logits[v]) - most);
+  return static_cast<float>(static_cast<double>(logits[token]) - most - std::log(sum));
+}
+
+/// The tokens of a stream, and those that were chosen behind the prompt, with their logits and the
+/// logarithms of their probabilities (before penalties, temperature and the like).
+bool writeLogits(const Generator &generator, const Stream &stream, const std::string &path,
+                 qkv_error *error) {
+  const std::vector<int64_t> &tokens = stream.sequence->tokens();
+  int64_t vocabulary = generator.vocabularySize();
+  auto count = static_cast<int64_t>(stream.chosen.size());
+  std::vector<float> logs;
+  for (int64_t i = 0; i < count; ++i)
+    logs.push_back(logProbability(stream.logits->data() + i * vocabulary, vocabulary,
+                                  stream.chosen[static_cast<size_t>(i)]));
+  return writeSafetensors(
+      path,
+      {{"tokens", Dtype::I64, {static_cast<int64_t>(tokens.size())}, tokens.data()},
+       {"chosen", Dtype::I64, {count}, stream.chosen.data()},
+       {"logprobs", Dtype::F32, {count}, logs.data()},
+       {"logits", Dtype::F32, {count, vocabulary}, stream.logits->data()}},
+      error);
+}
+
 int runPrompt(const Generator &generator, const Options &options) {
   qkv_error error = {};
   error.size = sizeof error;
@@ -325,6 +356,9 @@ int runPrompt(const Generator &generator, const Options &options) {
   } out{options, true};
   Stats stats;
   Stream stream;
+  std::vector<float> logits;
+  if (!options.logits.empty())
+    stream.logits = &logits;
   generator.begin("", prompt, stream);
   stream.to = &out;
   stream.emit = [](void *to, std::string_view text) {
@@ -335,6 +369,10 @@ int runPrompt(const Generator &generator, const Options &options) {
   if (stream.failed)
     printError(stream.error, options);
   bool done = out.written && !stream.failed && writeText("\n", options);
+  if (done && stream.logits && !writeLogits(generator, stream, options.logits, &error)) {
+    printError(error, options);
+    done = false;
+  }
   stats.add(stream);
   stats.print(generator, options);
   return done ? ExitDone : ExitFailed;
@@ -342,11 +380,28 @@ int runPrompt(const Generator &generator, const Options &options) {
 
 } // namespace
 
+/// The tokenizer of the weights, or of the place that the options name; null: bytes. False with
+/// *error set.
+static bool findTokenizer(const qkv_weights *weights, const Options &options,
+                          std::unique_ptr<Tokenizer> &tokenizer, qkv_error *error) {
+  TextFiles files;
+  if (!findTextFiles(weights ? weights->place : "", options.tokenizer, files, error))
+    return false;
+  if (files.empty() || files.find(bytesFile))
+    return true;
+  if (!options.readTokens)
+    return fail(error, "this program was linked without tokenizers (qkv_text_main)");
+  tokenizer = options.readTokens(files, error);
+  return tokenizer != nullptr;
+}
+
 int runText(const qkv_model &model, const qkv_weights *weights, const Options &options) {
-  Generator generator(model, weights, options.generation);
   qkv_error error = {};
   error.size = sizeof error;
-  if (!generator.prepare(&error)) {
+  std::unique_ptr<Tokenizer> tokenizer;
+  bool found = findTokenizer(weights, options, tokenizer, &error);
+  Generator generator(model, weights, options.generation, tokenizer.get());
+  if (!found || !generator.prepare(&error)) {
     printError(error, options);
     return ExitFailed;
   }

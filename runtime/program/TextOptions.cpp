@@ -123,6 +123,15 @@ const std::vector<TextOption> &textOptions() {
          return real(t, 0, 10, o.generation.beams.lengthPenalty, w);
        }},
       {"seed", "N", "another draw (0)", takeSeed},
+      {"tokenizer", "PATH",
+       "a tokenizer.json, a folder with one, a GGUF; bytes: each byte (default: with the weights)",
+       [](const char *t, O &o, W &w) {
+         o.tokenizer = t;
+         w = "empty, expected a path, or bytes";
+         return *t != 0;
+       }},
+      {"tokens", nullptr, "prompts, sources and answers are numbers of tokens",
+       [](const char *, O &o, W &) { return o.generation.tokens = true; }},
       {"stats", nullptr, "times, tokens and what was kept, on standard error",
        [](const char *, O &o, W &) { return o.stats = true; }}};
   return table;

@@ -34,10 +34,11 @@ double logSum(const float *logits, int64_t count) {
 
 } // namespace
 
-BeamSearch::BeamSearch(const Tokenizer &tokenizer, int64_t vocabulary, const BeamOptions &options,
-                       const std::vector<std::string> *stops, std::unique_ptr<TokenSequence> first)
-    : tokenizer(tokenizer), vocabulary(vocabulary), options(options) {
-  beams.push_back({std::move(first), 0, TextOut(stops), ""});
+BeamSearch::BeamSearch(const Tokenizer &tokenizer, const TokenText &words, int64_t choices,
+                       const BeamOptions &options, const std::vector<std::string> *stops,
+                       std::unique_ptr<TokenSequence> first)
+    : tokenizer(tokenizer), choices(choices), options(options) {
+  beams.push_back({std::move(first), 0, words, TextOut(stops), ""});
 }
 
 std::vector<TokenSequence *> BeamSearch::open() const {
@@ -66,7 +67,7 @@ void BeamSearch::extend(Beam beam, int64_t token, double score) {
   if (tokenizer.ends(token))
     return keepEnded(std::move(beam));
   beam.sequence->append(token);
-  beam.out += beam.text.push(tokenizer.decode({token}, /*special=*/false));
+  beam.out += beam.text.push(beam.words.push(token));
   if (beam.text.stopped())
     return keepEnded(std::move(beam));
   beams.push_back(std::move(beam));
@@ -78,9 +79,9 @@ bool BeamSearch::take() {
   std::vector<Candidate> all;
   for (size_t b = 0; b < beams.size(); ++b) {
     const float *logits = beams[b].sequence->logits();
-    double total = logSum(logits, vocabulary);
+    double total = logSum(logits, choices);
     std::vector<Candidate> own;
-    for (int64_t token = 0; token < vocabulary; ++token)
+    for (int64_t token = 0; token < choices; ++token)
       if (double score = beams[b].score + logits[token] - total; score > -INFINITY)
         own.push_back({score, b, token});
     // Tokens that end a text leave room: of twice as many there are enough that go on.
@@ -101,7 +102,8 @@ bool BeamSearch::take() {
     const Candidate &chosen = all[i];
     Beam &from = before[chosen.beam];
     bool last = --uses[chosen.beam] == 0;
-    Beam beam{last ? std::move(from.sequence) : from.sequence->copy(), 0, from.text, from.out};
+    Beam beam{last ? std::move(from.sequence) : from.sequence->copy(), 0, from.words, from.text,
+              from.out};
     extend(std::move(beam), chosen.token, chosen.score);
   }
   return !beams.empty() && (static_cast<int64_t>(ended.size()) < options.width ||

@@ -8,6 +8,7 @@
 
 #include "runtime/text/Sequence.h"
 #include "runtime/text/TextOut.h"
+#include "runtime/text/TokenText.h"
 #include "runtime/text/Tokenizer.h"
 
 #include <string>
@@ -22,9 +23,11 @@ struct BeamOptions {
 
 class BeamSearch {
 public:
-  /// `stops` as of TextOut.
-  BeamSearch(const Tokenizer &tokenizer, int64_t vocabulary, const BeamOptions &options,
-             const std::vector<std::string> *stops, std::unique_ptr<TokenSequence> first);
+  /// `words` goes on from the prompt. `choices`: tokens below that are chosen. `stops` as of
+  /// TextOut.
+  BeamSearch(const Tokenizer &tokenizer, const TokenText &words, int64_t choices,
+             const BeamOptions &options, const std::vector<std::string> *stops,
+             std::unique_ptr<TokenSequence> first);
 
   /// The sequences whose logits take() wants: equally long.
   std::vector<TokenSequence *> open() const;
@@ -39,6 +42,7 @@ private:
   struct Beam {
     std::unique_ptr<TokenSequence> sequence;
     double score = 0; ///< the sum of the log-probabilities
+    TokenText words;
     TextOut text;
     std::string out;
   };
@@ -47,7 +51,7 @@ private:
   void keepEnded(Beam beam);
 
   const Tokenizer &tokenizer;
-  const int64_t vocabulary;
+  const int64_t choices;
   const BeamOptions &options;
   int64_t made = 0;
   std::vector<Beam> beams;

@@ -11,7 +11,7 @@ bool ByteTokenizer::hasSpecial() const { return vocabulary >= allTokens; }
 
 bool ByteTokenizer::encode(std::string_view text, unsigned special, std::vector<int64_t> &tokens,
                            std::string &why) const {
-  if ((special & SpecialAround) && hasSpecial())
+  if ((special & SpecialBefore) && hasSpecial())
     tokens.push_back(startToken);
   for (unsigned char byte : text) {
     if (byte >= vocabulary) {
@@ -23,6 +23,15 @@ bool ByteTokenizer::encode(std::string_view text, unsigned special, std::vector<
   }
   return true;
 }
+
+bool ByteTokenizer::encodeSource(std::string_view text, std::vector<int64_t> &tokens,
+                                 std::string &) const {
+  for (unsigned char byte : text)
+    tokens.push_back(byte);
+  return true;
+}
+
+bool ByteTokenizer::shown(int64_t token) const { return token >= 0 && token < startToken; }
 
 std::string ByteTokenizer::decode(const std::vector<int64_t> &tokens, bool) const {
   std::string text;

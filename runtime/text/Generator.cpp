@@ -47,7 +47,14 @@ bool Generator::prepare(qkv_error *error) {
   vocabulary = results[0].empty() ? 0 : results[0].back();
   if (vocabulary <= 0)
     return fail(error, format("model %s has no vocabulary", model.name));
-  tokenizer = std::make_unique<ByteTokenizer>(vocabulary);
+  if (!tokenizer)
+    tokenizer = (bytes = std::make_unique<ByteTokenizer>(vocabulary)).get();
+  choices = tokenizer->size();
+  if (choices > vocabulary)
+    return fail(error, format("the tokenizer has %lld tokens, model %s has logits for %lld: they "
+                              "do not belong together",
+                              static_cast<long long>(choices), model.name,
+                              static_cast<long long>(vocabulary)));
   std::string why;
   if (!(chain = SamplerChain::make(options.sampling, why)))
     return fail(error, why);
@@ -67,27 +74,72 @@ bool Generator::prepare(qkv_error *error) {
   return true;
 }
 
+/// Numbers with spaces between them, each less than `most`.
+static bool numbers(std::string_view text, int64_t most, std::vector<int64_t> &tokens,
+                    std::string &why) {
+  constexpr std::string_view spaces = " \t\r\n";
+  for (size_t at = text.find_first_not_of(spaces); at != text.npos;
+       at = text.find_first_not_of(spaces, at)) {
+    size_t end = std::min(text.find_first_of(spaces, at), text.size());
+    int64_t token = 0;
+    bool good = end - at < 18;
+    for (size_t i = at; i < end && good; ++i) {
+      good = text[i] >= '0' && text[i] <= '9';
+      token = token * 10 + (text[i] - '0');
+    }
+    if (!good || token >= most) {
+      why = format("%s, which is no token: expected numbers from 0 to %lld with spaces between "
+                   "them (--tokens)",
+                   quote(text.substr(at, end - at)).c_str(), static_cast<long long>(most - 1));
+      return false;
+    }
+    tokens.push_back(token);
+    at = end;
+  }
+  return true;
+}
+
+/// The tokens that a stream begins with.
+bool Generator::promptTokens(std::string_view prompt, std::vector<int64_t> &tokens,
+                             std::string &why) const {
+  if (options.tokens)
+    return numbers(prompt, choices, tokens, why);
+  // Beside a source a stream may begin otherwise than a text does.
+  int64_t start = hasSource() ? tokenizer->sourceStart() : -1;
+  if (start >= choices) {
+    why = format("the token %lld before it, of %lld", static_cast<long long>(start),
+                 static_cast<long long>(choices));
+    return false;
+  }
+  if (start >= 0)
+    tokens.push_back(start);
+  return tokenizer->encode(prompt, start >= 0 ? SpecialNone : SpecialBefore, tokens, why);
+}
+
 bool Generator::tokensOf(std::string_view source, std::string_view prompt,
                          std::vector<int64_t> &sourceTokens, std::vector<int64_t> &tokens,
                          qkv_error *error) const {
   std::string why;
-  // (A source is what the model's own table of tokens reads: it is checked when it runs.)
-  if (sourceSize >= 0 && static_cast<int64_t>(source.size()) > model.sizes[sourceSize].max)
-    return fail(error, format("%zu bytes, %s holds at most %lld", source.size(),
-                              model.sizes[sourceSize].name,
-                              static_cast<long long>(model.sizes[sourceSize].max)));
-  if (sourceSize >= 0 && static_cast<int64_t>(source.size()) < model.sizes[sourceSize].min)
-    return fail(error, format("%zu bytes, %s holds at least %lld", source.size(),
-                              model.sizes[sourceSize].name,
-                              static_cast<long long>(model.sizes[sourceSize].min)));
-  for (unsigned char byte : source)
-    sourceTokens.push_back(byte);
-  if (!tokenizer->encode(prompt, SpecialAround, tokens, why))
+  const char *what = bytes && !options.tokens ? "bytes" : "tokens";
+  if (sourceSize >= 0) {
+    if (options.tokens ? !numbers(source, INT64_MAX, sourceTokens, why)
+                       : !tokenizer->encodeSource(source, sourceTokens, why))
+      return fail(error, "the source has " + why);
+    const qkv_size &size = model.sizes[sourceSize];
+    auto count = static_cast<int64_t>(sourceTokens.size());
+    if (count > size.max || count < size.min)
+      return fail(error, format("%lld %s, %s holds at %s %lld", static_cast<long long>(count), what,
+                                size.name, count > size.max ? "most" : "least",
+                                static_cast<long long>(count > size.max ? size.max : size.min)));
+  }
+  if (!promptTokens(prompt, tokens, why))
     return fail(error, "the prompt has " + why);
   if (tokens.empty())
-    return fail(error, format("a vocabulary of %lld has no start token (256): the stream needs a "
-                              "prompt, at least one byte",
-                              static_cast<long long>(vocabulary)));
+    return fail(error, bytes ? format("a vocabulary of %lld has no start token (256): the stream "
+                                      "needs a prompt, at least one byte",
+                                      static_cast<long long>(vocabulary))
+                             : "no token stands before a text of this tokenizer: the stream needs "
+                               "a prompt, at least one token");
   if (static_cast<int64_t>(tokens.size()) > positions())
     return fail(error, format("the prompt makes a stream of %zu tokens, %s holds at most %lld",
                               tokens.size(),
@@ -101,12 +153,51 @@ void Generator::begin(std::string_view source, std::string_view prompt, Stream &
   stream.failed = stream.done = !tokensOf(source, prompt, sourceTokens, tokens, &stream.error);
   if (stream.failed)
     stream.ending = Ending::Failed;
+  stream.source = sourceTokens.size();
   stream.prompt = tokens.size();
+  stream.words = TokenText(*tokenizer, tokens);
   stream.text = TextOut(&options.stops);
   stream.sequence = sequences->begin(std::move(sourceTokens), std::move(tokens));
-  if (options.beams.width > 1 && !stream.failed)
-    stream.search = std::make_unique<BeamSearch>(*tokenizer, vocabulary, options.beams,
+  if (!stream.failed)
+    beginSearch(stream);
+}
+
+void Generator::beginSearch(Stream &stream) const {
+  if (options.beams.width > 1)
+    stream.search = std::make_unique<BeamSearch>(*tokenizer, stream.words, choices, options.beams,
                                                  &options.stops, std::move(stream.sequence));
+}
+
+void Generator::resume(std::vector<int64_t> tokens, Stream &stream) const {
+  stream.generated = 0;
+  stream.ending = Ending::None;
+  stream.failed = stream.done = false;
+  stream.prompt = tokens.size();
+  stream.text = TextOut(&options.stops);
+  stream.words = TokenText(*tokenizer, tokens);
+  bool full = static_cast<int64_t>(tokens.size()) > positions();
+  if (full || tokens.empty()) {
+    fail(&stream.error,
+         full ? format("it would be %zu tokens, %s holds at most %lld", tokens.size(),
+                       model.sizes[streamSize].name, static_cast<long long>(positions()))
+              : "there is no token to begin with");
+    stream.failed = stream.done = true;
+    stream.ending = Ending::Failed;
+    return;
+  }
+  // The last token's logits are computed, so at least it is computed anew.
+  size_t same = 0;
+  if (stream.sequence && !stream.sequence->failure()) {
+    const std::vector<int64_t> &old = stream.sequence->tokens();
+    while (same < old.size() && same + 1 < tokens.size() && old[same] == tokens[same])
+      ++same;
+  }
+  if (same == 0 || !stream.sequence->rewind(same))
+    stream.sequence = sequences->begin({}, std::move(tokens));
+  else
+    for (size_t i = same; i < tokens.size(); ++i)
+      stream.sequence->append(tokens[i]);
+  beginSearch(stream);
 }
 
 int64_t Generator::positions() const {
@@ -130,11 +221,18 @@ void Generator::end(Stream &stream, Ending ending) const {
     stream.sequence = stream.search->best(text, ended);
     stream.search.reset();
     stream.ending = ended ? Ending::EndToken : ending;
+    if (options.tokens && stream.sequence) {
+      text.clear();
+      const std::vector<int64_t> &tokens = stream.sequence->tokens();
+      for (size_t i = stream.prompt; i < tokens.size(); ++i)
+        text += (i > stream.prompt ? " " : "") + std::to_string(tokens[i]);
+    }
     if (!text.empty() && !stream.emit(stream.to, text))
       stream.ending = Ending::Reader;
     return;
   }
-  if (std::string rest = stream.text.finish(); !rest.empty() && ending != Ending::Reader)
+  std::string rest = stream.text.finish();
+  if (!rest.empty() && ending != Ending::Reader && !options.tokens)
     stream.emit(stream.to, rest);
 }
 
@@ -149,12 +247,18 @@ void Generator::take(Stream &stream) const {
   }
   TokenSequence &sequence = *stream.sequence;
   int64_t token = sampler->choose(
-      {sequence.logits(), vocabulary, sequence.tokens(), stream.prompt, stream.number});
+      {sequence.logits(), choices, sequence.tokens(), stream.prompt, stream.number});
+  if (stream.logits) {
+    stream.logits->insert(stream.logits->end(), sequence.logits(), sequence.logits() + vocabulary);
+    stream.chosen.push_back(token);
+  }
   if (tokenizer->ends(token))
     return end(stream, Ending::EndToken);
   sequence.append(token);
   ++stream.generated;
-  std::string text = stream.text.push(tokenizer->decode({token}, /*special=*/false));
+  std::string text = stream.text.push(stream.words.push(token));
+  if (options.tokens)
+    text = (stream.generated > 1 ? " " : "") + std::to_string(token);
   if (!text.empty() && !stream.emit(stream.to, text))
     return end(stream, Ending::Reader);
   if (stream.text.stopped())

@@ -7,6 +7,7 @@
 #include "runtime/text/SamplerChain.h"
 #include "runtime/text/Sequence.h"
 #include "runtime/text/TextOut.h"
+#include "runtime/text/TokenText.h"
 #include "runtime/text/Tokenizer.h"
 
 #include <memory>
@@ -28,18 +29,22 @@ struct GenerationOptions {
   int64_t maxTokens = -1;         ///< -1: until the stream is full
   int64_t context = -1;           ///< positions of a stream; -1: what the model holds
   int64_t promptChunk = 512;      ///< positions of a prompt that are computed at a time
+  bool tokens = false;            ///< prompts, sources and answers are numbers of tokens
 };
 
 /// One stream that is generated, and its source.
 struct Stream {
   std::unique_ptr<TokenSequence> sequence; // none while a search goes on
   std::unique_ptr<BeamSearch> search;      // null: one token after the other
-  size_t prompt = 0;                       // tokens
+  size_t source = 0, prompt = 0;           // tokens
   uint64_t number = 0;   // among the streams of a run: what is drawn depends on it
   int64_t generated = 0; // tokens
   bool failed = false, done = false;
   Ending ending = Ending::None;
   TextOut text;
+  TokenText words;
+  std::vector<float> *logits = nullptr; // gets those of each token that was chosen,
+  std::vector<int64_t> chosen;          // which then stand here, with the one that ended it
   qkv_error error = {};
   /// Gets each piece of text; may end the stream by returning false.
   bool (*emit)(void *to, std::string_view text) = nullptr;
@@ -59,8 +64,10 @@ public:
 /// What all streams of a run share.
 class Generator {
 public:
-  Generator(const qkv_model &model, const qkv_weights *weights, const GenerationOptions &options)
-      : model(model), weights(weights), options(options),
+  /// `tokenizer` may be null: bytes.
+  Generator(const qkv_model &model, const qkv_weights *weights, const GenerationOptions &options,
+            const Tokenizer *tokenizer)
+      : model(model), weights(weights), options(options), tokenizer(tokenizer),
         streamSize(sizeOfTokens(model, model.generator_input)),
         sourceSize(model.generator_source < 0 ? -1 : sizeOfTokens(model, model.generator_source)) {}
 
@@ -72,6 +79,8 @@ public:
   bool mixes() const { return sequences->mixes(); }
   /// Makes a stream ready to run; where it cannot be, it has failed.
   void begin(std::string_view source, std::string_view prompt, Stream &stream) const;
+  /// Makes it a stream that begins with these tokens; what it has computed of them is kept.
+  void resume(std::vector<int64_t> tokens, Stream &stream) const;
   /// Computes the prompts of streams, then continues them token by token to their ends. Unless this
   /// mixes, sources and prompts are equally long.
   void run(std::vector<Stream *> streams) const;
@@ -79,23 +88,29 @@ public:
   void run(Waiting &waiting, size_t most) const;
   /// How tokens are chosen: "greedy", "top-k 40, temperature 0.7, draw".
   std::string samplingText() const;
+  std::string tokenizerText() const { return tokenizer->about(); }
+  int64_t vocabularySize() const { return vocabulary; }
 
 private:
   bool tokensOf(std::string_view source, std::string_view prompt,
                 std::vector<int64_t> &sourceTokens, std::vector<int64_t> &tokens,
                 qkv_error *error) const;
+  bool promptTokens(std::string_view prompt, std::vector<int64_t> &tokens, std::string &why) const;
   int64_t positions() const;
   void take(Stream &stream) const;
   bool failed(Stream &stream) const;
+  void beginSearch(Stream &stream) const;
   void step(std::vector<Stream *> &streams) const;
   void end(Stream &stream, Ending ending) const;
 
   const qkv_model &model;
   const qkv_weights *weights;
   const GenerationOptions &options;
+  const Tokenizer *tokenizer;
   int32_t streamSize, sourceSize; // among model.sizes; sourceSize -1: there is no source
   int64_t vocabulary = 0;
-  std::unique_ptr<Tokenizer> tokenizer;
+  int64_t choices = 0;                  ///< tokens that may be chosen: those that the tokenizer has
+  std::unique_ptr<ByteTokenizer> bytes; ///< where there is no other
   std::unique_ptr<SamplerChain> chain;
   Greedy greedy;
   const Sampler *sampler = nullptr; // one of them

@@ -26,6 +26,9 @@ public:
   virtual const float *logits() const = 0;
   /// Another one that goes on from the same place; where there is no memory for it, it has failed.
   virtual std::unique_ptr<TokenSequence> copy() const = 0;
+  /// Goes back to its first `count` tokens. False, with nothing changed, where what is kept has no
+  /// past.
+  virtual bool rewind(size_t count) = 0;
   /// Bytes that are kept of it from step to step.
   virtual size_t keptBytes() const { return 0; }
   /// Whether computing failed, and why.

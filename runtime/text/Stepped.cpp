@@ -39,6 +39,13 @@ public:
     out->failed = failed || (begun && !out->state.copy(state, &out->error));
     return out;
   }
+  bool rewind(size_t count) override {
+    if (static_cast<int64_t>(count) < state.positions() &&
+        !state.rewind(static_cast<int64_t>(count)))
+      return false;
+    stream.resize(count);
+    return true;
+  }
 
   /// Positions that are still to be computed.
   int64_t waiting() const { return static_cast<int64_t>(stream.size()) - state.positions(); }

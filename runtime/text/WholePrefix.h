@@ -14,6 +14,10 @@ public:
   void append(int64_t token) override { stream.push_back(token); }
   const std::vector<int64_t> &tokens() const override { return stream; }
   const float *logits() const override { return last.data(); }
+  bool rewind(size_t count) override {
+    stream.resize(count);
+    return true;
+  }
   const qkv_error *failure() const override { return failed ? &error : nullptr; }
   std::unique_ptr<TokenSequence> copy() const override;
 

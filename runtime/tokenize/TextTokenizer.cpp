@@ -1,6 +1,7 @@
 // In: the parts of a tokenizer. Out: text to tokens and back.
 #include "runtime/tokenize/TextTokenizer.h"
 
+#include "runtime/Error.h"
 #include "runtime/checkpoint/Names.h"
 
 #include <algorithm>
@@ -50,7 +51,7 @@ bool TextTokenizer::prepare(std::string &why) {
 bool TextTokenizer::encode(std::string_view text, unsigned special, std::vector<int64_t> &tokens,
                            std::string &why) const {
   Words words;
-  if (special & SpecialAround)
+  if (special & SpecialBefore)
     tokens.insert(tokens.end(), before.begin(), before.end());
   std::string valid;
   if (byteTokens.empty()) {
@@ -72,18 +73,49 @@ bool TextTokenizer::encode(std::string_view text, unsigned special, std::vector<
         tokens.push_back(byteTokens[static_cast<unsigned char>(text[at])]);
     }
   }
-  if (special & SpecialAround)
+  if (special & SpecialBehind)
     tokens.insert(tokens.end(), behind.begin(), behind.end());
   return true;
+}
+
+/// Stands in a text where it is no special token: no character, so that no text has it.
+constexpr std::string_view mark = "\xEF\xBF\xBF"; // U+FFFF
+
+std::string TextTokenizer::apart(std::string_view text) const {
+  std::string out = replaceInvalid(text);
+  replaceAll(out, mark, "\xEF\xBF\xBD");
+  for (bool normalized : {false, true}) {
+    std::string marked;
+    for (const AddedTokens::Part &part : added.split(out, normalized, /*special=*/true)) {
+      const AddedToken *one = part.token >= 0 ? added.find(part.token) : nullptr;
+      std::string_view whole = std::string_view(out).substr(part.begin, part.end - part.begin);
+      // Behind its first character, which is none of the spaces that may belong to it.
+      size_t first = whole.find_first_not_of(" \t\r\n");
+      if (one && one->special && first != whole.npos) {
+        size_t cut = first + std::max<size_t>(utf8Length(whole.substr(first)), 1);
+        marked += std::string(whole.substr(0, cut)) + std::string(mark);
+        whole.remove_prefix(cut);
+      }
+      marked += whole;
+    }
+    out = std::move(marked);
+  }
+  return out;
 }
 
 bool TextTokenizer::encodeValid(const std::string &text, bool first, bool special, Words &words,
                                 std::vector<int64_t> &tokens, std::string &why) const {
   for (const AddedTokens::Part &raw : added.split(text, /*normalized=*/false, special)) {
-    if (raw.token >= 0)
+    if (raw.token >= 0) {
       tokens.push_back(raw.token);
-    else if (!encodePiece(text.substr(raw.begin, raw.end - raw.begin), first && raw.begin == 0,
-                          special, words, tokens, why))
+      continue;
+    }
+    std::string piece = text.substr(raw.begin, raw.end - raw.begin);
+    bool marked = special && piece.find(mark) != piece.npos;
+    if (marked)
+      replaceAll(piece, mark, "");
+    if (!encodePiece(std::move(piece), first && raw.begin == 0, special && !marked, words, tokens,
+                     why))
       return false;
   }
   return true;
@@ -141,6 +173,30 @@ int64_t TextTokenizer::size() const {
 
 bool TextTokenizer::ends(int64_t token) const {
   return std::find(endings.begin(), endings.end(), token) != endings.end();
+}
+
+bool TextTokenizer::shown(int64_t token) const {
+  const AddedToken *one = added.find(token);
+  return one ? !one->special : model->vocabulary.text(token) != nullptr;
+}
+
+int64_t TextTokenizer::find(std::string_view text) const {
+  for (const AddedToken &one : added.all())
+    if (one.content == text)
+      return one.token;
+  return model->vocabulary.find(text);
+}
+
+std::string TextTokenizer::about() const {
+  std::string text = format("%lld tokens", static_cast<long long>(size()));
+  auto list = [&](const char *what, const std::vector<int64_t> &tokens) {
+    for (size_t i = 0; i < tokens.size(); ++i)
+      text += format("%s %lld", i ? "" : what, static_cast<long long>(tokens[i]));
+  };
+  list("; before a text", before);
+  list("; behind a source", behind);
+  list("; ended by", endings);
+  return text;
 }
 
 } // namespace qkv::rt

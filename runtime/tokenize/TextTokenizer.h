@@ -22,6 +22,7 @@ public:
   AddedTokens added;
   std::vector<int64_t> before, behind; ///< the special tokens around a whole text
   std::vector<int64_t> endings;        ///< the tokens that end a stream
+  int64_t start = -1;                  ///< what a stream beside a source begins with
   bool byteLevel = false;              ///< the model sees bytes as characters
 
   /// Makes the rest work, once all parts are there. False with `why` set.
@@ -32,6 +33,14 @@ public:
   std::string decode(const std::vector<int64_t> &tokens, bool special) const override;
   int64_t size() const override;
   bool ends(int64_t token) const override;
+  bool shown(int64_t token) const override;
+  int64_t sourceStart() const override { return start; }
+  std::string about() const override;
+  /// A text in which no special token is seen, also where they are looked for (SpecialInside); its
+  /// tokens are those of the text as it was.
+  std::string apart(std::string_view text) const;
+  /// The token whose text this is, added ones first; -1 if there is none.
+  int64_t find(std::string_view text) const;
   /// The text of a token as its vocabulary has it; null if there is none.
   const std::string *text(int64_t token) const;
 

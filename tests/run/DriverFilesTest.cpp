@@ -63,7 +63,7 @@ struct Configured : DriverFiles {
     tensor("old/w.safetensors", "w", {1, 1});
     tensor("new/w.safetensors", "w", {1, 1});
     tensor("bare", "w", {1, 1});
-    write("old/config.json", R"({"rope": {"theta": 500000.0}, "other": 1})");
+    write("old/config.json", R"({"rope": {"theta": 500000.0}, "use_cache": true})");
   }
   const std::string io = " --input in --output out";
 };

@@ -96,9 +96,9 @@ TEST_F(Driver, check) {
   EXPECT_EQ(bad.err.find('\x1b'), std::string::npos) << "colour without a terminal";
   expectSays(qkv("check - ", "model m(\n"), 1, "error:");
   // One sentence of what is no text.
-  EXPECT_EQ(
-      qkv("check w.safetensors").err,
-      "qkv check: error: 'w.safetensors' is a safetensors file of weights, not a model file\n");
+  EXPECT_EQ(qkv("check w.safetensors").err,
+            "qkv check: error: w.safetensors has no config.json, so nothing says what model it is "
+            "of: name a model file with --weights w.safetensors\n");
   EXPECT_EQ(qkv("fmt w.safetensors").code, 1);
   expectSays(qkv("check '" + qkvProgram + "'"), 1, "is a program or an object file, not a model");
   auto list = nlohmann::json::parse(qkv("check --json bad.qkv").out);
@@ -117,7 +117,7 @@ TEST_F(Driver, checkReadsTheConfiguration) {
   expectSays(qkv("check c.qkv --weights ."), 1, "config.json is empty");
   writeFile(folder / "config.json", "{\"other\": 1,\n \"width\": 3,}");
   expectSays(qkv("check c.qkv --weights ."), 1, "config.json is not JSON (line 2, column 13)");
-  writeFile(folder / "config.json", "{\"other\": -Infinity, \"width\": 3}");
+  writeFile(folder / "config.json", "{\"temperature\": -Infinity, \"width\": 3}");
   EXPECT_EQ(qkv("check c.qkv --weights .").code, 0);
   writeFile(folder / "config.json", "{\"width\": 3}");
   EXPECT_EQ(qkv("check c.qkv --weights .").code, 0);

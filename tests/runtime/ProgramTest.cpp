@@ -164,7 +164,11 @@ TEST_F(Program, MisuseIs2) {
           "model toy is a function, not a generator: it takes no --prompt");
   misused({"--output", "o"}, "--output goes with --input; text is written to standard output",
           "echo");
-  misused({"--logits", "some"}, "--logits is \"some\", expected all or last", "echo");
+  misused({"--logits", "some"}, "--logits FILE is for one --prompt, not for lines", "echo");
+  misused({"--logits", "some", "--batch", "2"}, "--logits FILE is for one --prompt, not for lines",
+          "decoder");
+  misused({"--logits", "some", "--input", "a"},
+          "--logits FILE goes with text: results of --input are in --output", "decoder");
 }
 
 TEST_F(Program, HelpAndVersion) {

@@ -225,7 +225,7 @@ bool compile(const Options &options, Compilation &plain, Compilation &timed, Res
   return timedModel != nullptr;
 }
 
-int run(const Options &options) {
+int run(Options options) {
   int code = 0;
   std::string error;
   std::unique_ptr<ModelFile> file, again;

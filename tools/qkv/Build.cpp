@@ -2,6 +2,7 @@
 //
 // Holds: outputs appear whole or not at all; weights come before the program that looks for them.
 #include "tools/qkv/Commands.h"
+#include "tools/qkv/Families.h"
 #include "tools/qkv/ModelFile.h"
 #include "tools/qkv/Report.h"
 
@@ -11,6 +12,7 @@
 #include "compiler/native/Link.h"
 #include "compiler/native/Machine.h"
 #include "runtime/program/Program.h"
+#include "runtime/tokenize/CheckpointText.h"
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
@@ -28,6 +30,7 @@ struct Options : ModelOptions {
   std::string output, header;
   bool embed = false, noWeights = false, shared = false, object = false, strip = false;
   bool steps = false;
+  std::string tokenizer;
 };
 
 using Weights = std::unique_ptr<qkv_weights, void (*)(qkv_weights *)>;
@@ -41,6 +44,8 @@ std::string misused(const Options &o) {
   if (o.embed && o.object)
     return "an object file cannot hold weights: --embed-weights goes with programs and shared "
            "libraries";
+  if (!o.tokenizer.empty() && (o.weights.empty() || o.noWeights))
+    return "--tokenizer goes with --weights: it is written with them";
   if (o.noWeights && o.embed)
     return "--no-weights and --embed-weights exclude each other";
   if (!o.header.empty() && !o.shared && !o.object)
@@ -121,7 +126,9 @@ bool produce(const std::string &code, const Options &options, const Description 
   return link(code, output, how, error);
 }
 
-int run(const Options &options) {
+int run(Options options) {
+  if (int failed = usePageOf(options))
+    return failed;
   if (std::string why = misused(options); !why.empty())
     return misuse(options.command, why);
   Progress progress("compiling " + options.file);
@@ -166,7 +173,11 @@ int run(const Options &options) {
   Weights weights(nullptr, qkv_weights_close);
   if (wantsWeights) {
     weights.reset(qkv_weights_open(&memory.model(), options.weights.c_str(), nullptr, &why));
-    if (!weights)
+    if (!weights || (d.generatorInput >= 0 &&
+                     !rt::findTextFiles(options.weights, options.tokenizer, weights->texts, &why)))
+      return fail(options.command, why);
+    // One that cannot be read is found before the time is spent to compile.
+    if (!weights->texts.empty() && !rt::readTextTokens(weights->texts, &why) && why.text[0])
       return fail(options.command, why);
   }
 
@@ -208,6 +219,11 @@ void addBuild(CLI::App &app, int &code) {
                    "safetensors, a folder of them, or a packed file: written in the layout the "
                    "code reads to OUTPUT.weights")
       ->type_name("PATH");
+  command
+      ->add_option("--tokenizer", options->tokenizer,
+                   "generators: a tokenizer.json, a folder with one, a GGUF, or bytes, which goes "
+                   "with the weights (default: what stands with them)")
+      ->type_name("PATH");
   command->add_flag("--embed-weights", options->embed, "put the weights inside the output");
   command->add_flag("--no-weights", options->noWeights,
                     "write no weights: the program is told with --weights");
@@ -228,7 +244,8 @@ void addBuild(CLI::App &app, int &code) {
       "--output, --batch, --prompt, ... (see its --help).\n\n"
       "examples:\n"
       "  qkv build attention.qkv -o attention\n"
-      "  qkv build gpt2.qkv --weights gpt2/ --embed-weights -o gpt2\n"
+      "  qkv build gpt2/ --embed-weights -o gpt2              # one file that runs alone\n"
+      "  qkv build gpt2.qkv --weights gpt2/ -o gpt2\n"
       "  qkv build dates.qkv --weights w.safetensors --with-batch -o dates\n"
       "  qkv build cell.qkv --shared -o libcell.so        # and cell.h\n"
       "  qkv build m.qkv --cpu x86-64-v3 --weights w.safetensors\n"

@@ -1,5 +1,6 @@
 // qkv check: are the equations sound?
 #include "tools/qkv/Commands.h"
+#include "tools/qkv/Families.h"
 #include "tools/qkv/ModelFile.h"
 #include "tools/qkv/Report.h"
 
@@ -12,10 +13,12 @@ struct Options : ModelOptions {
   bool json = false;
 };
 
-int run(const Options &options) {
+int run(Options options) {
   Sources sources;
   std::string error;
-  const Source *source = sources.open(options.file, error);
+  if (int code = usePageOf(options))
+    return code;
+  const Source *source = openSource(sources, options.file, error);
   if (!source)
     return fail(options.command, error);
   std::vector<std::string> models{options.model};
@@ -26,8 +29,8 @@ int run(const Options &options) {
       models.push_back("");
   }
   Diagnostics diagnostics;
+  CheckOptions check;
   for (const std::string &model : models) {
-    CheckOptions check;
     check.model = model;
     if (int code = readConfiguration(options, check))
       return code;
@@ -39,6 +42,9 @@ int run(const Options &options) {
   } else {
     report(diagnostics);
   }
+  if (!diagnostics.hasErrors())
+    if (int code = checkKeysRead(options, check, *source, sources))
+      return code;
   return diagnostics.hasErrors() ? 1 : 0;
 }
 

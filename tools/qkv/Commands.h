@@ -19,6 +19,7 @@ void addExplain(CLI::App &app, int &code);
 void addBench(CLI::App &app, int &code);
 void addState(CLI::App &app, int &code);
 void addWeights(CLI::App &app, int &code);
+void addChat(CLI::App &app, int &code);
 void addTokenize(CLI::App &app, int &code);
 
 } // namespace qkv::driver

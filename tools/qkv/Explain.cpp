@@ -85,7 +85,7 @@ std::string explanationText(const Description &description, const std::vector<in
   return text;
 }
 
-int run(const Options &options) {
+int run(Options options) {
   int code = 0;
   std::string error;
   std::unique_ptr<ModelFile> file;

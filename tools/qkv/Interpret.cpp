@@ -130,7 +130,7 @@ int runElements(const Program &program, InterpretedModel &model, const Options &
   return print(options.command, text);
 }
 
-int run(const Options &options) {
+int run(Options options) {
   int code = 0;
   std::unique_ptr<ModelFile> file = openModel(options, /*dumps=*/false, code);
   if (!file)

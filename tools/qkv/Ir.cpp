@@ -26,7 +26,7 @@ struct Options : ModelOptions {
 };
 
 /// The model's source, formatted, and what the checker made of it.
-int runAst(const Options &options) {
+int runAst(Options &options) {
   int code = 0;
   std::unique_ptr<ModelFile> file = openModel(options, /*dumps=*/false, code);
   if (!file)
@@ -44,7 +44,7 @@ int runAst(const Options &options) {
 }
 
 /// The program behind a rewriting of equations: comments of the language, as at `ast`.
-int runEquations(const Options &options) {
+int runEquations(Options &options) {
   int code = 0;
   std::unique_ptr<ModelFile> file = openModel(options, /*dumps=*/false, code);
   if (!file)
@@ -64,7 +64,7 @@ int runEquations(const Options &options) {
 }
 
 /// The equations of what is computed once for a sequence and of the step behind it.
-int runStep(const Options &options) {
+int runStep(Options &options) {
   int code = 0;
   std::unique_ptr<ModelFile> file = openModel(options, /*dumps=*/false, code);
   if (!file)
@@ -155,7 +155,7 @@ std::string mlirText(const Compilation &compilation, const Options &options,
   return shortMlir(compilation.text(), description, {options.part.function, options.part.line});
 }
 
-int run(const Options &options) {
+int run(Options options) {
   if (!options.until.empty() && options.stage != "equations")
     return misuse(options.command, "--until goes with --stage equations");
   if (options.stage == "ast")

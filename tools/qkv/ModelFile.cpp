@@ -1,8 +1,10 @@
 // Reading and checking a model file; telling a dump from a model.
 #include "tools/qkv/ModelFile.h"
 #include "compiler/streams/DeriveStream.h"
+#include "tools/qkv/Families.h"
 #include "tools/qkv/Report.h"
 #include "tools/qkv/ShortForm.h"
+#include "tools/qkv/UnreadKeys.h"
 
 #include "runtime/File.h"
 #include "runtime/Threads.h"
@@ -47,12 +49,20 @@ void addWeightsType(CLI::App &app, ModelOptions &options) {
 void addModelOptions(CLI::App &app, ModelOptions &options, bool dumps, bool cpu) {
   app.set_help_flag("-h,--help", "print this help");
   app.add_option("file", options.file,
-                 dumps ? "the model file, or a dump of a stage (.mlir, .ll); - is standard input"
-                       : "the model file; - is standard input")
+                 dumps ? "the model file, a checkpoint (which says the page of the library that it "
+                         "is of), or a dump of a stage (.mlir, .ll); - is standard input"
+                       : "the model file, or a checkpoint, which says the page of the library that "
+                         "it is of; - is standard input")
       ->required()
       ->type_name("FILE");
   app.add_option("--model", options.model, "which model, where the file has several")
       ->type_name("NAME");
+  app.add_option("--ignore-config", options.ignoredKeys,
+                 "go on though the configuration beside the weights has KEY, which the page does "
+                 "not read; may be given several times")
+      ->allow_extra_args(false)
+      ->take_all()
+      ->type_name("KEY");
   if (dumps)
     app.add_option("--from", options.from,
                    "FILE is a dump of this stage (default: what the dump says)")
@@ -78,6 +88,11 @@ int readConfiguration(const ModelOptions &options, CheckOptions &check) {
     check.config = found.text;
   check.configPath = found.path;
   return 0;
+}
+
+int checkKeysRead(const ModelOptions &options, const CheckOptions &check, const Source &page,
+                  const Sources &sources) {
+  return checkKeys(options, page, sources, {check.config.value_or(""), check.configPath});
 }
 
 std::string withoutSteps(const ModelFile &file, const Description &description) {
@@ -107,7 +122,20 @@ int checkOutputs(const ModelOptions &options, const ModelFile &file,
   return why.empty() ? 0 : fail(options.command, why);
 }
 
-std::unique_ptr<ModelFile> openModel(const ModelOptions &options, bool dumps, int &code) {
+const Source *openSource(Sources &sources, const std::string &path, std::string &error) {
+  constexpr std::string_view library = "std:", end = ".qkv";
+  if (!path.starts_with(library))
+    return sources.open(path, error);
+  std::string_view name = std::string_view(path).substr(library.size());
+  if (name.ends_with(end))
+    name.remove_suffix(end.size());
+  if (const char *text = standardLibrary(name))
+    return sources.add(path, text);
+  error = path + ": the standard library has no such file";
+  return nullptr;
+}
+
+std::unique_ptr<ModelFile> openModel(ModelOptions &options, bool dumps, int &code) {
   auto file = std::make_unique<ModelFile>();
   std::string error;
   code = 1;
@@ -117,7 +145,10 @@ std::unique_ptr<ModelFile> openModel(const ModelOptions &options, bool dumps, in
     fail(options.command, threads);
     return nullptr;
   }
-  file->source = file->sources.open(options.file, error);
+  if ((code = usePageOf(options)))
+    return nullptr;
+  code = 1;
+  file->source = openSource(file->sources, options.file, error);
   if (!file->source) {
     fail(options.command, error);
     return nullptr;
@@ -159,11 +190,11 @@ std::unique_ptr<ModelFile> openModel(const ModelOptions &options, bool dumps, in
     report(named);
     return nullptr;
   }
-  code = 0;
-  return file;
+  code = checkKeysRead(options, check, *file->source, file->sources);
+  return code ? nullptr : std::move(file);
 }
 
-std::unique_ptr<Compilation> openCompilation(const ModelOptions &options,
+std::unique_ptr<Compilation> openCompilation(ModelOptions &options,
                                              std::unique_ptr<ModelFile> &file, int &code) {
   file = openModel(options, /*dumps=*/true, code);
   if (!file)

@@ -25,6 +25,7 @@ struct ModelOptions {
   std::string model;
   std::string weights; ///< C2: config.json lies in this folder, or beside this file
   std::string from;    ///< the stage of a dump
+  std::vector<std::string> ignoredKeys; ///< of the configuration, though nobody reads them
   std::string cpu = "native";
   bool whole = true;               ///< code for all positions at once
   unsigned parts = 0;              ///< and for steps: bits by qkv_part
@@ -33,7 +34,7 @@ struct ModelOptions {
   std::string weightsType = "f32"; ///< how matrices of weights are held
 };
 
-/// Adds FILE and --model; with `dumps` also --from; with `cpu` also --cpu.
+/// Adds FILE, --model and --ignore-config; with `dumps` also --from; with `cpu` also --cpu.
 void addModelOptions(CLI::App &app, ModelOptions &options, bool dumps, bool cpu);
 
 /// Adds --weights-type.
@@ -43,6 +44,10 @@ int32_t elementOf(const ModelOptions &options);
 
 /// The configuration beside (or packed in) the weights, if there is one. 0, or 1 after reporting.
 int readConfiguration(const ModelOptions &options, CheckOptions &check);
+
+/// Reports keys of it that nobody reads, once the page was checked. 0 or the exit code.
+int checkKeysRead(const ModelOptions &options, const CheckOptions &check, const Source &page,
+                  const Sources &sources);
 
 struct ModelFile {
   Sources sources;
@@ -62,11 +67,15 @@ std::vector<rt::NamedFile> filesOf(const ModelFile &file);
 int checkOutputs(const ModelOptions &options, const ModelFile &file,
                  const std::vector<rt::NamedFile> &outputs);
 
-/// Reads and checks. Null after reporting; `code` is then the exit code.
-std::unique_ptr<ModelFile> openModel(const ModelOptions &options, bool dumps, int &code);
+/// A file, `-`, or one of the standard library ("std:models/llama.qkv"). Null with `error` set.
+const Source *openSource(Sources &sources, const std::string &path, std::string &error);
+
+/// Reads and checks; a checkpoint in the place of the file is given its page, and is the weights
+/// from then on. Null after reporting; `code` is then the exit code.
+std::unique_ptr<ModelFile> openModel(ModelOptions &options, bool dumps, int &code);
 
 /// The same, on its way to machine code.
-std::unique_ptr<Compilation> openCompilation(const ModelOptions &options,
+std::unique_ptr<Compilation> openCompilation(ModelOptions &options,
                                              std::unique_ptr<ModelFile> &file, int &code);
 
 } // namespace qkv::driver

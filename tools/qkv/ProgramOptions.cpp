@@ -2,6 +2,7 @@
 // runs; weights that are needed and not named are misuse.
 #include "tools/qkv/ProgramOptions.h"
 #include "runtime/program/TextOptions.h"
+#include "runtime/tokenize/CheckpointText.h"
 #include "tools/qkv/ModelFile.h"
 #include "tools/qkv/Report.h"
 
@@ -9,21 +10,9 @@
 
 namespace qkv::driver {
 
-void addProgramOptions(CLI::App &app, rt::Options &options, std::string &weights) {
-  auto repeated = [](CLI::Option *option) {
-    // One value each time, so that `--input a b` is a mistake and not two inputs.
-    option->allow_extra_args(false)->take_all()->type_name("FILE");
-  };
+void addTextOptions(CLI::App &app, rt::Options &options, std::string &weights) {
   app.add_option("--weights", weights, "a safetensors file, a folder of them, or a packed file")
       ->type_name("PATH");
-  repeated(app.add_option("--input", options.inputs,
-                          "inputs by name, safetensors; - is standard input; once for each "
-                          "sequence of a batch"));
-  repeated(app.add_option("--output", options.outputs,
-                          "results, safetensors; - is standard output (default: as text)"));
-  app.add_option("--batch", options.batch, "N lines at a time, or N --input and N --output")
-      ->check(CLI::Range(int64_t(1), int64_t(QKV_MAX_SEQUENCES)))
-      ->type_name("N");
   app.add_option_function<std::string>(
          "--prompt",
          [&options](const std::string &text) {
@@ -52,20 +41,42 @@ void addProgramOptions(CLI::App &app, rt::Options &options, std::string &weights
     else
       app.add_flag_callback(std::string("--") + option.name, [take] { take(""); }, help);
   }
-  app.add_option_function<std::string>(
-         "--logits", [](const std::string &) {},
-         "generators: which positions; with --input all are computed, for text the last")
-      ->check(CLI::IsMember({"all", "last"}))
-      ->type_name("WHICH");
   app.add_option("--threads", options.threads, "cores to use (default: all; or QKV_THREADS)")
       ->check(CLI::Range(1, 512))
       ->type_name("N");
+}
+
+void addProgramOptions(CLI::App &app, rt::Options &options, std::string &weights) {
+  auto repeated = [](CLI::Option *option) {
+    // One value each time, so that `--input a b` is a mistake and not two inputs.
+    option->allow_extra_args(false)->take_all()->type_name("FILE");
+  };
+  repeated(app.add_option("--input", options.inputs,
+                          "inputs by name, safetensors; - is standard input; once for each "
+                          "sequence of a batch"));
+  repeated(app.add_option("--output", options.outputs,
+                          "results, safetensors; - is standard output (default: as text)"));
+  app.add_option("--batch", options.batch, "N lines at a time, or N --input and N --output")
+      ->check(CLI::Range(int64_t(1), int64_t(QKV_MAX_SEQUENCES)))
+      ->type_name("N");
+  addTextOptions(app, options, weights);
+  app.add_option_function<std::string>(
+         "--logits",
+         [&options](const std::string &which) {
+           if (which != "all" && which != "last")
+             options.logits = which;
+         },
+         "generators: all, last: with --input all positions are computed, for text the last; a "
+         "FILE "
+         "gets those of each token generated, safetensors")
+      ->type_name("WHICH");
 }
 
 static rt::Options ofProgram(rt::Options options, const ModelOptions &given) {
   options.program = given.command;
   options.hasWeights = !given.weights.empty();
   options.weights = given.weights;
+  options.readTokens = rt::readTextTokens;
   return options;
 }
 

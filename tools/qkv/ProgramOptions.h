@@ -15,6 +15,10 @@ namespace qkv::driver {
 struct ModelFile;
 struct ModelOptions;
 
+/// Those that concern text and weights.
+void addTextOptions(CLI::App &app, rt::Options &options, std::string &weights);
+
+/// All of them.
 void addProgramOptions(CLI::App &app, rt::Options &options, std::string &weights);
 
 /// Before anything is computed: reports an output that is one of what is read, the page's files

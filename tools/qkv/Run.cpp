@@ -71,7 +71,8 @@ void addRun(CLI::App &app, int &code) {
   command->footer("Inputs are found by name and bind the dynamic sizes. A generator takes text.\n\n"
                   "examples:\n"
                   "  qkv run attention.qkv --input in.safetensors --output out.safetensors\n"
-                  "  qkv run gpt2.qkv --weights gpt2/ --prompt 'Once upon' --max-tokens 50\n"
+                  "  qkv run gpt2/ --prompt 'Once upon' --max-tokens 50\n"
+                  "  qkv run my-idea.qkv --weights gpt2/ --prompt 'Once upon' --stats\n"
                   "  qkv ir --full --stage kernels m.qkv | qkv run - --input in.safetensors");
   command->callback([options, &code] {
     options->batch = options->program.batch > 1;

@@ -178,7 +178,7 @@ std::string tableText(const Program &program, const Table &table, const streams:
   return text;
 }
 
-int run(const Options &options) {
+int run(Options options) {
   int code = 0;
   std::unique_ptr<ModelFile> file = openModel(options, /*dumps=*/false, code);
   if (!file)

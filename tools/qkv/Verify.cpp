@@ -100,7 +100,7 @@ std::string reportJson(const Program &program, const Trial &trial, const VerifyR
   return out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
-int run(const Options &options) {
+int run(Options options) {
   int code = 0;
   std::unique_ptr<ModelFile> file = openModel(options, /*dumps=*/false, code);
   if (!file)

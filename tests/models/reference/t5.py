@@ -62,9 +62,13 @@ def bucket(distance, both, count, furthest):
 
 
 def results(c, w, generator):
-    H, eps = c["num_heads"], c["layer_norm_epsilon"]
     source = generator.integers(0, c["vocab_size"], 15)
     tokens = np.concatenate([[c["decoder_start_token_id"]], generator.integers(0, c["vocab_size"], 11)])
+    return {"source": source, "tokens": tokens}, {"logits": logits(c, w, tokens, source)}
+
+
+def logits(c, w, tokens, source):
+    H, eps = c["num_heads"], c["layer_norm_epsilon"]
 
     def linear(x, p):
         return x @ w[p + ".weight"].T
@@ -108,7 +112,5 @@ def results(c, w, generator):
         x = x + feed_forward(norm(x, p + "2.layer_norm"), p + "2.DenseReluDense")
     x = norm(x, "decoder.final_layer_norm")
     if c["tie_word_embeddings"]:
-        logits = x * c["d_model"] ** -0.5 @ w["shared.weight"].T
-    else:
-        logits = linear(x, "lm_head")
-    return {"source": source, "tokens": tokens}, {"logits": logits}
+        return x * c["d_model"] ** -0.5 @ w["shared.weight"].T
+    return linear(x, "lm_head")

@@ -69,8 +69,15 @@ class Workshop:
                 file.write(text)
         return path
 
-    def configuration(self, sizes):
+    def named(self, model, sizes):
+        """Those of the sizes that a model reads from its configuration; the others are of its inputs."""
+        with open(self.model_file(model)) as file:
+            page = file.read()
+        return {name: size for name, size in sizes.items() if f'config("{name}"' in page}
+
+    def configuration(self, model, sizes):
         """A folder with a config.json that holds the sizes."""
+        sizes = self.named(model, sizes)
         path = self._place("configuration", sizes)
         file = os.path.join(path, "config.json")
         if not os.path.exists(file):
@@ -80,7 +87,7 @@ class Workshop:
 
     def description(self, model, sizes):
         """What qkv says of a model: inputs, results, parameters, dynamic sizes."""
-        text = self._run([QKV, "ir", "--full", "--stage", "graph", "--weights", self.configuration(sizes),
+        text = self._run([QKV, "ir", "--full", "--stage", "graph", "--weights", self.configuration(model, sizes),
                           self.model_file(model)], "qkv ir")
         found = re.search(r'qkv\.description = "((?:[^"\\]|\\.)*)"', text)
         if not found:
@@ -99,10 +106,10 @@ class Workshop:
                 if name not in seen:
                     seen.add(name)
                     wanted.append((name, shape))
-        path = self._place("weights", sizes, wanted, element)
+        path = self._place("weights", self.named(model, sizes), wanted, element)
         if not os.path.exists(os.path.join(path, "config.json")):
             with open(os.path.join(path, "config.json"), "w") as out:
-                json.dump(sizes, out)
+                json.dump(self.named(model, sizes), out)
         file = os.path.join(path, "model.safetensors")
         if wanted and not os.path.exists(file):
             self.say(f"writing weights of {os.path.basename(self.model_file(model))}")
