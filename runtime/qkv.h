@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-#define QKV_ABI 6
+#define QKV_ABI 7
 
 /* Element types of a model's tensors. */
 enum { QKV_FLOAT = 0, QKV_INT = 1, QKV_BOOL = 2 };
@@ -132,7 +132,10 @@ typedef enum qkv_entry_kind {
   QKV_WHOLE = 0,     /* all results, of one sequence */
   QKV_LAST = 1,      /* generators: the logits of the stream's last position alone */
   QKV_BATCH = 2,     /* QKV_WHOLE for several sequences of equal sizes at once */
-  QKV_LAST_BATCH = 3 /* QKV_LAST for several */
+  QKV_LAST_BATCH = 3, /* QKV_LAST for several */
+  /* QKV_WHOLE for several sequences, each with sizes of its own; only those sizes that are arguments
+   * of the entry are the same for all. In parts of a model over a stream. */
+  QKV_MIXED = 4
 } qkv_entry_kind;
 
 /* What an entry takes and gives. */
@@ -142,7 +145,13 @@ typedef enum qkv_argument_kind {
   QKV_INPUT = 2,        /* model->inputs[index] */
   QKV_PARAMS = 3,       /* all parameters */
   QKV_RESULT = 4,       /* model->results[index] */
-  QKV_LAST_POSITION = 5 /* of model->results[index]: without its first axis */
+  QKV_LAST_POSITION = 5, /* of model->results[index]: without its first axis */
+  /* QKV_MIXED: a row of 64-bit numbers for each sequence, with what each argument of the following
+   * kinds says, in their order. It stands among the inputs; those arguments are nowhere else. */
+  QKV_TABLE = 6,
+  QKV_OWN_SIZE = 7,  /* model->sizes[index] of the sequence */
+  QKV_OWN_INPUT = 8, /* the address of its model->inputs[index] */
+  QKV_OWN_RESULT = 9 /* the address of its model->results[index], never null */
 } qkv_argument_kind;
 
 typedef struct qkv_argument {
@@ -300,6 +309,11 @@ qkv_sequence *qkv_sequence_begin(qkv_session *session, const void *arguments, qk
  * *error set: then the sequence is as it was. */
 int qkv_sequence_step(qkv_sequence *sequence, const void *arguments, qkv_error *error,
                       qkv_part part);
+/* The same for several sequences of one model, each with its arguments: computed together, as far as
+ * the model was built for that, whatever their lengths. Each gets the bytes that it gets alone. -1
+ * with *error set: then all are as they were, and the error says whose it is. */
+int qkv_sequences_step(qkv_sequence *const *sequences, int64_t count, const void *const *arguments,
+                       qkv_error *error, qkv_part part);
 /* Another sequence that goes on from the same place. Null with *error set. */
 qkv_sequence *qkv_sequence_copy(const qkv_sequence *sequence, qkv_error *error);
 /* Goes back to the first `positions`. -1 with *error set where something that is kept has no past.

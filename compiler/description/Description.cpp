@@ -5,6 +5,7 @@
 #include "compiler/description/Extent.h"
 
 #include <algorithm>
+#include <sstream>
 #include <unordered_set>
 
 namespace qkv {
@@ -86,8 +87,53 @@ void place(Span span, std::string &file, int &line, int &column, int &length) {
   length = begin.line == end.line ? static_cast<int>(end.column - begin.column) : 1;
 }
 
+/// Whether all sequences have the same shape of a value where they share these sizes.
+bool sharesShape(const Description::Value &value, const std::vector<int> &shared) {
+  for (const auto &axis : value.axes) {
+    std::istringstream words(axis.extent);
+    for (std::string word; words >> word;)
+      if (word[0] == 's' && positionIn(shared, std::stoi(word.substr(1))) < 0)
+        return false;
+  }
+  return true;
+}
+
+/// The arguments of QKV_MIXED: what is in the table, then what all sequences have together.
+std::vector<qkv_argument> mixedArguments(const Description &d, const std::vector<int> &shared) {
+  std::vector<qkv_argument> table, together{{QKV_SEQUENCES, 0}};
+  auto list = [](std::vector<qkv_argument> &to, qkv_argument_kind kind, size_t index) {
+    to.push_back({kind, static_cast<int32_t>(index)});
+  };
+  auto divide = [&](const std::vector<Description::Value> &values, qkv_argument_kind own,
+                    qkv_argument_kind common) {
+    for (size_t i = 0; i < values.size(); ++i)
+      if (sharesShape(values[i], shared))
+        list(together, common, i);
+      else
+        list(table, own, i);
+  };
+  for (size_t i = 0; i < d.sizes.size(); ++i)
+    if (positionIn(shared, static_cast<int>(i)) >= 0)
+      list(together, QKV_SIZE, i);
+    else
+      list(table, QKV_OWN_SIZE, i);
+  size_t inputs = together.size();
+  divide(d.inputs, QKV_OWN_INPUT, QKV_INPUT);
+  if (!d.params.empty())
+    list(together, QKV_PARAMS, 0);
+  divide(d.results, QKV_OWN_RESULT, QKV_RESULT);
+  if (!table.empty()) {
+    table.insert(table.begin(), {QKV_TABLE, 0});
+    together.insert(together.begin() + static_cast<ptrdiff_t>(inputs), table.begin(), table.end());
+  }
+  return together;
+}
+
 /// The arguments of an entry, in their order.
-std::vector<qkv_argument> argumentsOf(const EntryKind &kind, const Description &d) {
+std::vector<qkv_argument> argumentsOf(const EntryKind &kind, const Description &d,
+                                      const std::vector<int> &shared) {
+  if (kind.kind == QKV_MIXED)
+    return mixedArguments(d, shared);
   std::vector<qkv_argument> arguments;
   auto each = [&](qkv_argument_kind argument, size_t count) {
     for (size_t i = 0; i < count; ++i)
@@ -118,9 +164,9 @@ const Description::Entry *Description::entry(qkv_entry_kind kind) const {
   return nullptr;
 }
 
-void Description::add(qkv_entry_kind kind) {
+void Description::add(qkv_entry_kind kind, const std::vector<int> &shared) {
   const EntryKind &row = entryKind(kind);
-  entries.push_back({kind, name + row.symbol, argumentsOf(row, *this)});
+  entries.push_back({kind, name + row.symbol, argumentsOf(row, *this, shared)});
 }
 
 int positionIn(const std::vector<int> &list, int value) {

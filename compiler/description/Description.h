@@ -76,8 +76,8 @@ struct Description {
   /// Null where there is none.
   const Entry *entry(qkv_entry_kind kind) const;
   /// Adds an entry, with the arguments that its kind has in a model with these sizes, inputs,
-  /// parameters and results.
-  void add(qkv_entry_kind kind);
+  /// parameters and results. `shared`, of QKV_MIXED: the sizes that all sequences have in common.
+  void add(qkv_entry_kind kind, const std::vector<int> &shared = {});
 
   std::string json() const;
   static bool fromJson(const std::string &text, Description &out, std::string &error);

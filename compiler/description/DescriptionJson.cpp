@@ -155,7 +155,11 @@ std::string entryDefect(const Description &d) {
     bool last = entryKind(e.kind).positions == Positions::Last;
     if (last && (d.results.empty() || d.results[0].axes.empty()))
       return "the last position of entry " + e.symbol;
-    sound.add(e.kind);
+    std::vector<int> shared;
+    for (const qkv_argument &argument : e.arguments)
+      if (argument.kind == QKV_SIZE)
+        shared.push_back(argument.index);
+    sound.add(e.kind, shared);
     if (e.symbol != sound.entries.back().symbol)
       return "symbol of entry " + e.symbol;
     auto same = [](const qkv_argument &a, const qkv_argument &b) {

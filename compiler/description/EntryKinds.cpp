@@ -8,7 +8,8 @@ const std::vector<EntryKind> &entryKinds() {
       {QKV_WHOLE, "whole", "", "_run", false, Positions::All},
       {QKV_LAST, "last", ".last", "_run_last", false, Positions::Last},
       {QKV_BATCH, "batch", ".batch", "_run_batch", true, Positions::All},
-      {QKV_LAST_BATCH, "last-batch", ".last.batch", "_run_last_batch", true, Positions::Last}};
+      {QKV_LAST_BATCH, "last-batch", ".last.batch", "_run_last_batch", true, Positions::Last},
+      {QKV_MIXED, "mixed", ".mixed", "_run_mixed", true, Positions::All}};
   return kinds;
 }
 
@@ -22,13 +23,14 @@ const EntryKind *entryKindNamed(const std::string &name) {
 }
 
 // By qkv_argument_kind.
-static const char *const argumentNames[] = {"sequences", "size",   "input",
-                                            "params",    "result", "last-position"};
+static const char *const argumentNames[] = {"sequences", "size",          "input", "params",
+                                            "result",    "last-position", "table", "own-size",
+                                            "own-input", "own-result"};
 
 const char *argumentName(int32_t kind) { return argumentNames[kind]; }
 
 int32_t argumentKindNamed(const std::string &name) {
-  for (int32_t kind = QKV_SEQUENCES; kind <= QKV_LAST_POSITION; ++kind)
+  for (int32_t kind = QKV_SEQUENCES; kind <= QKV_OWN_RESULT; ++kind)
     if (name == argumentNames[kind])
       return kind;
   return -1;

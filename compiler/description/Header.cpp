@@ -245,6 +245,8 @@ private:
     case QKV_LAST_BATCH:
       out << "/* The last position of several sequences. */\n";
       break;
+    case QKV_MIXED: // of parts alone, which the functions of sequences call
+      return;
     }
     out << "int " << p << entryKind(entry.kind).cFunction << "(" << p << "_session *session, "
         << (entry.count(QKV_SEQUENCES) ? "int64_t sequences, " : "") << "const " << p
@@ -271,7 +273,12 @@ private:
         out << "Results over the stream get their new rows, the others their value so far.";
       out << "\n * 0, or -1 with *error set: then the sequence is as it was. */\n"
           << "int " << p << "_sequence_" << step.name << "(" << p << "_sequence *sequence, const "
-          << p << "_arguments *arguments, " << p << "_error *error);\n";
+          << p << "_arguments *arguments, " << p << "_error *error);\n"
+          << "/* The same for several sequences of any lengths, each with its arguments. -1 with "
+             "*error\n * set: then all are as they were. */\n"
+          << "int " << p << "_sequences_" << step.name << "(" << p
+          << "_sequence *const *sequences, int64_t count, const " << p
+          << "_arguments *const *arguments, " << p << "_error *error);\n";
     }
     out << "\n/* Another sequence that goes on from the same place. Null with *error set. */\n"
         << p << "_sequence *" << p << "_sequence_copy(const " << p << "_sequence *sequence, " << p
@@ -321,7 +328,8 @@ std::vector<std::string> cFunctions(const Description &description) {
   for (const char *tail : {"begin", "copy", "rewind", "positions", "bytes", "end"})
     names.push_back(sequence + tail);
   for (const SequenceStep &step : sequenceSteps(description))
-    names.push_back(sequence + step.name);
+    for (const std::string &before : {sequence, cPrefix(description) + "_sequences_"})
+      names.push_back(before + step.name);
   return names;
 }
 

@@ -27,7 +27,8 @@ mlir::LogicalResult QkvDialect::verifyOperationAttribute(mlir::Operation *op,
       return op->emitOpError("expects an integer for ") << name;
     return mlir::success();
   }
-  bool unit = name == entryAttribute || name == rareAttribute || name == sharedAttribute;
+  bool unit = name == entryAttribute || name == rareAttribute || name == sharedAttribute ||
+              name == sequenceAttribute || name == mixedAttribute;
   bool ofModule = name == descriptionAttribute || name == stageAttribute;
   if (!unit && !ofModule && name != repeatAttribute && name != equationAttribute &&
       name != equationsAttribute && name != whyAttribute)
@@ -46,6 +47,15 @@ mlir::LogicalResult CheckOp::verify() {
     return emitOpError("site is a number from 0, found ") << getSite();
   if (getKind() != 0 && getKind() != 1)
     return emitOpError("kind is 0 (index) or 1 (divisor), found ") << getKind();
+  return mlir::success();
+}
+
+mlir::LogicalResult MemoryOp::verify() {
+  auto type = llvm::dyn_cast<mlir::MemRefType>(getBuffer().getType());
+  if (!type || !type.getLayout().isIdentity())
+    return emitOpError("makes a buffer in row-major order");
+  if (static_cast<size_t>(type.getNumDynamicDims()) != getSizes().size())
+    return emitOpError("expects ") << type.getNumDynamicDims() << " extents";
   return mlir::success();
 }
 

@@ -21,9 +21,13 @@ constexpr const char *entryAttribute = "qkv.entry";
 /// An entry's argument: a parameter of the model.
 constexpr const char *paramAttribute = "qkv.param";
 constexpr const char *repeatAttribute = "qkv.repeat";
+/// A function that is called once for each of several sequences.
+constexpr const char *sequenceAttribute = "qkv.sequence";
 constexpr const char *equationAttribute = "qkv.equation";
 constexpr const char *equationsAttribute = "qkv.equations";
 constexpr const char *whyAttribute = "qkv.why";
+/// A function that computes steps of several sequences: few positions of each.
+constexpr const char *mixedAttribute = "qkv.mixed";
 /// The letter of a linalg.generic that is over the sequences of a batch.
 constexpr const char *batchAttribute = "qkv.batch";
 /// What a linalg.generic computes depends on no input: it is the same for all sequences.

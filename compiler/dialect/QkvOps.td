@@ -23,6 +23,10 @@ def QkvDialect : Dialect {
     - `qkv.entry` (unit, on a function): an entry point, with the arguments of irgen/IRGen.h;
     - `qkv.param` (unit, on an entry's argument): a parameter of the model;
     - `qkv.repeat` (string, on a function): the body of a repeat, called once a step;
+    - `qkv.sequence` (unit, on a function): what of several sequences' step is computed for each by
+      itself, called once a sequence;
+    - `qkv.mixed` (unit, on a function): it computes steps of several sequences, of few positions
+      each: rows of different sequences share what is read of a matrix;
     - `qkv.equation` (string, on any operation): the equation that it computes;
     - `qkv.equations` (string, likewise): the names of all that it computes, with commas;
     - `qkv.why` (string, likewise): why it is computed as it is;
@@ -57,6 +61,22 @@ def CheckOp : QkvOp<"check", [MemoryEffects<[MemWrite]>]> {
   let arguments = (ins LLVM_AnyPointer:$context, I64:$value, I64:$bound, I32Attr:$site,
                        I32Attr:$kind);
   let assemblyFormat = "$context `,` $value `,` $bound attr-dict `:` type($context)";
+  let hasVerifier = 1;
+}
+
+def MemoryOp : QkvOp<"memory", [Pure]> {
+  let summary = "the buffer at an address, its elements in row-major order";
+  let description = [{
+    What several sequences have each by itself is known by addresses, in a table that the caller of
+    an entry fills.
+
+    ```mlir
+    %keys = qkv.memory %address(%rows) : memref<?x64xf32>
+    ```
+  }];
+  let arguments = (ins I64:$address, Variadic<Index>:$sizes);
+  let results = (outs AnyMemRef:$buffer);
+  let assemblyFormat = "$address `(` $sizes `)` attr-dict `:` type($buffer)";
   let hasVerifier = 1;
 }
 

@@ -8,7 +8,7 @@
 //     gets the bytes that it gets alone;
 //   - the order stays: loops are along the axes that they were along.
 #include "compiler/equations/Expressions.h"
-#include "compiler/equations/Rewrite.h"
+#include "compiler/equations/OwnSizes.h"
 
 #include "runtime/qkv.h"
 
@@ -32,7 +32,7 @@ static void forEachRoot(const Prepared &prepared, int tensor,
   }
 }
 
-std::vector<bool> dependingOnInputs(const Prepared &prepared) {
+std::vector<bool> dependingOnInputs(const Prepared &prepared, const OwnSizes *own) {
   const Program &program = prepared.program;
   std::vector<std::vector<int>> readers(program.tensors.size());
   for (size_t t = 0; t < program.tensors.size(); ++t)
@@ -44,6 +44,9 @@ std::vector<bool> dependingOnInputs(const Prepared &prepared) {
     });
   std::vector<bool> out(program.tensors.size());
   std::vector<int> open = program.inputs;
+  for (size_t t = 0; own && t < own->used.size(); ++t)
+    if (own->used[t] && program.tensors[t].kind == Tensor::Kind::Equation)
+      open.push_back(static_cast<int>(t));
   while (!open.empty()) {
     int t = open.back();
     open.pop_back();
@@ -59,8 +62,9 @@ namespace {
 
 class Batch {
 public:
-  explicit Batch(Prepared &prepared)
-      : prepared_(prepared), program_(prepared.program), batched_(dependingOnInputs(prepared)) {}
+  Batch(Prepared &prepared, const OwnSizes *own)
+      : prepared_(prepared), program_(prepared.program),
+        batched_(dependingOnInputs(prepared, own)) {}
 
   void run(std::vector<ScheduleNode> &nodes) {
     program_.batch = program_.atoms.add(
@@ -175,6 +179,8 @@ private:
 
 } // namespace
 
-void addBatch(Prepared &prepared, std::vector<ScheduleNode> &nodes) { Batch(prepared).run(nodes); }
+void addBatch(Prepared &prepared, std::vector<ScheduleNode> &nodes, const OwnSizes *own) {
+  Batch(prepared, own).run(nodes);
+}
 
 } // namespace qkv::equations

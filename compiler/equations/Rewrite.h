@@ -88,12 +88,16 @@ void hoistInvariants(Prepared &prepared);
 /// NarrowTables.cpp. Tables that are only read where they meet data are stored rounded.
 void narrowTables(Prepared &prepared);
 
+struct OwnSizes; // OwnSizes.h
+
 /// AddBatch.cpp. What depends on an input gets a first axis over several sequences of equal sizes,
 /// all results get it, and `nodes` stay the program's order. Their number stands before the
-/// dynamic sizes.
-void addBatch(Prepared &prepared, std::vector<ScheduleNode> &nodes);
-/// The same file. By tensor: whether an input is among what it is computed from.
-std::vector<bool> dependingOnInputs(const Prepared &prepared);
+/// dynamic sizes. `own`: sizes that need not be equal; what has to do with them gets the axis too,
+/// and what its extents say is not to be believed: it is computed by the program of one sequence.
+void addBatch(Prepared &prepared, std::vector<ScheduleNode> &nodes, const OwnSizes *own = nullptr);
+/// The same file. By tensor: whether an input is among what it is computed from, or one of those
+/// sizes.
+std::vector<bool> dependingOnInputs(const Prepared &prepared, const OwnSizes *own = nullptr);
 
 /// PackWeights.cpp. Chooses how the parameters that are contracted are held, for all `entries`
 /// together: a parameter has one copy. Panels have `width` positions (0: no panels) or, of a

@@ -117,6 +117,14 @@ std::vector<std::vector<int64_t>> shapesOf(const Description &description,
     switch (static_cast<qkv_argument_kind>(argument.kind)) {
     case QKV_SEQUENCES:
     case QKV_SIZE:
+    case QKV_OWN_SIZE: // of these the table's rows say what they are
+    case QKV_OWN_INPUT:
+    case QKV_OWN_RESULT:
+      break;
+    case QKV_TABLE:
+      shapes.push_back({1, static_cast<int64_t>(entry.count(QKV_OWN_SIZE) +
+                                                entry.count(QKV_OWN_INPUT) +
+                                                entry.count(QKV_OWN_RESULT))});
       break;
     case QKV_INPUT:
       add(description.inputs[argument.index], /*lastPosition=*/false);

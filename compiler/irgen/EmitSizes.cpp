@@ -57,8 +57,12 @@ Value FunctionEmitter::constant(int64_t number) {
 
 Value FunctionEmitter::atom(int number) {
   auto known = std::find(program.dynamicSizes.begin(), program.dynamicSizes.end(), number);
-  if (known != program.dynamicSizes.end())
-    return dynamicSizes[known - program.dynamicSizes.begin()];
+  if (known != program.dynamicSizes.end()) {
+    Value size = dynamicSizes[known - program.dynamicSizes.begin()];
+    if (!size)
+      throw Defect("irgen: a size of one sequence where all are computed");
+    return size;
+  }
   const SizeAtom &a = program.atoms[number];
   if (!a.lhs || !a.rhs)
     throw Defect("irgen: a size that is no argument");

@@ -52,6 +52,14 @@ struct Dimension {
 /// How an expression's letters have values where it is computed.
 using LetterValues = std::unordered_map<int, mlir::Value>;
 
+/// How an entry for sequences of different sizes is computed: what depends on a size of a
+/// sequence's own by the program of one sequence, the rest for all of them at once.
+struct Sequences {
+  const Plan &one;
+  Bounds &bounds; ///< of that program
+  const OwnSizes &own;
+};
+
 class FunctionEmitter {
 public:
   FunctionEmitter(ModuleState &state, const Plan &plan, Bounds &bounds)
@@ -102,6 +110,10 @@ public:
   // EmitRepeats.cpp
   void callStep(const Item &item);
 
+  // EmitSequences.cpp
+  /// Computes a group of nodes for each sequence by itself, on the threads.
+  void computeEach(const Item &group);
+
   ModuleState &state;
   const Plan &plan;
   const Prepared &prepared;
@@ -109,7 +121,8 @@ public:
   Bounds &bounds;
   mlir::OpBuilder builder;
   mlir::Value context;
-  std::vector<mlir::Value> dynamicSizes;         ///< in order of program.dynamicSizes
+  /// In order of program.dynamicSizes; null: it is a sequence's own.
+  std::vector<mlir::Value> dynamicSizes;
   std::unordered_map<int, mlir::Value> tensors;  ///< whole, as they are stored
   std::unordered_map<int, mlir::Value> steps;    ///< numbers of steps, by region
   LetterValues letters;                          ///< of the loops around
@@ -118,7 +131,16 @@ public:
   std::map<int, std::set<int>> local;
   bool isLocal(int tensor, size_t axis) const;
 
+  const Sequences *sequences = nullptr; ///< of an entry for sequences of different sizes
+  mlir::Value table;                    ///< its QKV_TABLE
+  /// By tensor, the column of the table with the address of an input that a sequence has by itself;
+  /// likewise of each result that the tensor is.
+  std::map<int, mlir::Value> inputColumns;
+  std::map<int, std::vector<mlir::Value>> resultColumns;
+
 private:
+  mlir::func::FuncOp stepFunction(const Item &item, const StepText &step,
+                                  llvm::ArrayRef<mlir::Type> arguments);
   mlir::Value computeContinued(int tensor, int input, size_t axis);
   mlir::Value sizeTerm(const Size::Monomial &monomial);
   mlir::Value atom(int number);

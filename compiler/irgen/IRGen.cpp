@@ -8,6 +8,7 @@
 #include "compiler/description/EntryKinds.h"
 #include "compiler/equations/Rewritings.h"
 #include "compiler/irgen/Emitter.h"
+#include "compiler/irgen/Results.h"
 #include "compiler/streams/DeriveStream.h"
 #include "dsl/DeepStack.h"
 
@@ -27,40 +28,6 @@ using namespace equations;
 using namespace irgen;
 using namespace mlir;
 
-/// What is returned has floats as f32 and no positions outside of its axes.
-static Value asResult(FunctionEmitter &f, int tensor, Location loc) {
-  const Tensor &t = f.program.tensors[tensor];
-  OpBuilder &b = f.builder;
-  Value value = f.tensors.at(tensor);
-  SmallVector<OpFoldResult> offsets, sizes, strides;
-  SmallVector<int64_t> shape;
-  bool margin = false;
-  for (const Axis &a : t.axes) {
-    offsets.push_back(b.getIndexAttr(a.before));
-    sizes.push_back(f.extent(a.extent));
-    strides.push_back(b.getIndexAttr(1));
-    shape.push_back(getConstantIntValue(sizes.back()).value_or(ShapedType::kDynamic));
-    margin |= a.before || a.after;
-  }
-  mlir::Type element = f.elementType(tensor);
-  if (margin)
-    value = tensor::ExtractSliceOp::create(b, loc, RankedTensorType::get(shape, element), value,
-                                           offsets, sizes, strides);
-  if (!element.isF64())
-    return value;
-  Value init = tensor::EmptyOp::create(b, loc, sizes, b.getF32Type());
-  AffineMap map = AffineMap::getMultiDimIdentityMap(t.axes.size(), b.getContext());
-  SmallVector<utils::IteratorType> iterators(t.axes.size(), utils::IteratorType::parallel);
-  auto generic =
-      linalg::GenericOp::create(b, loc, TypeRange{init.getType()}, ValueRange{value},
-                                ValueRange{init}, ArrayRef<AffineMap>{map, map}, iterators);
-  OpBuilder::InsertionGuard guard(b);
-  Block *body = b.createBlock(&generic.getRegion(), {}, {element, b.getF32Type()}, {loc, loc});
-  Value narrow = arith::TruncFOp::create(b, loc, b.getF32Type(), body->getArgument(0));
-  linalg::YieldOp::create(b, loc, ValueRange{narrow});
-  return generic.getResult(0);
-}
-
 static std::vector<ScheduleNode> order(const Prepared &prepared, const std::string &name) {
   Diagnostics diagnostics;
   auto nodes = schedule(prepared.program, diagnostics);
@@ -69,33 +36,28 @@ static std::vector<ScheduleNode> order(const Prepared &prepared, const std::stri
   return std::move(*nodes);
 }
 
-/// Memory of the caller's for a result.
-static MemRefType resultType(FunctionEmitter &f, int tensor) {
-  SmallVector<int64_t> shape;
-  for (const Axis &a : f.program.tensors[tensor].axes)
-    shape.push_back(a.extent.constant() ? std::max<int64_t>(*a.extent.constant(), 0)
-                                        : ShapedType::kDynamic);
-  mlir::Type element = f.elementType(tensor);
-  return MemRefType::get(shape, element.isF64() ? mlir::Type(f.builder.getF32Type()) : element);
-}
-
-/// The function of an entry: the program that is made of the model for its kind, with what the
-/// description says that it takes.
-static void emitEntry(ModuleState &state, const Prepared &prepared, std::vector<ScheduleNode> nodes,
-                      const Description::Entry &entry, const std::vector<int> &params) {
-  const Program &program = prepared.program;
+/// The function of an entry: what `plan` computes, with what the description says that it takes.
+/// `sequences`: of QKV_MIXED.
+static void emitEntry(ModuleState &state, const Plan &plan, const Description::Entry &entry,
+                      const std::vector<int> &params, const Sequences *sequences = nullptr) {
+  const Program &program = plan.prepared.program;
   Bounds bounds(program);
-  loopByRows(program, nodes);
-  Plan plan = irgen::plan(prepared, std::move(nodes));
   FunctionEmitter f(state, plan, bounds);
+  f.sequences = sequences;
+  f.dynamicSizes.resize(program.dynamicSizes.size());
 
   OpBuilder &b = state.builder;
   SmallVector<mlir::Type> types{LLVM::LLVMPointerType::get(b.getContext())};
+  int64_t columns =
+      entry.count(QKV_OWN_SIZE) + entry.count(QKV_OWN_INPUT) + entry.count(QKV_OWN_RESULT);
   for (const qkv_argument &argument : entry.arguments)
     switch (static_cast<qkv_argument_kind>(argument.kind)) {
     case QKV_SEQUENCES:
     case QKV_SIZE:
       types.push_back(b.getIndexType());
+      break;
+    case QKV_TABLE:
+      types.push_back(MemRefType::get({ShapedType::kDynamic, columns}, b.getI64Type()));
       break;
     case QKV_INPUT:
       types.push_back(f.storageType(program.inputs[argument.index]));
@@ -108,21 +70,42 @@ static void emitEntry(ModuleState &state, const Prepared &prepared, std::vector<
     case QKV_LAST_POSITION:
       types.push_back(resultType(f, program.results[argument.index].tensor));
       break;
+    case QKV_OWN_SIZE: // in the table
+    case QKV_OWN_INPUT:
+    case QKV_OWN_RESULT:
+      break;
     }
   OpBuilder atStart = OpBuilder::atBlockEnd(state.module.getBody());
   auto function =
       func::FuncOp::create(atStart, state.location(program.span), state.functionName(entry.symbol),
                            b.getFunctionType(types, {}));
   function->setAttr(entryAttribute, b.getUnitAttr());
+  if (sequences)
+    function->setAttr(mixedAttribute, b.getUnitAttr());
   f.begin(function);
   auto value = function.getArguments().begin();
   f.context = *value++;
   std::vector<std::pair<const Result *, Value>> results;
+  int64_t column = 0;
   for (const qkv_argument &argument : entry.arguments)
     switch (static_cast<qkv_argument_kind>(argument.kind)) {
     case QKV_SEQUENCES: // the first of the program's sizes (AddBatch.cpp)
+      f.dynamicSizes[0] = *value++;
+      break;
     case QKV_SIZE:
-      f.dynamicSizes.push_back(*value++);
+      f.dynamicSizes[argument.index + (program.batch >= 0)] = *value++;
+      break;
+    case QKV_TABLE:
+      f.table = *value++;
+      break;
+    case QKV_OWN_SIZE:
+      ++column;
+      break;
+    case QKV_OWN_INPUT:
+      f.inputColumns[program.inputs[argument.index]] = f.constant(column++);
+      break;
+    case QKV_OWN_RESULT:
+      f.resultColumns[program.results[argument.index].tensor].push_back(f.constant(column++));
       break;
     case QKV_INPUT:
       f.tensors[program.inputs[argument.index]] = *value++;
@@ -146,6 +129,40 @@ static void emitEntry(ModuleState &state, const Prepared &prepared, std::vector<
                                                       /*restrict=*/true, /*writable=*/true);
   }
   f.finish(function.getLoc(), {});
+}
+
+static Plan planOf(const Prepared &prepared, std::vector<ScheduleNode> nodes,
+                   const OwnSizes *own = nullptr) {
+  loopByRows(prepared.program, nodes);
+  return plan(prepared, std::move(nodes), own);
+}
+
+/// Emits an entry of a part for sequences of different sizes, of which they share size number
+/// `shared`. False where that has no form: recurrences that see such a size, tensors with such an
+/// extent that are read in several layers.
+static bool emitMixed(ModuleState &state, const Prepared &prepared,
+                      const std::vector<ScheduleNode> &nodes, Description &description, int shared,
+                      const std::vector<int> &params) {
+  const Program &program = prepared.program;
+  std::set<int> sizes(program.dynamicSizes.begin(), program.dynamicSizes.end());
+  sizes.erase(program.dynamicSizes[shared]);
+  OwnSizes own = findOwnSizes(prepared, sizes);
+  for (const Result &result : program.results)
+    if (own.shaped[result.tensor] && program.tensors[result.tensor].kind != Tensor::Kind::Equation)
+      return false;
+  Prepared several = prepared;
+  std::vector<ScheduleNode> batched = nodes;
+  addBatch(several, batched, &own);
+  for (std::vector<bool> *list : {&own.shaped, &own.used}) // what was added belongs to all
+    list->resize(several.program.tensors.size());
+  Plan all = planOf(several, std::move(batched), &own), one = planOf(prepared, nodes);
+  if (!groupSequences(all, own))
+    return false;
+  Bounds bounds(program);
+  Sequences sequences{one, bounds, own};
+  description.add(QKV_MIXED, {shared});
+  emitEntry(state, all, *description.entry(QKV_MIXED), params, &sequences);
+  return true;
 }
 
 namespace {
@@ -196,12 +213,6 @@ std::vector<Unit> unitsOf(const Program &program, const GenerateOptions &options
   if (next)
     addPart(true, QKV_NEXT, ".next", streams::lastRowOf(*stream));
   return units;
-}
-
-void addEntries(Description &d, qkv_entry_kind one, qkv_entry_kind several, bool batch) {
-  for (qkv_entry_kind kind : {one, several})
-    if ((kind == one || batch) && !d.entry(kind))
-      d.add(kind);
 }
 
 int resultOf(const Program &program, int tensor) {
@@ -266,26 +277,27 @@ static OwningOpRef<ModuleOp> make(MLIRContext &context, const Program &program,
   description.entries.clear();
   std::array<std::shared_ptr<Description>, QKV_PARTS> parts;
   for (const Unit &unit : units) {
-    if (unit.part < 0) {
-      addEntries(description, unit.one, unit.several, options.batch);
+    if (unit.part < 0)
       continue;
-    }
-    auto &part = parts[unit.part];
-    part = std::make_shared<Description>(describe(unit.prepared.program, params));
-    part->params = description.params;
-    part->entries.clear();
-    addEntries(*part, unit.one, unit.several, options.batch);
+    parts[unit.part] = std::make_shared<Description>(describe(unit.prepared.program, params));
+    parts[unit.part]->params = description.params;
+    parts[unit.part]->entries.clear();
   }
 
   for (Unit &unit : units) {
-    const Description &d = unit.part < 0 ? description : *parts[unit.part];
-    const Description::Entry &entry = *d.entry(unit.one);
-    std::vector<ScheduleNode> nodes = order(unit.prepared, entry.symbol);
-    emitEntry(state, unit.prepared, nodes, entry, params);
+    Description &d = unit.part < 0 ? description : *parts[unit.part];
+    d.add(unit.one);
+    std::vector<ScheduleNode> nodes = order(unit.prepared, d.entries.back().symbol);
+    emitEntry(state, planOf(unit.prepared, nodes), d.entries.back(), params);
     if (!options.batch)
       continue;
+    if (unit.part > QKV_SESSION &&
+        emitMixed(state, unit.prepared, nodes, d,
+                  positionIn(stream->step.dynamicSizes, stream->fresh), params))
+      continue;
     addBatch(unit.prepared, nodes);
-    emitEntry(state, unit.prepared, std::move(nodes), *d.entry(unit.several), params);
+    d.add(unit.several);
+    emitEntry(state, planOf(unit.prepared, std::move(nodes)), d.entries.back(), params);
   }
 
   if (stream) {

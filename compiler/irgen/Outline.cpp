@@ -20,9 +20,21 @@ static void tensorsOf(const ScheduleNode &node, std::vector<int> &out) {
       tensorsOf(child, out);
 }
 
-/// Everything that a tensor's pieces and checks read or ask the step number of.
-static void forEachUse(const Prepared &prepared, int tensor,
-                       const std::function<void(const Expr &)> &visit) {
+std::vector<int> tensorsOf(const ScheduleNode &node) {
+  std::vector<int> out;
+  tensorsOf(node, out);
+  return out;
+}
+
+void nodesOf(const Item &item, std::vector<int> &out) {
+  if (item.node >= 0)
+    out.push_back(item.node);
+  for (const Item &inside : item.items)
+    nodesOf(inside, out);
+}
+
+void forEachUse(const Prepared &prepared, int tensor,
+                const std::function<void(const Expr &)> &visit) {
   for (const Piece &p : prepared.program.tensors[tensor].pieces)
     for (const ExprPtr &e : {p.value, p.guard})
       if (e)
@@ -146,7 +158,7 @@ private:
 
 } // namespace
 
-Plan plan(const Prepared &prepared, std::vector<ScheduleNode> nodes) {
+Plan plan(const Prepared &prepared, std::vector<ScheduleNode> nodes, const OwnSizes *own) {
   const Program &program = prepared.program;
   Plan out{prepared, std::move(nodes), {}, {}, {}, {}};
   std::vector<int> all;
@@ -162,7 +174,7 @@ Plan plan(const Prepared &prepared, std::vector<ScheduleNode> nodes) {
   out.isResult.resize(program.tensors.size());
   for (const Result &r : program.results)
     out.isResult[r.tensor] = true;
-  out.ofInput = equations::dependingOnInputs(prepared);
+  out.ofInput = equations::dependingOnInputs(prepared, own);
   return out;
 }
 
@@ -201,6 +213,7 @@ private:
   }
 
   void write(const Item &item) {
+    out_.text += item.eachSequence ? "@(" : "";
     out_.text += item.region >= 0 ? "{" + (item.region == region_
                                                ? std::string()
                                                : std::to_string(program_.regions[item.region].step))
@@ -209,7 +222,7 @@ private:
       write(nodes_[item.node]);
     for (const Item &i : item.items)
       write(i);
-    out_.text += item.region >= 0 ? "}" : "";
+    out_.text += item.region >= 0 ? "}" : item.eachSequence ? ")" : "";
   }
 
   void write(const ScheduleNode &node) {

@@ -3,17 +3,22 @@
 
 #include "compiler/equations/Rewrite.h"
 
+#include "compiler/equations/OwnSizes.h"
 #include "dsl/proof/Schedule.h"
+
+#include <functional>
 
 namespace qkv::irgen {
 
 using namespace equations;
 
-/// A node of the order, or a step of a repeat with its own items.
+/// A node of the order, a step of a repeat with its own items, or nodes that are computed for each
+/// of several sequences by itself.
 struct Item {
   int node = -1;
   int region = -1;
   std::vector<Item> items;
+  bool eachSequence = false;
 };
 
 /// Everything that is to be emitted for one entry, in order.
@@ -31,7 +36,19 @@ void loopByRows(const Program &program, std::vector<ScheduleNode> &nodes);
 
 /// Groups the nodes by the steps they belong to, keeping every read behind its computation. A
 /// step that is entangled with what is outside stays apart as single nodes.
-Plan plan(const Prepared &prepared, std::vector<ScheduleNode> nodes);
+Plan plan(const Prepared &prepared, std::vector<ScheduleNode> nodes, const OwnSizes *own = nullptr);
+
+/// GroupSequences.cpp. Whether what has to do with sizes of a sequence's own can be grouped so that
+/// a tensor which has such an extent is read in its group alone; then it is.
+bool groupSequences(Plan &plan, const OwnSizes &own);
+
+/// The tensors that a node computes.
+std::vector<int> tensorsOf(const ScheduleNode &node);
+/// All nodes of an item.
+void nodesOf(const Item &item, std::vector<int> &out);
+/// Everything that a tensor's pieces and checks read or ask the step number of.
+void forEachUse(const Prepared &prepared, int tensor,
+                const std::function<void(const Expr &)> &visit);
 
 /// What a step computes, as a text equal for steps that one function can compute.
 struct StepText {

@@ -74,9 +74,13 @@ void addCInterface(NativeModule &native, llvm::GlobalVariable *model) {
   std::string sequence = prefix + "_sequence_";
   addForward(native, sequence + "begin", "qkv_sequence_begin", pointer,
              {pointer, pointer, pointer});
-  for (const SequenceStep &step : sequenceSteps(native.description))
+  for (const SequenceStep &step : sequenceSteps(native.description)) {
+    llvm::Value *part = llvm::ConstantInt::get(number, step.part);
     addForward(native, sequence + step.name, "qkv_sequence_step", number,
-               {pointer, pointer, pointer}, nullptr, llvm::ConstantInt::get(number, step.part));
+               {pointer, pointer, pointer}, nullptr, part);
+    addForward(native, prefix + "_sequences_" + step.name, "qkv_sequences_step", number,
+               {pointer, count, pointer, pointer}, nullptr, part);
+  }
   addForward(native, sequence + "copy", "qkv_sequence_copy", pointer, {pointer, pointer});
   addForward(native, sequence + "rewind", "qkv_sequence_rewind", number, {pointer, count, pointer});
   addForward(native, sequence + "positions", "qkv_sequence_positions", count, {pointer});

@@ -43,6 +43,16 @@ public:
         arguments.push_back(descriptor(load(function->getArg(2), input++),
                                        extents(description.inputs[argument.index])));
         break;
+      case QKV_TABLE:
+        arguments.push_back(descriptor(
+            load(function->getArg(2), input++),
+            {sequences, builder.getInt64(entry.count(QKV_OWN_SIZE) + entry.count(QKV_OWN_INPUT) +
+                                         entry.count(QKV_OWN_RESULT))}));
+        break;
+      case QKV_OWN_SIZE: // in the table
+      case QKV_OWN_INPUT:
+      case QKV_OWN_RESULT:
+        break;
       case QKV_PARAMS:
         arguments.push_back(function->getArg(3)); // their table, as it is
         break;
@@ -188,7 +198,8 @@ bool addEntries(NativeModule &native, std::string &error) {
   for (const Description *description : withParts(native.description))
     for (const Description::Entry &entry : description->entries) {
       llvm::Function *function = native.module->getFunction("_mlir_ciface_" + entry.symbol);
-      size_t expected = 1 + entry.arguments.size(); // the context first
+      size_t expected = 1 + entry.arguments.size() - entry.count(QKV_OWN_SIZE) -
+                        entry.count(QKV_OWN_INPUT) - entry.count(QKV_OWN_RESULT); // the context too
       if (!function || function->isDeclaration()) {
         error = "the module has no entry " + entry.symbol;
         return false;

@@ -3,6 +3,7 @@
 #include "compiler/verify/Verify.h"
 #include "runtime/checkpoint/Panels.h"
 #include "runtime/checkpoint/Weights.h"
+#include "runtime/streams/InChunks.h"
 #include "runtime/tensors/Entries.h"
 #include "runtime/tensors/Inputs.h"
 
@@ -70,14 +71,21 @@ struct Memory {
       return false;
     for (int number : program.inputs)
       inputs.push_back(packed(trial.inputs.at(number)));
-    for (const auto &[number, values] : trial.params) {
-      std::vector<char> plain = packed(values);
-      const qkv_param &param = model.params[params.size()];
+    std::map<std::string, const Values *> named;
+    for (const auto &[number, values] : trial.params)
+      named[program.tensors[number].name] = &values;
+    for (int32_t i = 0; i < model.param_count; ++i) {
+      const qkv_param &param = model.params[i];
+      std::vector<char> plain = packed(*named.at(param.name));
       params.emplace_back(rt::heldBytes(param) + tailBytes);
       rt::writeHeld(param, reinterpret_cast<const float *>(plain.data()), params.back().data());
       weights.params.push_back(params.back().data());
     }
-    given = rt::entryResults(*rt::findEntry(model, kind), resultShapes);
+    if (const qkv_entry *entry = rt::findEntry(model, kind))
+      given = rt::entryResults(*entry, resultShapes);
+    else // its parts give them
+      for (int32_t r = 0; r < model.result_count; ++r)
+        given.push_back({r, resultShapes[r]});
     for (size_t i = 0; i < given.size(); ++i)
       results.emplace_back(resultBytes(model, i) + tailBytes, static_cast<char>(0xFF));
     return true;
@@ -101,18 +109,13 @@ struct Memory {
   }
 };
 
-Computed run(const qkv_model &model, const Program &program, const Trial &trial,
-             qkv_entry_kind kind) {
-  Computed computed;
-  qkv_error error = {};
-  error.size = sizeof error;
-  Memory memory;
-  if (!memory.make(model, program, trial, kind, &error) ||
-      memory.run(model, trial, kind, &error) != 0) {
-    computed.failure = std::string(error.file) + ":" + std::to_string(error.line) + ":" +
-                       std::to_string(error.column) + ": " + error.text;
-    return computed;
-  }
+std::string errorText(const qkv_error &error) {
+  return std::string(error.file) + ":" + std::to_string(error.line) + ":" +
+         std::to_string(error.column) + ": " + error.text;
+}
+
+/// The results, and what was written behind them.
+void takeResults(const qkv_model &model, const Memory &memory, Computed &computed) {
   for (size_t i = 0; i < memory.results.size(); ++i) {
     const std::vector<char> &bytes = memory.results[i];
     computed.results.push_back(unpacked(bytes, memory.value(model, i).type, memory.given[i].shape));
@@ -121,22 +124,21 @@ Computed run(const qkv_model &model, const Program &program, const Trial &trial,
         computed.failure =
             std::string("memory behind result ") + memory.value(model, i).name + " was written";
   }
-  return computed;
 }
 
-/// Another sequence of the same sizes: each input's values moved on.
-Trial moved(const Trial &trial, size_t by) {
-  Trial out = trial;
-  auto move = [&](auto &list) {
-    if (!list.empty())
-      std::rotate(list.begin(), list.begin() + static_cast<ptrdiff_t>(by % list.size()),
-                  list.end());
-  };
-  for (auto &[number, values] : out.inputs) {
-    move(values.floats);
-    move(values.ints);
+Computed run(const qkv_model &model, const Program &program, const Trial &trial,
+             qkv_entry_kind kind) {
+  Computed computed;
+  qkv_error error = {};
+  error.size = sizeof error;
+  Memory memory;
+  if (!memory.make(model, program, trial, kind, &error) ||
+      memory.run(model, trial, kind, &error) != 0) {
+    computed.failure = errorText(error);
+    return computed;
   }
-  return out;
+  takeResults(model, memory, computed);
+  return computed;
 }
 
 /// What differs where `count` sequences are computed together, by entry `several`, from what entry
@@ -181,6 +183,53 @@ std::string together(const qkv_model &model, const Program &program, const Trial
 }
 
 } // namespace
+
+Trial moved(const Trial &trial, size_t by) {
+  Trial out = trial;
+  auto move = [&](auto &list) {
+    if (!list.empty())
+      std::rotate(list.begin(), list.begin() + static_cast<ptrdiff_t>(by % list.size()),
+                  list.end());
+  };
+  for (auto &[number, values] : out.inputs) {
+    move(values.floats);
+    move(values.ints);
+  }
+  return out;
+}
+
+std::vector<Computed> computeInChunks(const qkv_model &model, const Program &program,
+                                      const std::vector<Trial> &trials,
+                                      const std::vector<std::vector<int64_t>> &lengths) {
+  std::vector<Computed> out(trials.size());
+  std::vector<Memory> memory(trials.size());
+  std::vector<rt::Call> calls(trials.size());
+  std::vector<qkv_error> errors(trials.size());
+  std::vector<rt::InChunks> runs;
+  for (size_t i = 0; i < trials.size(); ++i) {
+    errors[i].size = sizeof errors[i];
+    rt::Call &call = calls[i];
+    call.sizes = trials[i].sizes;
+    if (!memory[i].make(model, program, trials[i], QKV_WHOLE, &errors[i]) ||
+        !rt::shapesOf(model, call.sizes, call.inputShapes, call.resultShapes, &errors[i])) {
+      out[i].failure = errorText(errors[i]);
+      return out;
+    }
+    call.inputs = Memory::pointers(memory[i].inputs);
+    call.results = Memory::pointers(memory[i].results);
+    runs.push_back({&call, &errors[i], lengths[i]});
+  }
+  if (!runs.empty())
+    rt::runInChunks(model, &memory[0].weights, runs);
+  for (rt::Call &call : calls)
+    call.results.clear(); // which it would free
+  for (size_t i = 0; i < trials.size(); ++i)
+    if (runs[i].failed)
+      out[i].failure = errorText(errors[i]);
+    else
+      takeResults(model, memory[i], out[i]);
+  return out;
+}
 
 Computed compute(const qkv_model &model, const Program &program, const Trial &trial) {
   return run(model, program, trial, QKV_WHOLE);

@@ -242,8 +242,8 @@ private:
   using Evaluate = streams::Evaluate;
 
   /// The equations of a step give what the model's do, chunk by chunk: interpreted, and compiled,
-  /// there the same bytes whatever the chunks. (Where the model fails a check, a step that does not
-  /// meet it yet need not.)
+  /// there the same bytes whatever the chunks and the sequences beside. (Where the model fails a
+  /// check, a step that does not meet it yet need not.)
   void inChunks(StageReport &report) {
     if (program.stream < 0 || oracle.failure)
       return;
@@ -256,63 +256,63 @@ private:
       auto failures = interpret(part, {{}, inputs, trial.params}, tensors, out);
       return failures.empty() ? std::nullopt : std::optional(failures.begin()->second);
     };
-    if (!eachChunking(report, *stream, "interpreted", interpreted))
+    if (eachChunking(report, *stream, "interpreted", interpreted))
+      mixed(report);
+  }
+
+  /// The compiled parts: sequences in chunks of different lengths, their next chunks together.
+  void mixed(StageReport &report) {
+    unsigned parts = 1u << QKV_SESSION | 1u << QKV_STEP | 1u << QKV_CLOSING;
+    std::unique_ptr<Compilation> compilation =
+        Compilation::begin(program, options.cpu, report.failure,
+                           {.whole = false,
+                            .parts = parts,
+                            .batch = true,
+                            .element = options.element,
+                            .fuse = options.fuse});
+    std::unique_ptr<NativeModule> native =
+        compilation ? compilation->native(report.failure) : nullptr;
+    std::unique_ptr<JitModel> model =
+        native ? JitModel::create(std::move(native), options.cpu, report.failure, Effort::Light)
+               : nullptr;
+    report.same = model != nullptr;
+    if (!model || !model->model().stream)
       return;
-    std::unique_ptr<JitModel> step, session, last;
-    if (!stream->step.results.empty())
-      step = stepModel(stream->step, report.failure);
-    if (report.failure.empty() && stream->closes)
-      last = stepModel(stream->last, report.failure);
-    if (report.failure.empty() && !stream->session.results.empty())
-      session = stepModel(stream->session, report.failure);
-    if (!report.failure.empty()) {
-      report.same = false;
-      return;
+    int64_t positions = trial.sizes[positionIn(program.dynamicSizes, program.stream)];
+    const std::vector<std::vector<int64_t>> chunks{{positions}, {1}, {1, 2, 3}, {2, 1}, {3, 1}};
+    // The trial itself, then others of its sizes.
+    std::vector<Trial> trials{trial, trial, trial, moved(trial, 1), moved(trial, 2)};
+    std::vector<Computed> together = computeInChunks(model->model(), program, trials, chunks);
+    for (size_t i = 0; i < trials.size() && report.same; ++i) {
+      std::string how = "compiled, among other sequences, in chunks of";
+      for (int64_t length : chunks[i])
+        how += " " + std::to_string(length);
+      how += ": ";
+      Computed alone = together[0];
+      if (i > 2)
+        alone = computeInChunks(model->model(), program, {trials[i]}, {{positions}})[0];
+      if (alone.failure != together[i].failure) {
+        report.same = false;
+        report.failure = how + together[i].failure;
+      }
+      for (size_t r = 0; r < alone.results.size() && report.same; ++r)
+        sameResult(report, r, i < 3, alone.results[r], together[i].results[r], how);
     }
-    eachChunking(report, *stream, "compiled",
-                 [&](const Program &part, const std::map<int, Values> &inputs,
-                     const std::vector<int> &tensors, std::vector<Values> &out) {
-                   JitModel &model = &part == &stream->step   ? *step
-                                     : &part == &stream->last ? *last
-                                                              : *session;
-                   return computeTensors(model, part, inputs, tensors, out);
-                 });
   }
 
-  std::unique_ptr<JitModel> stepModel(const Program &part, std::string &error) const {
-    std::unique_ptr<Compilation> compilation = Compilation::begin(
-        part, options.cpu, error, {.element = options.element, .fuse = options.fuse});
-    std::unique_ptr<NativeModule> native = compilation ? compilation->native(error) : nullptr;
-    return native ? JitModel::create(std::move(native), options.cpu, error, Effort::Light)
-                  : nullptr;
-  }
-
-  std::optional<RunError> computeTensors(JitModel &model, const Program &part,
-                                         const std::map<int, Values> &inputs,
-                                         const std::vector<int> &tensors,
-                                         std::vector<Values> &out) const {
-    Trial call{{}, inputs, {}};
-    for (int param : usedParams(part))
-      call.params[param] = trial.params.at(param);
-    std::map<int, std::vector<int64_t>> shapes;
-    for (auto &[tensor, values] : inputs)
-      shapes[tensor] = values.shape;
-    std::vector<int64_t> sizes;
-    if (std::string why = bindSizes(part, shapes, sizes); !why.empty())
-      return RunError{{}, why, ""};
-    for (int atom : part.dynamicSizes)
-      call.sizes.push_back(sizes[atom]);
-    Computed computed = compute(model.model(), part, call);
-    if (!computed.failure.empty())
-      return RunError{{}, computed.failure, ""};
-    out.clear();
-    for (int tensor : tensors)
-      for (size_t r = 0; r < part.results.size(); ++r)
-        if (part.results[r].tensor == tensor) {
-          out.push_back(computed.results[r]);
-          break;
-        }
-    return std::nullopt;
+  /// One result of a sequence: the oracle's, where it is of the trial, and the bytes of another
+  /// run.
+  void sameResult(StageReport &report, size_t result, bool ofTrial, const Values &alone,
+                  const Values &got, const std::string &how) {
+    Comparison found = ofTrial ? compare(oracle.values[result], got) : Comparison{.same = true};
+    if (!found.same) {
+      report.same = false;
+      report.difference = difference(program, results[result], oracle.values[result], found);
+      report.difference->text = how + report.difference->text;
+    } else if (!sameBytes(alone, got)) {
+      report.same = false;
+      report.failure = how + "other bytes than in one chunk in " + program.results[result].name;
+    }
   }
 
   /// False, and what differs in the report.

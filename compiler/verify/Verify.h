@@ -60,6 +60,13 @@ struct Computed {
 Computed compute(const qkv_model &model, const Program &program, const Trial &trial);
 /// A generator's logits of the last position.
 Computed computeLast(const qkv_model &model, const Program &program, const Trial &trial);
+/// What the parts of a model over a stream compute of sequences of its inputs, each in its chunks,
+/// the next chunks of all together. `lengths`: of each one's chunks, again and again.
+std::vector<Computed> computeInChunks(const qkv_model &model, const Program &program,
+                                      const std::vector<Trial> &trials,
+                                      const std::vector<std::vector<int64_t>> &lengths);
+/// Another sequence of the same sizes: each input's values moved on.
+Trial moved(const Trial &trial, size_t by);
 /// What differs, to the bit, where the trial and others of its sizes are computed together; empty
 /// if nothing does, or the model was compiled for one sequence at a time.
 std::string batchDiffers(const qkv_model &model, const Program &program, const Trial &trial);

@@ -67,9 +67,15 @@ bool openInput(const qkv_model &model, const std::string *path, Job &job) {
 void runBatch(const qkv_model &model, const qkv_weights *weights, const Options &options,
               std::vector<Job> &batch) {
   if (options.chunk > 0) {
+    std::vector<InChunks> runs;
     for (Job &job : batch)
       if (!job.failed)
-        job.failed = !runInChunks(model, weights, options.chunk, job.call, &job.error);
+        runs.push_back({&job.call, &job.error, {options.chunk}});
+    runInChunks(model, weights, runs);
+    size_t next = 0;
+    for (Job &job : batch)
+      if (!job.failed)
+        job.failed = runs[next++].failed;
     return;
   }
   std::vector<Sequence> sequences;

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <ctime>
 #include <iterator>
+#include <poll.h>
 #include <unistd.h>
 
 namespace qkv::rt {
@@ -38,6 +39,17 @@ public:
     start = searched = end + 1;
     return true;
   }
+  /// The same, if it is here already or can be read without waiting.
+  bool ready(std::string &line) {
+    for (;;) {
+      if (arrived(line))
+        return true;
+      pollfd input = {0, POLLIN, 0};
+      if (ended || poll(&input, 1, 0) <= 0)
+        return false;
+      ended = !more();
+    }
+  }
   /// Why reading stopped early; empty if it did not.
   const std::string &failure() const { return why; }
 
@@ -59,12 +71,27 @@ private:
   }
   std::string buffer, why;
   size_t start = 0, searched = 0;
+  bool ended = false; // the rest has no end of a line
 };
 
 struct Answer {
   std::string line, text;
   Stream stream;
 };
+
+/// A line is a source, or a prompt where the model has no source.
+void beginAnswer(const Generator &generator, const Options &options, uint64_t number,
+                 Answer &answer) {
+  bool isSource = generator.hasSource();
+  generator.begin(isSource ? answer.line : "", isSource ? options.prompt : answer.line,
+                  answer.stream);
+  answer.stream.number = number;
+  answer.stream.to = &answer.text;
+  answer.stream.emit = [](void *to, std::string_view text) {
+    *static_cast<std::string *>(to) += text;
+    return true;
+  };
+}
 
 /// Lines that are sources, or prompts where the model has no source: those of equal length run
 /// together, at most `most` of them, others on threads of their own. `first` is the number of the
@@ -76,15 +103,7 @@ void answer(const Generator &generator, const Options &options, size_t most, uin
     Answer &answer = answers[number];
     if (answer.line.empty())
       continue;
-    bool isSource = generator.hasSource();
-    generator.begin(isSource ? answer.line : "", isSource ? options.prompt : answer.line,
-                    answer.stream);
-    answer.stream.number = first + number;
-    answer.stream.to = &answer.text;
-    answer.stream.emit = [](void *to, std::string_view text) {
-      *static_cast<std::string *>(to) += text;
-      return true;
-    };
+    beginAnswer(generator, options, first + number, answer);
     order.push_back({answer.line.size(), number});
   }
   std::sort(order.begin(), order.end());
@@ -165,13 +184,91 @@ private:
   int64_t endings[static_cast<size_t>(Ending::Failed) + 1] = {};
 };
 
-int runLines(const Generator &generator, const Options &options) {
-  Stats stats;
-  Lines lines;
-  size_t most = options.batch > 0 ? static_cast<size_t>(options.batch) : 1;
-  size_t window = generator.together() && most > 1 ? 16 * most : most;
-  int64_t number = 0;
+/// Writes answers in the order of their lines.
+class AnswerWriter {
+public:
+  AnswerWriter(const Options &options, Stats &stats) : options(options), stats(stats) {}
+
+  /// The next line's.
+  void write(Answer &answer) {
+    ++number;
+    stats.add(answer.stream);
+    // An empty line in the place of an answer: the n-th line out belongs to the n-th line in.
+    qkv_error &error = answer.stream.error;
+    text += (answer.stream.failed ? "" : answer.text) + "\n";
+    if (answer.stream.failed) {
+      failed = true;
+      std::string before = format("line %lld: ", static_cast<long long>(number));
+      failAt(&error, error.file, error.line, error.column, error.length, before + error.text);
+      printError(error, options);
+    }
+  }
+  /// False where it cannot be written.
+  bool flush() {
+    bool done = text.empty() || writeText(text, options);
+    text.clear();
+    return done;
+  }
+  int64_t written() const { return number; }
+
   bool failed = false;
+
+private:
+  const Options &options;
+  Stats &stats;
+  std::string text;
+  int64_t number = 0;
+};
+
+/// Lines that wait for their turn; answers come out as soon as those before them have.
+class LineQueue : public Waiting {
+public:
+  LineQueue(const Generator &generator, const Options &options, Lines &lines, AnswerWriter &out)
+      : generator(generator), options(options), lines(lines), out(out) {}
+
+  Stream *next(bool idle) override {
+    for (;;) {
+      release();
+      std::string line;
+      if (stopped || !(idle ? lines.next(line) : lines.ready(line)))
+        return nullptr;
+      answers.push_back(std::make_unique<Answer>());
+      Answer &answer = *answers.back();
+      answer.line = std::move(line);
+      uint64_t number = taken++;
+      if (answer.line.empty()) {
+        answer.stream.done = true;
+        continue;
+      }
+      beginAnswer(generator, options, number, answer);
+      if (!answer.stream.done)
+        return &answer.stream;
+    }
+  }
+  /// What is done comes out.
+  void release() {
+    while (!answers.empty() && answers.front()->stream.done) {
+      out.write(*answers.front());
+      answers.erase(answers.begin());
+    }
+    stopped = stopped || !out.flush();
+  }
+
+  bool stopped = false; ///< nobody reads what is written
+
+private:
+  const Generator &generator;
+  const Options &options;
+  Lines &lines;
+  AnswerWriter &out;
+  std::vector<std::unique_ptr<Answer>> answers;
+  uint64_t taken = 0;
+};
+
+/// Groups of equally long lines. False where an answer cannot be written.
+bool runGroups(const Generator &generator, const Options &options, size_t most, Lines &lines,
+               AnswerWriter &out) {
+  size_t window = generator.together() && most > 1 ? 16 * most : most;
   for (bool more = true; more;) {
     std::vector<Answer> answers;
     for (std::string line; answers.size() < most && (more = lines.next(line));)
@@ -179,34 +276,38 @@ int runLines(const Generator &generator, const Options &options) {
     // Among more lines there are more of equal length; but no line waits for them.
     for (std::string line; answers.size() < window && lines.arrived(line);)
       answers.emplace_back().line = line;
-    answer(generator, options, most, static_cast<uint64_t>(number), answers);
-    for (const Answer &one : answers)
-      stats.add(one.stream);
-    std::string text;
-    for (Answer &answer : answers) {
-      ++number;
-      // An empty line in the place of an answer: the n-th line out belongs to the n-th line in.
-      qkv_error &error = answer.stream.error;
-      text += (answer.stream.failed ? "" : answer.text) + "\n";
-      if (!answer.stream.failed)
-        continue;
-      failed = true;
-      std::string before = format("line %lld: ", static_cast<long long>(number));
-      failAt(&error, error.file, error.line, error.column, error.length, before + error.text);
-      printError(error, options);
-    }
-    if (!writeText(text, options))
+    answer(generator, options, most, static_cast<uint64_t>(out.written()), answers);
+    for (Answer &one : answers)
+      out.write(one);
+    if (!out.flush())
+      return false;
+  }
+  return true;
+}
+
+int runLines(const Generator &generator, const Options &options) {
+  Stats stats;
+  Lines lines;
+  AnswerWriter out(options, stats);
+  size_t most = options.batch > 0 ? static_cast<size_t>(options.batch) : 1;
+  if (most > 1 && generator.mixes()) {
+    LineQueue queue(generator, options, lines, out);
+    generator.run(queue, most);
+    queue.release();
+    if (queue.stopped)
       return ExitFailed;
+  } else if (!runGroups(generator, options, most, lines, out)) {
+    return ExitFailed;
   }
   if (!lines.failure().empty()) {
     qkv_error error = {};
     error.size = sizeof error;
     fail(&error, "cannot read standard input: " + lines.failure());
     printError(error, options);
-    failed = true;
+    out.failed = true;
   }
   stats.print(generator, options);
-  return failed ? ExitFailed : ExitDone;
+  return out.failed ? ExitFailed : ExitDone;
 }
 
 int runPrompt(const Generator &generator, const Options &options) {

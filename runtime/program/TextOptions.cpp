@@ -41,6 +41,13 @@ bool real(const char *text, double least, double most, double &value, std::strin
   return true;
 }
 
+bool beams(const char *text, int64_t &value, std::string &why) {
+  if (wholeNumber(text, 1, 1024, value))
+    return true;
+  why = format("%s, expected a whole number from 1 to 1024", quote(text).c_str());
+  return false;
+}
+
 bool takeBias(const char *text, Options &o, std::string &why) {
   const char *equals = strchr(text, '=');
   int64_t token;
@@ -109,6 +116,12 @@ const std::vector<TextOption> &textOptions() {
       {"penalty-prompt", nullptr, "penalties count the prompt's tokens, too",
        [](const char *, O &o, W &) { return o.generation.sampling.penaltyPrompt = true; }},
       {"logit-bias", "TOKEN=X", "added to a token's logit; may be given several times", takeBias},
+      {"beams", "N", "the likeliest text that N beams find (1: no search)",
+       [](const char *t, O &o, W &w) { return beams(t, o.generation.beams.width, w); }},
+      {"length-penalty", "X", "0: the likeliest beam; more: longer ones may be less likely (1)",
+       [](const char *t, O &o, W &w) {
+         return real(t, 0, 10, o.generation.beams.lengthPenalty, w);
+       }},
       {"seed", "N", "another draw (0)", takeSeed},
       {"stats", nullptr, "times, tokens and what was kept, on standard error",
        [](const char *, O &o, W &) { return o.stats = true; }}};

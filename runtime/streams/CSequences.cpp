@@ -2,9 +2,11 @@
 // goes on from what it keeps. Holds: a step happens whole or not at all.
 #include "runtime/Error.h"
 #include "runtime/streams/StreamState.h"
+#include "runtime/tensors/Batch.h"
 #include "runtime/tensors/CInterface.h"
 #include "runtime/tensors/Inputs.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -61,26 +63,77 @@ extern "C" qkv_sequence *qkv_sequence_begin(qkv_session *session, const void *gi
   return sequence.release();
 }
 
-extern "C" int qkv_sequence_step(qkv_sequence *sequence, const void *given, qkv_error *error,
+/// Steps sequences: all, or none with *error set.
+static bool stepAll(qkv_sequence *const *sequences, int64_t count, const void *const *given,
+                    qkv_error *error, qkv_part part) {
+  const qkv_session *session = sequences[0]->session;
+  const qkv_model &model = sequences[0]->model();
+  const qkv_model *code = model.stream->parts[part];
+  if (!code)
+    return fail(error, format("model %s was built without code for such a step", model.name));
+  std::vector<Arguments> arguments(count);
+  std::vector<std::vector<void *>> wanted(count);
+  std::vector<qkv_error> errors(count);
+  std::vector<Sequence> calls(count);
+  for (int64_t i = 0; i < count; ++i) {
+    errors[i].size = sizeof errors[i];
+    // (Sizes that are no stream are those that the sequence began with.)
+    if (!readArguments(model, given[i], /*begins=*/false, arguments[i], error))
+      return false;
+    wanted[i] = wantedOf(model, part, arguments[i].results);
+    if (!sequences[i]->state.step(part, arguments[i].sizes[streamSize(model)],
+                                  arguments[i].inputs.data(), wanted[i].data(), calls[i], error))
+      return false;
+    calls[i].error = &errors[i];
+  }
+  for (const std::vector<size_t> &group : groupBySizes(*code, calls)) {
+    std::vector<Sequence> mates;
+    for (size_t i : group)
+      mates.push_back(calls[i]);
+    runTogether(*code, QKV_WHOLE, session->handle->weights, mates);
+    for (size_t at = 0; at < group.size(); ++at) {
+      if (!mates[at].failed)
+        continue;
+      qkv_error &failure = errors[group[at]];
+      std::string which = count > 1 ? format("sequence %zu: ", group[at]) : "";
+      return failAt(error, failure.file, failure.line, failure.column, failure.length,
+                    which + failure.text);
+    }
+  }
+  for (int64_t i = 0; i < count; ++i)
+    sequences[i]->state.stepped();
+  return true;
+}
+
+extern "C" int qkv_sequence_step(qkv_sequence *sequence, const void *arguments, qkv_error *error,
                                  qkv_part part) {
   if (!sequence)
     return fail(error, "the sequence is null"), -1;
-  const qkv_model &model = sequence->model();
-  if (!model.stream->parts[part])
-    return fail(error, format("model %s was built without code for such a step", model.name)), -1;
-  Arguments arguments;
-  if (!readArguments(model, given, /*begins=*/false, arguments, error))
-    return -1;
-  // (Sizes that are no stream are those that the sequence began with.)
-  std::vector<void *> wanted = wantedOf(model, part, arguments.results);
-  Sequence call;
-  if (!sequence->state.step(part, arguments.sizes[streamSize(model)], arguments.inputs.data(),
-                            wanted.data(), call, error) ||
-      qkv_run(model.stream->parts[part], QKV_WHOLE, sequence->session->handle->weights, call.sizes,
-              call.inputs, call.results, error) != 0)
-    return -1;
-  sequence->state.stepped();
-  return 0;
+  return stepAll(&sequence, 1, &arguments, error, part) ? 0 : -1;
+}
+
+extern "C" int qkv_sequences_step(qkv_sequence *const *sequences, int64_t count,
+                                  const void *const *arguments, qkv_error *error, qkv_part part) {
+  if (count < 0 || count > QKV_MAX_SEQUENCES)
+    return fail(error, format("%lld sequences, expected 0 to %lld", static_cast<long long>(count),
+                              static_cast<long long>(QKV_MAX_SEQUENCES))),
+           -1;
+  if (count > 0 && (!sequences || !arguments))
+    return fail(error, "the list of sequences or of their arguments is null"), -1;
+  for (int64_t i = 0; i < count; ++i) {
+    if (!sequences[i] || !arguments[i])
+      return fail(error,
+                  format("sequence %lld, or what it is given, is null", static_cast<long long>(i))),
+             -1;
+    if (sequences[i]->session->handle != sequences[0]->session->handle)
+      return fail(error, format("sequence %lld is of another model", static_cast<long long>(i))),
+             -1;
+  }
+  std::vector<qkv_sequence *> sorted(sequences, sequences + count);
+  std::sort(sorted.begin(), sorted.end());
+  if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end())
+    return fail(error, "a sequence stands in the list twice"), -1;
+  return count == 0 || stepAll(sequences, count, arguments, error, part) ? 0 : -1;
 }
 
 extern "C" qkv_sequence *qkv_sequence_copy(const qkv_sequence *sequence, qkv_error *error) {

@@ -34,6 +34,51 @@ public:
   char *const memory;
 };
 
+/// What several sequences are given together, and take apart again.
+class Stack {
+public:
+  Stack(const std::vector<Sequence> &sequences) : sequences(sequences) {}
+
+  /// The `input`-th of each, behind one another.
+  void *input(int32_t input, const std::vector<int64_t> &shape, int type) {
+    Stacked &stacked = make(shape, type);
+    for (size_t at = 0; at < sequences.size(); ++at)
+      memcpy(stacked.at(at), sequences[at].inputs[input], stacked.bytes);
+    return stacked.memory;
+  }
+  /// Memory for the `result`-th of each; null where no sequence wants it.
+  void *result(size_t result, const std::vector<int64_t> &shape, int type) {
+    if (std::none_of(sequences.begin(), sequences.end(),
+                     [&](const Sequence &s) { return s.results[result] != nullptr; }))
+      return nullptr;
+    Stacked &stacked = make(shape, type);
+    wanted.push_back({result, &stacked});
+    return stacked.memory;
+  }
+  /// Memory of one sequence's result that it does not want.
+  void *unwanted(const std::vector<int64_t> &shape, int type) {
+    memory.push_back(std::make_unique<Stacked>(shape, type, 1));
+    return memory.back()->memory;
+  }
+  /// Gives each sequence its results.
+  void takeApart() {
+    for (auto &[result, stacked] : wanted)
+      for (size_t at = 0; at < sequences.size(); ++at)
+        if (void *to = sequences[at].results[result])
+          memcpy(to, stacked->at(at), stacked->bytes);
+  }
+
+private:
+  Stacked &make(const std::vector<int64_t> &shape, int type) {
+    memory.push_back(std::make_unique<Stacked>(shape, type, sequences.size()));
+    return *memory.back();
+  }
+
+  const std::vector<Sequence> &sequences;
+  std::vector<std::unique_ptr<Stacked>> memory;
+  std::vector<std::pair<size_t, const Stacked *>> wanted;
+};
+
 /// False where the run failed, whosever fault it is, or the code does one sequence at a time.
 bool runStacked(const qkv_model &model, qkv_entry_kind kind, const qkv_weights *weights,
                 std::vector<Sequence> &sequences) {
@@ -41,49 +86,112 @@ bool runStacked(const qkv_model &model, qkv_entry_kind kind, const qkv_weights *
   const qkv_entry *entry = several ? findEntry(model, *several) : nullptr;
   if (!entry)
     return false;
-  size_t count = sequences.size();
   std::vector<int64_t> sizes(sequences[0].sizes, sequences[0].sizes + model.size_count);
   std::vector<std::vector<int64_t>> inputShapes, resultShapes;
   if (!shapesOf(model, sizes, inputShapes, resultShapes, nullptr))
     return false;
-  std::vector<std::unique_ptr<Stacked>> memory;
-  std::vector<EntryResult> given = entryResults(*entry, resultShapes);
-  std::vector<void *> inputs, results(given.size());
-  for (int32_t i = 0; i < model.input_count; ++i) {
-    auto stacked = std::make_unique<Stacked>(inputShapes[i], model.inputs[i].type, count);
-    for (size_t at = 0; at < count; ++at)
-      memcpy(stacked->at(at), sequences[at].inputs[i], stacked->bytes);
-    inputs.push_back(stacked->memory);
-    memory.push_back(std::move(stacked));
-  }
-  std::vector<std::pair<size_t, const Stacked *>> wanted;
-  for (size_t i = 0; i < given.size(); ++i) {
-    if (std::none_of(sequences.begin(), sequences.end(),
-                     [&](const Sequence &s) { return s.results[i] != nullptr; }))
-      continue;
-    auto stacked =
-        std::make_unique<Stacked>(given[i].shape, model.results[given[i].index].type, count);
-    results[i] = stacked->memory;
-    wanted.push_back({i, stacked.get()});
-    memory.push_back(std::move(stacked));
-  }
-  sizes.insert(sizes.begin(), static_cast<int64_t>(count));
+  Stack stack(sequences);
+  std::vector<void *> inputs, results;
+  for (int32_t i = 0; i < model.input_count; ++i)
+    inputs.push_back(stack.input(i, inputShapes[i], model.inputs[i].type));
+  for (const EntryResult &result : entryResults(*entry, resultShapes))
+    results.push_back(stack.result(results.size(), result.shape, model.results[result.index].type));
+  sizes.insert(sizes.begin(), static_cast<int64_t>(sequences.size()));
   if (qkv_run(&model, *several, weights, sizes.data(), inputs.data(), results.data(), nullptr) != 0)
     return false;
-  for (auto &[result, stacked] : wanted)
-    for (size_t at = 0; at < count; ++at)
-      if (void *to = sequences[at].results[result])
-        memcpy(to, stacked->at(at), stacked->bytes);
+  stack.takeApart();
+  return true;
+}
+
+/// The rows of an entry's table (QKV_TABLE). False where a shape is too large.
+bool fillTable(const qkv_model &model, const qkv_entry &entry,
+               const std::vector<Sequence> &sequences, Stack &stack, std::vector<int64_t> &table) {
+  auto address = [](const void *memory) {
+    return static_cast<int64_t>(reinterpret_cast<intptr_t>(memory));
+  };
+  for (const Sequence &one : sequences) {
+    std::vector<int64_t> sizes(one.sizes, one.sizes + model.size_count);
+    std::vector<std::vector<int64_t>> inputShapes, resultShapes;
+    if (!shapesOf(model, sizes, inputShapes, resultShapes, nullptr))
+      return false;
+    for (int32_t i = 0; i < entry.argument_count; ++i) {
+      int32_t index = entry.arguments[i].index;
+      if (entry.arguments[i].kind == QKV_OWN_SIZE)
+        table.push_back(sizes[index]);
+      else if (entry.arguments[i].kind == QKV_OWN_INPUT)
+        table.push_back(address(one.inputs[index]));
+      else if (entry.arguments[i].kind == QKV_OWN_RESULT)
+        table.push_back(address(
+            one.results[index] ? one.results[index]
+                               : stack.unwanted(resultShapes[index], model.results[index].type)));
+    }
+  }
+  return true;
+}
+
+/// The same for sequences that share the sizes which the entry takes.
+bool runMixed(const qkv_model &model, const qkv_entry &entry, const qkv_weights *weights,
+              std::vector<Sequence> &sequences) {
+  std::vector<int64_t> sizes(sequences[0].sizes, sequences[0].sizes + model.size_count);
+  std::vector<std::vector<int64_t>> inputShapes, resultShapes;
+  if (!shapesOf(model, sizes, inputShapes, resultShapes, nullptr))
+    return false;
+  Stack stack(sequences);
+  std::vector<int64_t> table, given;
+  if (!fillTable(model, entry, sequences, stack, table))
+    return false;
+  std::vector<void *> inputs, results;
+  for (int32_t i = 0; i < entry.argument_count; ++i) {
+    int32_t index = entry.arguments[i].index;
+    switch (static_cast<qkv_argument_kind>(entry.arguments[i].kind)) {
+    case QKV_SEQUENCES:
+      given.push_back(static_cast<int64_t>(sequences.size()));
+      break;
+    case QKV_SIZE:
+      given.push_back(sizes[index]);
+      break;
+    case QKV_TABLE:
+      inputs.push_back(table.data());
+      break;
+    case QKV_INPUT:
+      inputs.push_back(stack.input(index, inputShapes[index], model.inputs[index].type));
+      break;
+    case QKV_RESULT:
+      results.push_back(
+          stack.result(static_cast<size_t>(index), resultShapes[index], model.results[index].type));
+      break;
+    case QKV_PARAMS:
+    case QKV_LAST_POSITION:
+    case QKV_OWN_SIZE:
+    case QKV_OWN_INPUT:
+    case QKV_OWN_RESULT:
+      break;
+    }
+  }
+  if (qkv_run(&model, QKV_MIXED, weights, given.data(), inputs.data(), results.data(), nullptr) !=
+      0)
+    return false;
+  stack.takeApart();
   return true;
 }
 
 } // namespace
 
+/// The sizes that sequences of one run share.
+static std::vector<int64_t> sharedSizes(const qkv_model &model, const int64_t *sizes) {
+  const qkv_entry *mixed = findEntry(model, QKV_MIXED);
+  if (!mixed)
+    return {sizes, sizes + model.size_count};
+  std::vector<int64_t> out;
+  for (int32_t i = 0; i < mixed->argument_count; ++i)
+    if (mixed->arguments[i].kind == QKV_SIZE)
+      out.push_back(sizes[mixed->arguments[i].index]);
+  return out;
+}
+
 std::vector<std::vector<size_t>> groupBySizes(const qkv_model &model,
                                               const std::vector<Sequence> &sequences) {
-  auto sizesOf = [&](size_t at) {
-    return std::vector<int64_t>(sequences[at].sizes, sequences[at].sizes + model.size_count);
-  };
+  auto sizesOf = [&](size_t at) { return sharedSizes(model, sequences[at].sizes); };
   std::vector<std::pair<std::vector<int64_t>, size_t>> order;
   for (size_t at = 0; at < sequences.size(); ++at)
     order.push_back({sizesOf(at), at});
@@ -100,7 +208,9 @@ std::vector<std::vector<size_t>> groupBySizes(const qkv_model &model,
 
 void runTogether(const qkv_model &model, qkv_entry_kind kind, const qkv_weights *weights,
                  std::vector<Sequence> &sequences) {
-  if (sequences.size() > 1 && runStacked(model, kind, weights, sequences))
+  const qkv_entry *mixed = kind == QKV_WHOLE ? findEntry(model, QKV_MIXED) : nullptr;
+  if (sequences.size() > 1 && (mixed ? runMixed(model, *mixed, weights, sequences)
+                                     : runStacked(model, kind, weights, sequences)))
     return;
   for (Sequence &sequence : sequences)
     runAlone(model, kind, weights, sequence);

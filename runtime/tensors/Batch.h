@@ -17,11 +17,13 @@ struct Sequence {
   bool failed = false;
 };
 
-/// The sequences' numbers, grouped by equal sizes, in order of the first of each group.
+/// The sequences' numbers, grouped by equal sizes, in order of the first of each group. Where the
+/// model has code for sequences of different sizes (QKV_MIXED), those it wants equal alone count.
 std::vector<std::vector<size_t>> groupBySizes(const qkv_model &model,
                                               const std::vector<Sequence> &sequences);
 
-/// Runs sequences whose sizes are equal. `kind`: QKV_WHOLE or QKV_LAST.
+/// Runs sequences whose sizes are equal, as far as groupBySizes wants them to be. `kind`: QKV_WHOLE
+/// or QKV_LAST.
 void runTogether(const qkv_model &model, qkv_entry_kind kind, const qkv_weights *weights,
                  std::vector<Sequence> &sequences);
 

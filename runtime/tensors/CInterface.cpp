@@ -128,6 +128,11 @@ static int runSession(qkv_session *session, qkv_entry_kind kind, int64_t sequenc
       break;
     case QKV_PARAMS:
       break; // the weights
+    case QKV_TABLE: // sequences have no arguments of their own here
+    case QKV_OWN_SIZE:
+    case QKV_OWN_INPUT:
+    case QKV_OWN_RESULT:
+      return failLacking(model, kind, error), -1;
     case QKV_RESULT:
     case QKV_LAST_POSITION:
       to.push_back(results[argument.index]);

@@ -20,6 +20,7 @@ std::optional<qkv_entry_kind> severalOf(qkv_entry_kind kind) {
     return QKV_LAST_BATCH;
   case QKV_BATCH:
   case QKV_LAST_BATCH:
+  case QKV_MIXED:
     break;
   }
   return std::nullopt;
@@ -40,6 +41,9 @@ bool failLacking(const qkv_model &model, qkv_entry_kind kind, qkv_error *error) 
   case QKV_LAST_BATCH:
     lacks = findEntry(model, QKV_LAST) ? "was compiled for one sequence at a time"
                                        : "is not a generator";
+    break;
+  case QKV_MIXED:
+    lacks = "was compiled for sequences of equal sizes";
     break;
   }
   return fail(error, format("model %s %s", model.name, lacks));

@@ -198,7 +198,9 @@ static bool checkSequences(const qkv_entry &entry, const int64_t *sizes, qkv_err
 static bool checkUnwanted(const qkv_model &model, const qkv_entry &entry, const int64_t *given,
                           void *const *results, qkv_error *error) {
   int64_t sequences = 1;
-  std::vector<int64_t> sizes(model.size_count, 1);
+  std::vector<int64_t> sizes; // (a sequence's own count for nothing here)
+  for (int32_t i = 0; i < model.size_count; ++i)
+    sizes.push_back(model.sizes[i].min);
   bool unwanted = false;
   int32_t number = 0, result = 0;
   for (int32_t i = 0; i < entry.argument_count; ++i) {

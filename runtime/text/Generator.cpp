@@ -51,6 +51,10 @@ bool Generator::prepare(qkv_error *error) {
   std::string why;
   if (!(chain = SamplerChain::make(options.sampling, why)))
     return fail(error, why);
+  if (options.beams.width > 1 && !chain->greedy())
+    return fail(error, "--beams looks for the likeliest text: it goes with no option that changes "
+                       "how a token is drawn (" +
+                           chain->text() + ")");
   sampler = chain->greedy() ? static_cast<const Sampler *>(&greedy) : chain.get();
   if (options.context > model.sizes[streamSize].max)
     return fail(error, format("--context is %lld, %s holds at most %lld",
@@ -100,24 +104,49 @@ void Generator::begin(std::string_view source, std::string_view prompt, Stream &
   stream.prompt = tokens.size();
   stream.text = TextOut(&options.stops);
   stream.sequence = sequences->begin(std::move(sourceTokens), std::move(tokens));
+  if (options.beams.width > 1 && !stream.failed)
+    stream.search = std::make_unique<BeamSearch>(*tokenizer, vocabulary, options.beams,
+                                                 &options.stops, std::move(stream.sequence));
 }
 
 int64_t Generator::positions() const {
   return options.context > 0 ? options.context : model.sizes[streamSize].max;
 }
 
-std::string Generator::samplingText() const { return chain->text(); }
+std::string Generator::samplingText() const {
+  return options.beams.width > 1
+             ? format("the likeliest of %lld beams, length penalty %g",
+                      static_cast<long long>(options.beams.width), options.beams.lengthPenalty)
+             : chain->text();
+}
 
 /// What is still held back comes out.
 void Generator::end(Stream &stream, Ending ending) const {
   stream.done = true;
   stream.ending = ending;
+  if (stream.search) {
+    bool ended;
+    std::string text;
+    stream.sequence = stream.search->best(text, ended);
+    stream.search.reset();
+    stream.ending = ended ? Ending::EndToken : ending;
+    if (!text.empty() && !stream.emit(stream.to, text))
+      stream.ending = Ending::Reader;
+    return;
+  }
   if (std::string rest = stream.text.finish(); !rest.empty() && ending != Ending::Reader)
     stream.emit(stream.to, rest);
 }
 
 /// The next token of a stream whose logits were computed.
 void Generator::take(Stream &stream) const {
+  if (stream.search) {
+    bool goesOn = stream.search->take();
+    stream.generated = stream.search->generated();
+    if (!goesOn)
+      end(stream, Ending::EndToken);
+    return;
+  }
   TokenSequence &sequence = *stream.sequence;
   int64_t token = sampler->choose(
       {sequence.logits(), vocabulary, sequence.tokens(), stream.prompt, stream.number});
@@ -132,37 +161,65 @@ void Generator::take(Stream &stream) const {
     end(stream, Ending::StopString);
 }
 
-void Generator::run(std::vector<Stream *> streams) const {
-  for (int64_t made = 0;; ++made) {
-    // Those that have not ended are the rows of the next run.
-    std::vector<Stream *> open;
-    for (Stream *stream : streams) {
-      if (stream->done)
-        continue;
-      bool full = static_cast<int64_t>(stream->sequence->tokens().size()) >= positions();
-      if (options.maxTokens >= 0 && made >= options.maxTokens)
-        end(*stream, Ending::MaxTokens);
-      else if (full)
-        end(*stream, Ending::Full);
-      else
-        open.push_back(stream);
+/// Whether computing a stream failed: then it is over.
+bool Generator::failed(Stream &stream) const {
+  for (TokenSequence *one :
+       stream.search ? stream.search->open() : std::vector<TokenSequence *>{stream.sequence.get()})
+    if (const qkv_error *failure = one->failure()) {
+      stream.error = *failure;
+      stream.failed = stream.done = true;
+      stream.ending = Ending::Failed;
+      return true;
     }
-    streams = std::move(open);
+  return false;
+}
+
+/// One token more for each; those that have ended are left out.
+void Generator::step(std::vector<Stream *> &streams) const {
+  std::vector<Stream *> open;
+  std::vector<TokenSequence *> rows;
+  for (Stream *stream : streams) {
+    if (stream->done)
+      continue;
+    bool full = static_cast<int64_t>(stream->prompt) + stream->generated >= positions();
+    if (options.maxTokens >= 0 && stream->generated >= options.maxTokens) {
+      end(*stream, Ending::MaxTokens);
+    } else if (full) {
+      end(*stream, Ending::Full);
+    } else {
+      open.push_back(stream);
+      if (stream->search)
+        for (TokenSequence *one : stream->search->open())
+          rows.push_back(one);
+      else
+        rows.push_back(stream->sequence.get());
+    }
+  }
+  streams = std::move(open);
+  if (streams.empty())
+    return;
+  sequences->advance(rows);
+  for (Stream *stream : streams)
+    if (!failed(*stream))
+      take(*stream);
+}
+
+void Generator::run(std::vector<Stream *> streams) const {
+  while (!streams.empty())
+    step(streams);
+}
+
+void Generator::run(Waiting &waiting, size_t most) const {
+  for (std::vector<Stream *> streams;;) {
+    std::erase_if(streams, [](const Stream *stream) { return stream->done; });
+    while (streams.size() < most)
+      if (Stream *stream = waiting.next(streams.empty()))
+        streams.push_back(stream);
+      else
+        break;
     if (streams.empty())
       return;
-    std::vector<TokenSequence *> rows;
-    for (Stream *stream : streams)
-      rows.push_back(stream->sequence.get());
-    sequences->advance(rows);
-    for (Stream *stream : streams) {
-      if (const qkv_error *failure = stream->sequence->failure()) {
-        stream->error = *failure;
-        stream->failed = stream->done = true;
-        stream->ending = Ending::Failed;
-      } else {
-        take(*stream);
-      }
-    }
+    step(streams);
   }
 }
 

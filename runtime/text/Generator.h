@@ -3,6 +3,7 @@
 #pragma once
 
 #include "runtime/qkv.h"
+#include "runtime/text/BeamSearch.h"
 #include "runtime/text/SamplerChain.h"
 #include "runtime/text/Sequence.h"
 #include "runtime/text/TextOut.h"
@@ -22,6 +23,7 @@ const char *endingText(Ending ending);
 /// How text is generated.
 struct GenerationOptions {
   SamplerOptions sampling{.temperature = 0};
+  BeamOptions beams;
   std::vector<std::string> stops; ///< none is empty
   int64_t maxTokens = -1;         ///< -1: until the stream is full
   int64_t context = -1;           ///< positions of a stream; -1: what the model holds
@@ -30,8 +32,9 @@ struct GenerationOptions {
 
 /// One stream that is generated, and its source.
 struct Stream {
-  std::unique_ptr<TokenSequence> sequence;
-  size_t prompt = 0;     // tokens
+  std::unique_ptr<TokenSequence> sequence; // none while a search goes on
+  std::unique_ptr<BeamSearch> search;      // null: one token after the other
+  size_t prompt = 0;                       // tokens
   uint64_t number = 0;   // among the streams of a run: what is drawn depends on it
   int64_t generated = 0; // tokens
   bool failed = false, done = false;
@@ -43,6 +46,14 @@ struct Stream {
   void *to = nullptr;
 
   Stream() { error.size = sizeof error; }
+};
+
+/// Streams that wait for their turn.
+class Waiting {
+public:
+  virtual ~Waiting() = default;
+  /// The next one, begun; null where there is none now. `idle`: nothing else is being computed.
+  virtual Stream *next(bool idle) = 0;
 };
 
 /// What all streams of a run share.
@@ -57,11 +68,15 @@ public:
   bool hasSource() const { return sourceSize >= 0; }
   /// Whether streams can be computed together.
   bool together() const { return sequences->together(); }
+  /// Whether those may have sources and prompts of different lengths.
+  bool mixes() const { return sequences->mixes(); }
   /// Makes a stream ready to run; where it cannot be, it has failed.
   void begin(std::string_view source, std::string_view prompt, Stream &stream) const;
-  /// Computes the prompt of streams whose sources and prompts are equally long, then continues them
-  /// token by token to their ends.
+  /// Computes the prompts of streams, then continues them token by token to their ends. Unless this
+  /// mixes, sources and prompts are equally long.
   void run(std::vector<Stream *> streams) const;
+  /// Likewise all streams that wait, `most` at a time: one that ends makes room for the next.
+  void run(Waiting &waiting, size_t most) const;
   /// How tokens are chosen: "greedy", "top-k 40, temperature 0.7, draw".
   std::string samplingText() const;
 
@@ -71,6 +86,8 @@ private:
                 qkv_error *error) const;
   int64_t positions() const;
   void take(Stream &stream) const;
+  bool failed(Stream &stream) const;
+  void step(std::vector<Stream *> &streams) const;
   void end(Stream &stream, Ending ending) const;
 
   const qkv_model &model;

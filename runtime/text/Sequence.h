@@ -24,6 +24,8 @@ public:
   virtual const std::vector<int64_t> &tokens() const = 0;
   /// Of the token behind the last one, once Sequences::advance has computed them.
   virtual const float *logits() const = 0;
+  /// Another one that goes on from the same place; where there is no memory for it, it has failed.
+  virtual std::unique_ptr<TokenSequence> copy() const = 0;
   /// Bytes that are kept of it from step to step.
   virtual size_t keptBytes() const { return 0; }
   /// Whether computing failed, and why.
@@ -39,7 +41,10 @@ public:
                                                std::vector<int64_t> tokens) const = 0;
   /// Whether several are computed faster together.
   virtual bool together() const = 0;
-  /// Computes the logits of each; all are equally long, with equally long sources.
+  /// Whether those may be of different lengths.
+  virtual bool mixes() const { return false; }
+  /// Computes the logits of each. Unless this mixes, all are equally long, with equally long
+  /// sources.
   virtual void advance(const std::vector<TokenSequence *> &sequences) const = 0;
 };
 

@@ -31,6 +31,14 @@ public:
   const float *logits() const override { return last.data(); }
   const qkv_error *failure() const override { return failed ? &error : nullptr; }
   size_t keptBytes() const override { return state.bytes(); }
+  std::unique_ptr<TokenSequence> copy() const override {
+    auto out =
+        std::make_unique<SteppedSequence>(model, static_cast<int64_t>(last.size()), source, stream);
+    out->last = last;
+    out->begun = begun;
+    out->failed = failed || (begun && !out->state.copy(state, &out->error));
+    return out;
+  }
 
   /// Positions that are still to be computed.
   int64_t waiting() const { return static_cast<int64_t>(stream.size()) - state.positions(); }
@@ -62,7 +70,7 @@ private:
   qkv_error error = {};
 };
 
-/// Runs a call of each sequence that has not failed.
+/// Runs a call of each sequence that has not failed, those together that can be.
 template <class Prepare>
 void runAll(const qkv_model &model, const qkv_weights *weights,
             const std::vector<SteppedSequence *> &sequences, Prepare prepare) {
@@ -81,10 +89,14 @@ void runAll(const qkv_model &model, const qkv_weights *weights,
     calls.push_back(call);
     callers.push_back(one);
   }
-  if (!calls.empty())
-    runTogether(model, QKV_WHOLE, weights, calls);
-  for (size_t i = 0; i < calls.size(); ++i)
-    callers[i]->failed = calls[i].failed;
+  for (const std::vector<size_t> &group : groupBySizes(model, calls)) {
+    std::vector<Sequence> mates;
+    for (size_t i : group)
+      mates.push_back(calls[i]);
+    runTogether(model, QKV_WHOLE, weights, mates);
+    for (size_t at = 0; at < group.size(); ++at)
+      callers[group[at]]->failed = mates[at].failed;
+  }
 }
 
 } // namespace
@@ -99,8 +111,10 @@ std::unique_ptr<TokenSequence> Stepped::begin(std::vector<int64_t> source,
 }
 
 bool Stepped::together() const {
-  return findEntry(*model.stream->parts[QKV_NEXT], QKV_BATCH) != nullptr;
+  return mixes() || findEntry(*model.stream->parts[QKV_NEXT], QKV_BATCH);
 }
+
+bool Stepped::mixes() const { return findEntry(*model.stream->parts[QKV_NEXT], QKV_MIXED); }
 
 void Stepped::advance(const std::vector<TokenSequence *> &sequences) const {
   std::vector<SteppedSequence *> all, fresh;
@@ -115,15 +129,19 @@ void Stepped::advance(const std::vector<TokenSequence *> &sequences) const {
            [](SteppedSequence &one, Sequence &call) { return one.callSession(call); });
   for (SteppedSequence *one : fresh)
     one->begun = true;
-  // All are equally long, and so are their steps.
-  for (int64_t left = all.empty() ? 0 : all[0]->waiting(); left > 0;) {
-    int64_t positions = std::min(left, chunk);
-    runAll(*stream.parts[QKV_NEXT], weights, all,
-           [&](SteppedSequence &one, Sequence &call) { return one.callStep(positions, call); });
+  for (;;) {
+    std::vector<SteppedSequence *> waiting;
     for (SteppedSequence *one : all)
+      if (!one->failed && one->waiting() > 0)
+        waiting.push_back(one);
+    if (waiting.empty())
+      return;
+    runAll(*stream.parts[QKV_NEXT], weights, waiting, [&](SteppedSequence &one, Sequence &call) {
+      return one.callStep(std::min(one.waiting(), chunk), call);
+    });
+    for (SteppedSequence *one : waiting)
       if (!one->failed)
         one->stepped();
-    left -= positions;
   }
 }
 

@@ -21,6 +21,7 @@ public:
                                        std::vector<int64_t> tokens) const override;
   void advance(const std::vector<TokenSequence *> &sequences) const override;
   bool together() const override;
+  bool mixes() const override;
 
 private:
   const qkv_model &model;

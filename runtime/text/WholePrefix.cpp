@@ -7,14 +7,23 @@ namespace qkv::rt {
 
 PrefixSequence::PrefixSequence(const qkv_model &model, int64_t vocabulary,
                                std::vector<int64_t> source, std::vector<int64_t> tokens)
-    : source(std::move(source)), stream(std::move(tokens)), sizes(model.size_count, 1),
-      inputs(model.input_count, nullptr), results(model.result_count, nullptr), last(vocabulary) {
+    : model(model), source(std::move(source)), stream(std::move(tokens)),
+      sizes(model.size_count, 1), inputs(model.input_count, nullptr),
+      results(model.result_count, nullptr), last(vocabulary) {
   error.size = sizeof error;
   results[0] = last.data();
   if (model.generator_source >= 0) {
     sizes[sizeOfTokens(model, model.generator_source)] = static_cast<int64_t>(this->source.size());
     inputs[model.generator_source] = this->source.data();
   }
+}
+
+std::unique_ptr<TokenSequence> PrefixSequence::copy() const {
+  auto out =
+      std::make_unique<PrefixSequence>(model, static_cast<int64_t>(last.size()), source, stream);
+  out->last = last;
+  out->failed = failed;
+  return out;
 }
 
 std::unique_ptr<TokenSequence> WholePrefix::begin(std::vector<int64_t> source,

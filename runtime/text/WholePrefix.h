@@ -15,9 +15,11 @@ public:
   const std::vector<int64_t> &tokens() const override { return stream; }
   const float *logits() const override { return last.data(); }
   const qkv_error *failure() const override { return failed ? &error : nullptr; }
+  std::unique_ptr<TokenSequence> copy() const override;
 
 private:
   friend class WholePrefix;
+  const qkv_model &model;
   std::vector<int64_t> source, stream;
   std::vector<int64_t> sizes;
   std::vector<void *> inputs, results;

@@ -6,6 +6,7 @@ say; a sequence of the C interface gives the rows of the whole, and so do its co
 back."""
 
 import ctypes
+import math
 import os
 import random
 import struct
@@ -56,8 +57,8 @@ class Steps(unittest.TestCase):
         cls.program, cls.library = at("lm"), at("liblm.so")
         run(QKV, "build", MODEL, "--weights", cls.weights, "--embed-weights", "--with-steps", "--with-batch",
             "-o", cls.program)
-        run(QKV, "build", MODEL, "--weights", cls.weights, "--embed-weights", "--with-steps", "--shared",
-            "-o", cls.library)
+        run(QKV, "build", MODEL, "--weights", cls.weights, "--embed-weights", "--with-steps", "--with-batch",
+            "--shared", "-o", cls.library)
         run(cls.program, "--input", cls.input, "--output", cls.output)
         cls.whole = floats(cls.output)
 
@@ -84,12 +85,92 @@ class Steps(unittest.TestCase):
         self.assertNotEqual(self.text("--prompt", prompt, *draws, "--seed", "1"), whole)
 
     def test_lines_in_a_batch(self):
-        lines = b"one\ntwo\nthree\nfour\nfive\nsixteen\nsix\n"
+        lines = b"one\ntwo\n\nthree\nfour\nfive\nsixteen\nsix\n" + b"a long one " * 20 + b"\nlast"
         options = ("--max-tokens", "12", "--logit-bias", "257=-100", "--temperature", "1")
         alone = self.text("--batch", "1", *options, text=lines)
-        self.assertEqual(alone.count(b"\n") >= 7, True)
-        for batch in ("2", "8"):
+        self.assertEqual(alone.count(b"\n") >= 10, True)
+        for batch in ("2", "3", "8", "64"):
             self.assertEqual(self.text("--batch", batch, *options, text=lines), alone)
+        # A line that is too long is reported in its place, and does not keep the others from theirs.
+        wrong = run(self.program, "--batch", "4", *options, text=b"one\n" + b"x" * 600 + b"\ntwo\n", code=1)
+        self.assertIn(b"line 2: ", wrong.stderr)
+        self.assertEqual(wrong.stdout, self.text(*options, "--batch", "1", text=b"one\n\ntwo\n"))
+
+    def test_a_line_that_ends_makes_room(self):
+        # The first answers come out while standard input is still open.
+        with subprocess.Popen([self.program, "--batch", "2", "--max-tokens", "3", "--logit-bias", "257=-100"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+            for line in (b"one\n", b"a longer one\n", b"three\n"):
+                program.stdin.write(line)
+                program.stdin.flush()
+                self.assertTrue(program.stdout.readline())
+            program.stdin.close()
+            self.assertEqual(program.wait(), 0)
+
+    def test_sources_of_different_lengths_in_a_batch(self):
+        page = os.path.join(self.folder.name, "sources.qkv")
+        with open(page, "w") as file:
+            file.write("""size T = stream(max: 32), S = dynamic(max: 40), V = 258, C = 8
+index t < T, u < T, j < S, v < V, c < C
+model sources(source[j] : token, tokens[t] : token) -> logits[t,v] {
+  x[j,c] = sin((source[j] + 1) * (c + 1) * 0.37)
+  y[t,c] = cos((tokens[t] + 1) * (c + 2) * 0.21 + t * 0.1)
+  w[t,j] = softmax[j](sum[c](y[t,c] * x[j,c]))
+  a[t,u] = softmax[u](sum[c](y[t,c] * y[u,c]) where t - u < 5 and u <= t)
+  z[t,c] = sum[j](w[t,j] * x[j,c]) + sum[u](a[t,u] * y[u,c])
+  logits[t,v] = sum[c](z[t,c] * sin((v + 3) * (c + 1) * 0.11))
+}
+""")
+        program = os.path.join(self.folder.name, "sources")
+        run(QKV, "build", page, "--with-batch", "-o", program)
+        stage = run(QKV, "ir", page, "--with-batch", "--with-steps", "--stage", "graph").stdout
+        self.assertIn(b"@sources.next.mixed", stage)
+        text = b"".join(b"x" * n + b"ab\n" for n in (3, 1, 38, 7, 7, 20, 2))
+        options = ("--max-tokens", "20", "--logit-bias", "257=-100", "--temperature", "2")
+        alone = run(program, *options, text=text).stdout
+        for batch in ("2", "3", "16"):
+            self.assertEqual(run(program, *options, "--batch", batch, text=text).stdout, alone)
+        self.assertEqual(run(QKV, "run", page, *options, "--batch", "3", text=text).stdout, alone)
+
+    def test_beams(self):
+        page = os.path.join(self.folder.name, "beams.qkv")
+        with open(page, "w") as file:
+            file.write("""size T = stream(max: 32), V = 5
+index t < T, u < T, v < V
+model beams(tokens[t] : token) -> logits[t,v] {
+  past[t] = sum[u]((tokens[u] + 1) * (u + 1) where u <= t)
+  logits[t,v] = 2 * sin((past[t] + 1) * (v + 2) * 1.7)
+}
+""")
+        program = os.path.join(self.folder.name, "beams")
+        run(QKV, "build", page, "--with-batch", "-o", program)
+
+        def shares(tokens):
+            past = sum((token + 1) * (at + 1) for at, token in enumerate(tokens))
+            logits = [2 * math.sin((past + 1) * (v + 2) * 1.7) for v in range(5)]
+            total = math.log(sum(math.exp(x) for x in logits))
+            return [x - total for x in logits]
+
+        def best(prompt, count, width):
+            beams = [(0.0, list(prompt))]
+            for _ in range(count):
+                beams = sorted(((score + share, tokens + [v]) for score, tokens in beams
+                                for v, share in enumerate(shares(tokens))), key=lambda beam: -beam[0])[:width]
+            return bytes(beams[0][1][len(prompt):]) + b"\n"
+
+        prompts = [b"\1\2", b"\1", b"\4\3\3\1\2", b"\2\2"]
+        for width in (1, 2, 3, 1024):  # the last: all there are
+            wanted = [best(prompt, 4, width) for prompt in prompts]
+            for prompt, text in zip(prompts, wanted):
+                options = ("--prompt", prompt, "--max-tokens", "4", "--beams", str(width))
+                self.assertEqual(run(program, *options).stdout, text)
+                self.assertEqual(run(QKV, "interpret", page, *options).stdout, text)
+            for batch in ("1", "3"):
+                self.assertEqual(run(program, "--batch", batch, "--max-tokens", "4", "--beams", str(width),
+                                     text=b"\n".join(prompts)).stdout, b"".join(wanted))
+        self.assertNotEqual(best(prompts[0], 4, 1), best(prompts[0], 4, 1024))
+        for wrong in (("--beams", "0"), ("--beams", "4", "--temperature", "1"), ("--length-penalty", "x")):
+            self.assertNotEqual(subprocess.run([program, "--prompt", "\1", *wrong], capture_output=True).returncode, 0)
 
     def test_limits_and_stops(self):
         options = ("--prompt", "abc", "--temperature", "60", "--logit-bias", "257=-10000")
@@ -173,6 +254,29 @@ model layers(source[j] : token, tokens[t] : token) -> logits[t,v] {
         self.assertEqual(step(sequence, 33, 5), rows(33, 5))
         self.assertEqual(step(copy, 100, 2), rows(100, 2))
         self.assertEqual(library.lm_sequence_rewind(sequence, ctypes.c_int64(39), None), -1)
+
+        # Several at once, from different places, by different numbers of positions.
+        third = ctypes.c_void_p(library.lm_sequence_begin(session, ctypes.byref(empty), None))
+        for counts in ((1, 1, 1), (5, 1, 30), (2, 2, 2)):
+            sequences = (sequence, copy, third)
+            places = [library.lm_sequence_positions(one) for one in sequences]
+            tokens = [(ctypes.c_int64 * n)(*self.tokens[at:at + n]) for at, n in zip(places, counts)]
+            got = [(ctypes.c_float * (VOCABULARY * n))() for n in counts]
+            given = [Arguments(ctypes.sizeof(Arguments), n, ctypes.cast(t, ctypes.c_void_p),
+                               ctypes.cast(g, ctypes.c_void_p)) for n, t, g in zip(counts, tokens, got)]
+            each = (ctypes.c_void_p * 3)(*(one.value for one in sequences))
+            pointers = (ctypes.c_void_p * 3)(*(ctypes.addressof(one) for one in given))
+            self.assertEqual(library.lm_sequences_step(each, ctypes.c_int64(3), pointers, None), 0)
+            for g, at, n in zip(got, places, counts):
+                self.assertEqual(bytes(g), rows(at, n))
+        # All or none: the second has no such token.
+        tokens[1][0] = 10000
+        places = [library.lm_sequence_positions(one) for one in sequences]
+        self.assertEqual(library.lm_sequences_step(each, ctypes.c_int64(3), pointers, None), -1)
+        self.assertEqual([library.lm_sequence_positions(one) for one in sequences], places)
+        each[1] = each[0]
+        self.assertEqual(library.lm_sequences_step(each, ctypes.c_int64(3), pointers, None), -1)
+        library.lm_sequence_end(third)
         for one in (sequence, copy):
             library.lm_sequence_end(one)
         library.lm_session_close(session)

@@ -9,6 +9,7 @@
 #include "compiler/dialect/QkvDialect.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
@@ -48,6 +49,15 @@ struct Planner {
     for (int letter = 0, count = extents.size(); letter < count; ++letter)
       out *= parallel(letter) ? 1 : std::max(extent(letter), 1.0);
     return out;
+  }
+
+  /// The letter over sequences of which each has few positions, or -1: rows of a tile are taken
+  /// along it, then.
+  int overSequences() const {
+    auto function = kernel()->getParentOfType<func::FuncOp>();
+    return function && function->hasAttr(mixedAttribute) && body.apart()
+               ? static_cast<int>(llvm::countr_zero(body.apart()))
+               : -1;
   }
 
   /// Whether a read gives one number for each sequence. (Of one sequence alone such a number is
@@ -158,7 +168,7 @@ struct Planner {
       uint64_t gain = 0;
       for (auto [number, read] : llvm::enumerate(body.reads()))
         gain += (read.letters >> plan.vector & 1) && !(read.letters >> letter & 1);
-      if (gain > best) {
+      if (gain > best || (gain == best && gain > 0 && letter == overSequences())) {
         best = gain;
         plan.row = letter;
       }
@@ -274,7 +284,8 @@ struct Planner {
         uint64_t a = reused(column), b = reused(row);
         if (row == column || a == b || a == 0 || b == 0)
           continue;
-        int gain = 2 * (llvm::popcount(a) + llvm::popcount(b)) + (column == letters.front());
+        int gain = 4 * (llvm::popcount(a) + llvm::popcount(b)) + 2 * (row == overSequences()) +
+                   (column == letters.front());
         if (gain > bestGain) {
           bestGain = gain;
           plan.column = column;

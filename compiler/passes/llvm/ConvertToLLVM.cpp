@@ -6,12 +6,15 @@
 // whole module and leaves casts between the halves that the next takes away.
 #include "compiler/passes/Passes.h"
 
+#include "compiler/dialect/QkvDialect.h"
+
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
 #include "mlir/Conversion/FuncToLLVM/ConvertFuncToLLVM.h"
 #include "mlir/Conversion/IndexToLLVM/IndexToLLVM.h"
 #include "mlir/Conversion/LLVMCommon/ConversionTarget.h"
 #include "mlir/Conversion/LLVMCommon/LoweringOptions.h"
+#include "mlir/Conversion/LLVMCommon/Pattern.h"
 #include "mlir/Conversion/LLVMCommon/TypeConverter.h"
 #include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
 #include "mlir/Conversion/MathToLibm/MathToLibm.h"
@@ -37,6 +40,25 @@ namespace {
 
 using namespace mlir;
 
+/// A descriptor of the buffer at an address.
+struct ConvertMemory : ConvertOpToLLVMPattern<MemoryOp> {
+  using ConvertOpToLLVMPattern::ConvertOpToLLVMPattern;
+
+  LogicalResult matchAndRewrite(MemoryOp op, OpAdaptor operands,
+                                ConversionPatternRewriter &rewriter) const override {
+    Location loc = op.getLoc();
+    auto type = cast<MemRefType>(op.getBuffer().getType());
+    SmallVector<Value> sizes, strides;
+    Value bytes;
+    getMemRefDescriptorSizes(loc, type, operands.getSizes(), rewriter, sizes, strides, bytes);
+    Value pointer = LLVM::IntToPtrOp::create(
+        rewriter, loc, LLVM::LLVMPointerType::get(rewriter.getContext()), operands.getAddress());
+    rewriter.replaceOp(
+        op, {createMemRefDescriptor(loc, type, pointer, pointer, sizes, strides, rewriter)});
+    return success();
+  }
+};
+
 struct ConvertToLLVM : impl::ConvertToLLVMBase<ConvertToLLVM> {
   void runOnOperation() override {
     MLIRContext *context = &getContext();
@@ -51,6 +73,7 @@ struct ConvertToLLVM : impl::ConvertToLLVMBase<ConvertToLLVM> {
     index::populateIndexToLLVMConversionPatterns(types, patterns);
     populateFinalizeMemRefToLLVMConversionPatterns(types, patterns, &symbols);
     populateFuncToLLVMConversionPatterns(types, patterns, &symbols);
+    patterns.add<ConvertMemory>(types);
     ub::populateUBToLLVMConversionPatterns(types, patterns);
     populateVectorToLLVMConversionPatterns(types, patterns);
     // What LLVM has an intrinsic for takes it; libm has the rest, lane by lane.
@@ -61,6 +84,7 @@ struct ConvertToLLVM : impl::ConvertToLLVMBase<ConvertToLLVM> {
     target.addIllegalDialect<arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect,
                              index::IndexDialect, math::MathDialect, memref::MemRefDialect,
                              ub::UBDialect, vector::VectorDialect>();
+    target.addIllegalOp<MemoryOp>();
     if (failed(applyPartialConversion(getOperation(), target, std::move(patterns))))
       signalPassFailure();
   }

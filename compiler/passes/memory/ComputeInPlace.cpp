@@ -82,9 +82,9 @@ struct ComputeInPlace : impl::ComputeInPlaceBase<ComputeInPlace> {
   }
 
 private:
-  /// What a caller hands to an entry is only read.
+  /// What a caller hands to an entry is only read; so is what several sequences share.
   void protectInputs(func::FuncOp function) {
-    if (!function->hasAttr(entryAttribute))
+    if (!function->hasAttr(entryAttribute) && !function->hasAttr(sequenceAttribute))
       return;
     for (BlockArgument argument : function.getArguments())
       if (isa<TensorType>(argument.getType()))
@@ -159,11 +159,15 @@ private:
     if (giveToCall(result, block))
       return;
     OpOperand *origin = originOf(result.getSource());
-    if (!origin || !result.getRestrict() || !isa<BlockArgument>(result.getDest()) ||
-        cast<BlockArgument>(result.getDest()).getOwner() != block ||
+    Value place = result.getDest();
+    auto memory = place.getDefiningOp<MemoryOp>();
+    if (!origin || !result.getRestrict() || place.getParentBlock() != block ||
+        !(memory || isa<BlockArgument>(place)) ||
         origin->get().getType() != result.getSource().getType())
       return;
     OpBuilder builder = OpBuilder::atBlockBegin(block);
+    if (memory)
+      builder.setInsertionPointAfter(memory);
     origin->set(bufferization::ToTensorOp::create(builder, result.getLoc(), origin->get().getType(),
                                                   result.getDest(),
                                                   /*restrict=*/true, /*writable=*/true));

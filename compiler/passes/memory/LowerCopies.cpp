@@ -3,6 +3,8 @@
 // one buffer for both: what a sequence keeps then grows in its place (runtime/streams).
 #include "compiler/passes/Passes.h"
 
+#include "compiler/dialect/QkvDialect.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -20,8 +22,8 @@ namespace {
 
 using namespace mlir;
 
-/// The function's argument that a buffer is, or begins with: the same elements in the same places.
-BlockArgument beginOf(Value buffer) {
+/// The caller's memory that a buffer is, or begins with: the same elements in the same places.
+Value beginOf(Value buffer) {
   if (auto view = buffer.getDefiningOp<memref::SubViewOp>()) {
     // Along the first axis alone it may be less than all.
     auto from = view.getSourceType(), to = view.getType();
@@ -34,9 +36,9 @@ BlockArgument beginOf(Value buffer) {
       return {};
     buffer = view.getSource();
   }
-  auto argument = dyn_cast<BlockArgument>(buffer);
-  return argument && isa<func::FuncOp>(argument.getOwner()->getParentOp()) ? argument
-                                                                           : BlockArgument();
+  if (auto argument = dyn_cast<BlockArgument>(buffer))
+    return isa<func::FuncOp>(argument.getOwner()->getParentOp()) ? argument : Value();
+  return buffer.getDefiningOp<MemoryOp>() ? buffer : Value();
 }
 
 struct LowerCopies : impl::LowerCopiesBase<LowerCopies> {
@@ -59,7 +61,7 @@ struct LowerCopies : impl::LowerCopiesBase<LowerCopies> {
 private:
   static void lower(IRRewriter &rewriter, memref::CopyOp copy) {
     Location loc = copy.getLoc();
-    BlockArgument from = beginOf(copy.getSource()), to = beginOf(copy.getTarget());
+    Value from = beginOf(copy.getSource()), to = beginOf(copy.getTarget());
     if (from && to) {
       Value a = memref::ExtractAlignedPointerAsIndexOp::create(rewriter, loc, from);
       Value b = memref::ExtractAlignedPointerAsIndexOp::create(rewriter, loc, to);
