@@ -127,13 +127,22 @@ struct Axis {
   int64_t after = 0;  ///< P4: and extent <= p < extent + after
 };
 
-/// How a parameter is found in a checkpoint.
-struct ParamSource {
+/// How checkpoints of a format store a parameter (C5).
+struct StoredForm {
+  std::string format; ///< "gguf"; empty: every format that no other form is for
   /// The names of the stored tensors, one for each setting of the letters inside the name,
   /// in row-major order of those letters; one name if there are none.
   std::vector<std::string> names;
   /// The axes that are inside the name (stacked), as numbers of axes in order.
   std::vector<int> stacked;
+  std::string place; ///< where an element stands (runtime's StoredPlace); empty: as the letters do
+  std::string value; ///< what it is of the stored number (StoredText); empty: that number
+  bool operator==(const StoredForm &other) const = default;
+};
+
+/// How a parameter is found in a checkpoint.
+struct ParamSource {
+  std::vector<StoredForm> stored; ///< the first with an empty format
   /// What to take where the checkpoint has no such tensor: another parameter (a tensor of
   /// this program, same shape), a number, or nothing.
   enum class Fallback { None, Tensor, Number } fallback = Fallback::None;
@@ -173,12 +182,19 @@ struct Result {
   int tensor;
 };
 
+/// What a key is called in a format's configuration.
+struct FormatKey {
+  std::string format, key;
+  bool operator==(const FormatKey &other) const = default;
+};
+
 /// What config("key", default) gave (C2). Texts are as JSON writes them.
 struct Setting {
   std::string key;
   std::optional<std::string> value;    ///< none: the configuration has no such key
   std::optional<std::string> fallback; ///< the default; none: there is none, or it is no literal
                                        ///< and was not evaluated, since there is a value
+  std::vector<FormatKey> keys = {};    ///< instead of `key`, where a format has another
   bool operator==(const Setting &other) const = default;
 };
 

@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-#define QKV_ABI 6
+#define QKV_ABI 7
 
 /* Element types of a model's tensors. */
 enum { QKV_FLOAT = 0, QKV_INT = 1, QKV_BOOL = 2 };
@@ -79,16 +79,24 @@ typedef struct qkv_held {
   int32_t panel_axis, panel_order, panel_width;
 } qkv_held;
 
+/* How checkpoints of a format store a parameter (rule C5). */
+typedef struct qkv_stored {
+  const char *format;       /* "gguf"; empty: every format that no other form is for */
+  const char *const *names; /* in the checkpoint: one for each setting of the stacked letters */
+  const int32_t *stacked;   /* axes that are inside the name */
+  int32_t name_count, stacked_count;
+  const char *place; /* where an element stands (StoredPlace.h); empty: as the letters do */
+  const char *value; /* what it is of the stored number (StoredText.h); empty: that number */
+} qkv_stored;
+
 /* A parameter: a float of known shape. */
 typedef struct qkv_param {
   const char *name; /* of the program, unique: "layer.3.attn.Wq" */
   int32_t rank;
-  int32_t name_count;
+  int32_t stored_count;
   const int64_t *shape;     /* an extent for each letter */
-  const char *const *names; /* in the checkpoint: one for each setting of the stacked letters */
-  const int32_t *stacked;   /* axes that are inside the name */
-  int32_t stacked_count;
-  int32_t fallback; /* 0 none, 1 another parameter, 2 a number */
+  const qkv_stored *stored; /* the first with an empty format */
+  int32_t fallback;         /* 0 none, 1 another parameter, 2 a number */
   int32_t fallback_param;
   int32_t line, column, length; /* of its declaration */
   double fallback_number;
@@ -96,12 +104,19 @@ typedef struct qkv_param {
   qkv_held held;
 } qkv_param;
 
+/* What a key is called in a format's configuration. */
+typedef struct qkv_format_key {
+  const char *format, *key; /* "gguf", ".embedding_length" */
+} qkv_format_key;
+
 /* What the model's page read from the configuration when it was compiled (rule C2). Texts are as
  * JSON writes them. */
 typedef struct qkv_setting {
-  const char *key;      /* "rope.theta": members and positions of lists */
-  const char *value;    /* null: the configuration had no such key, the default was taken */
-  const char *fallback; /* the default; null: there is none, or it is not known */
+  const char *key;            /* "rope.theta": members and positions of lists */
+  const char *value;          /* null: the configuration had no such key, the default was taken */
+  const char *fallback;       /* the default; null: there is none, or it is not known */
+  const qkv_format_key *keys; /* instead of `key`, where a format has another */
+  int32_t key_count, reserved;
 } qkv_setting;
 
 struct qkv_model;

@@ -214,8 +214,7 @@ Description describe(const Program &program, const std::vector<int> &params) {
     param.name = tensor.name;
     for (const Axis &axis : tensor.axes)
       param.shape.push_back(axis.extent.constant().value_or(0));
-    param.names = tensor.param.names;
-    param.stacked.assign(tensor.param.stacked.begin(), tensor.param.stacked.end());
+    param.stored = tensor.param.stored;
     if (tensor.param.fallback == ParamSource::Fallback::Tensor) {
       param.fallback = 1;
       param.fallbackParam = positionIn(params, tensor.param.tensor);

@@ -43,8 +43,7 @@ struct Description {
   struct Param {
     std::string name;
     std::vector<int64_t> shape;
-    std::vector<std::string> names;
-    std::vector<int32_t> stacked;
+    std::vector<StoredForm> stored; ///< the first with an empty format
     int fallback = 0, fallbackParam = -1;
     double fallbackNumber = 0;
     qkv_held held = rt::heldAs(QKV_F32);

@@ -3,6 +3,7 @@
 #include "compiler/description/Description.h"
 #include "compiler/description/EntryKinds.h"
 #include "compiler/description/Extent.h"
+#include "runtime/checkpoint/StoredPlace.h"
 
 #include <algorithm>
 #include <cmath>
@@ -65,6 +66,62 @@ json held(const qkv_held &held) {
 qkv_held held(const json &j) {
   const json &block = j.at("block"), &panels = j.at("panels");
   return {j.at("element"), block.at(0), block.at(1), panels.at(0), panels.at(1), panels.at(2)};
+}
+
+json storedJson(const std::vector<StoredForm> &forms) {
+  json out = json::array();
+  for (const StoredForm &form : forms)
+    out.push_back({{"format", form.format},
+                   {"names", form.names},
+                   {"stacked", form.stacked},
+                   {"place", form.place},
+                   {"value", form.value}});
+  return out;
+}
+
+std::vector<StoredForm> storedFrom(const json &list) {
+  std::vector<StoredForm> forms;
+  for (const json &j : list)
+    forms.push_back({j.at("format"), j.at("names").get<std::vector<std::string>>(),
+                     j.at("stacked").get<std::vector<int>>(), j.at("place"), j.at("value")});
+  return forms;
+}
+
+json keysJson(const std::vector<FormatKey> &keys) {
+  json out = json::array();
+  for (const FormatKey &one : keys)
+    out.push_back({one.format, one.key});
+  return out;
+}
+
+Setting settingFrom(const json &j) {
+  Setting setting{j.at("key"), optionalText(j.at("value")), optionalText(j.at("default"))};
+  for (const json &one : j.at("keys"))
+    setting.keys.push_back({one.at(0), one.at(1)});
+  return setting;
+}
+
+/// What is wrong with how formats store a parameter; empty if nothing is.
+std::string storedDefect(const Description::Param &p) {
+  if (p.stored.empty() || !p.stored[0].format.empty())
+    return "how formats store " + p.name;
+  auto rank = static_cast<int32_t>(p.shape.size());
+  for (const StoredForm &form : p.stored) {
+    int64_t names = 1;
+    for (int axis : form.stacked) {
+      if (axis < 0 || axis >= rank)
+        return "stacked axes of " + p.name;
+      if (__builtin_mul_overflow(names, p.shape[axis], &names))
+        return "shape of " + p.name;
+    }
+    if (names != static_cast<int64_t>(form.names.size()))
+      return "names of " + p.name;
+    if (!form.place.empty() && !rt::StoredPlace::parse(form.place, rank))
+      return "place of " + p.name;
+    if (!form.value.empty() && !rt::StoredText::parse(form.value, 0, /*whole=*/false))
+      return "value of " + p.name;
+  }
+  return "";
 }
 
 json entryJson(const Description::Entry &entry) {
@@ -138,15 +195,8 @@ std::string defect(const Description &d) {
       return "fallback of " + p.name;
     if (!rt::heldSound(p.held, static_cast<int64_t>(p.shape.size())))
       return "how " + p.name + " is held";
-    int64_t names = 1;
-    for (int32_t axis : p.stacked) {
-      if (axis < 0 || axis >= static_cast<int>(p.shape.size()))
-        return "stacked axes of " + p.name;
-      if (__builtin_mul_overflow(names, p.shape[axis], &names))
-        return "shape of " + p.name;
-    }
-    if (names != static_cast<int64_t>(p.names.size()))
-      return "names of " + p.name;
+    if (std::string what = storedDefect(p); !what.empty())
+      return what;
   }
   if (outside(d.generatorInput, d.inputs.size(), -1) ||
       outside(d.generatorSource, d.inputs.size(), -1))
@@ -270,8 +320,7 @@ std::string Description::json() const {
   for (const Param &p : params)
     j["params"].push_back({{"name", p.name},
                            {"shape", p.shape},
-                           {"names", p.names},
-                           {"stacked", p.stacked},
+                           {"stored", storedJson(p.stored)},
                            {"fallback", p.fallback},
                            {"fallback_param", p.fallbackParam},
                            {"fallback_number", number(p.fallbackNumber)},
@@ -286,8 +335,10 @@ std::string Description::json() const {
                           {"kind", s.kind}});
   j["settings"] = nlohmann::json::array();
   for (const Setting &s : settings)
-    j["settings"].push_back(
-        {{"key", s.key}, {"value", optionalText(s.value)}, {"default", optionalText(s.fallback)}});
+    j["settings"].push_back({{"key", s.key},
+                             {"keys", keysJson(s.keys)},
+                             {"value", optionalText(s.value)},
+                             {"default", optionalText(s.fallback)}});
   j["generator_input"] = generatorInput;
   j["generator_source"] = generatorSource;
   if (stream)
@@ -307,8 +358,7 @@ bool Description::fromJson(const std::string &text, Description &out, std::strin
       Param param;
       param.name = p.at("name");
       param.shape = p.at("shape").get<std::vector<int64_t>>();
-      param.names = p.at("names").get<std::vector<std::string>>();
-      param.stacked = p.at("stacked").get<std::vector<int32_t>>();
+      param.stored = storedFrom(p.at("stored"));
       param.fallback = p.at("fallback");
       param.fallbackParam = p.at("fallback_param");
       param.fallbackNumber = number(p.at("fallback_number"));
@@ -323,8 +373,7 @@ bool Description::fromJson(const std::string &text, Description &out, std::strin
       d.sites.push_back({s.at("file"), s.at("at").at(0), s.at("at").at(1), s.at("at").at(2),
                          s.at("what"), s.at("kind")});
     for (const auto &s : j.at("settings"))
-      d.settings.push_back(
-          {s.at("key"), optionalText(s.at("value")), optionalText(s.at("default"))});
+      d.settings.push_back(settingFrom(s));
     d.generatorInput = j.at("generator_input");
     d.generatorSource = j.at("generator_source");
     if (j.contains("stream"))

@@ -11,7 +11,9 @@ struct ModelInMemory::Data : qkv_model {
   std::vector<qkv_size> sizeList;
   std::vector<std::vector<qkv_axis>> axes;
   std::vector<qkv_value> inputList, resultList;
-  std::vector<std::vector<const char *>> names;
+  std::vector<std::vector<const char *>> names; // of each form of each parameter
+  std::vector<std::vector<qkv_stored>> stored;
+  std::vector<std::vector<qkv_format_key>> keys;
   std::vector<qkv_param> paramList;
   std::vector<qkv_site> siteList;
   std::vector<qkv_setting> settingList;
@@ -22,6 +24,8 @@ struct ModelInMemory::Data : qkv_model {
   std::vector<Extent> extents; // of the inputs, then of the results, axis after axis
 
   explicit Data(Description given);
+  void addParam(const Description::Param &p);
+  void addSetting(const Setting &s);
   void addStream(const Description::Stream &from);
   void addValues(const std::vector<Description::Value> &from, std::vector<qkv_value> &to);
   static void computeShapes(const qkv_model *model, const int64_t *sizes, int64_t *extents);
@@ -46,6 +50,48 @@ void ModelInMemory::Data::addValues(const std::vector<Description::Value> &from,
     to.push_back({value.name.c_str(), value.type, value.token,
                   static_cast<int32_t>(value.axes.size()), 0, axes.back().data()});
   }
+}
+
+void ModelInMemory::Data::addParam(const Description::Param &p) {
+  std::vector<qkv_stored> forms;
+  for (const StoredForm &form : p.stored) {
+    std::vector<const char *> list;
+    for (const std::string &name : form.names)
+      list.push_back(name.c_str());
+    names.push_back(std::move(list));
+    forms.push_back({form.format.c_str(), names.back().data(), form.stacked.data(),
+                     static_cast<int32_t>(form.names.size()),
+                     static_cast<int32_t>(form.stacked.size()), form.place.c_str(),
+                     form.value.c_str()});
+  }
+  stored.push_back(std::move(forms));
+  qkv_param param{};
+  param.name = p.name.c_str();
+  param.rank = static_cast<int32_t>(p.shape.size());
+  param.stored_count = static_cast<int32_t>(p.stored.size());
+  param.shape = p.shape.data();
+  param.stored = stored.back().data();
+  param.fallback = p.fallback;
+  param.fallback_param = p.fallbackParam;
+  param.fallback_number = p.fallbackNumber;
+  param.file = p.file.c_str();
+  param.line = p.line;
+  param.column = p.column;
+  param.held = p.held;
+  param.length = p.length;
+  paramList.push_back(param);
+}
+
+void ModelInMemory::Data::addSetting(const Setting &s) {
+  auto text = [](const std::optional<std::string> &given) {
+    return given ? given->c_str() : nullptr;
+  };
+  std::vector<qkv_format_key> list;
+  for (const FormatKey &one : s.keys)
+    list.push_back({one.format.c_str(), one.key.c_str()});
+  keys.push_back(std::move(list));
+  settingList.push_back({s.key.c_str(), text(s.value), text(s.fallback), keys.back().data(),
+                         static_cast<int32_t>(s.keys.size()), 0});
 }
 
 /// The parts have the very parameters, sites and settings of this model.
@@ -79,36 +125,12 @@ ModelInMemory::Data::Data(Description given) : qkv_model{}, description(std::mov
     sizeList.push_back({s.name.c_str(), s.max, s.stream, s.min});
   addValues(d.inputs, inputList);
   addValues(d.results, resultList);
-  for (const auto &p : d.params) {
-    std::vector<const char *> list;
-    for (const std::string &name : p.names)
-      list.push_back(name.c_str());
-    names.push_back(std::move(list));
-    qkv_param param{};
-    param.name = p.name.c_str();
-    param.rank = static_cast<int32_t>(p.shape.size());
-    param.name_count = static_cast<int32_t>(p.names.size());
-    param.shape = p.shape.data();
-    param.names = names.back().data();
-    param.stacked = p.stacked.data();
-    param.stacked_count = static_cast<int32_t>(p.stacked.size());
-    param.fallback = p.fallback;
-    param.fallback_param = p.fallbackParam;
-    param.fallback_number = p.fallbackNumber;
-    param.file = p.file.c_str();
-    param.line = p.line;
-    param.column = p.column;
-    param.held = p.held;
-    param.length = p.length;
-    paramList.push_back(param);
-  }
+  for (const auto &p : d.params)
+    addParam(p);
   for (const Site &s : d.sites)
     siteList.push_back({s.file.c_str(), s.line, s.column, s.length, s.what.c_str(), s.kind});
-  auto text = [](const std::optional<std::string> &given) {
-    return given ? given->c_str() : nullptr;
-  };
   for (const Setting &s : d.settings)
-    settingList.push_back({s.key.c_str(), text(s.value), text(s.fallback)});
+    addSetting(s);
 
   for (const Description::Entry &entry : d.entries)
     entryList.push_back({entry.kind, static_cast<int32_t>(entry.arguments.size()),

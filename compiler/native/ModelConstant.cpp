@@ -69,6 +69,8 @@ private:
   Constant *held(const qkv_held &held);
   Constant *entries(const Description &d);
   Constant *param(const Description::Param &param);
+  Constant *stored(const StoredForm &form);
+  Constant *setting(const Setting &s);
   llvm::Function *shapes(const Description &d);
 
   const Description &description;
@@ -109,19 +111,39 @@ Constant *Constants::entries(const Description &d) {
   return array<qkv_entry>(out);
 }
 
-Constant *Constants::param(const Description::Param &p) {
-  std::vector<Constant *> shape, names, stacked;
-  for (int64_t extent : p.shape)
-    shape.push_back(number(extent, 64));
-  for (const std::string &name : p.names)
+Constant *Constants::stored(const StoredForm &form) {
+  std::vector<Constant *> names, stacked;
+  for (const std::string &name : form.names)
     names.push_back(string(name));
-  for (int32_t axis : p.stacked)
+  for (int32_t axis : form.stacked)
     stacked.push_back(number(axis));
   auto count = [&](const auto &list) { return number(static_cast<int64_t>(list.size())); };
-  return record({string(p.name), count(shape), count(names), array<int64_t>(shape),
-                 array<const char *>(names), array<int32_t>(stacked), count(stacked),
-                 number(p.fallback), number(p.fallbackParam), number(p.line), number(p.column),
-                 number(p.length),
+  return record({string(form.format), array<const char *>(names), array<int32_t>(stacked),
+                 count(names), count(stacked), string(form.place), string(form.value)});
+}
+
+Constant *Constants::setting(const Setting &s) {
+  auto optionalText = [&](const std::optional<std::string> &text) {
+    return text ? string(*text) : none();
+  };
+  std::vector<Constant *> keys;
+  for (const FormatKey &one : s.keys)
+    keys.push_back(record({string(one.format), string(one.key)}));
+  return record({string(s.key), optionalText(s.value), optionalText(s.fallback),
+                 array<qkv_format_key>(keys), number(static_cast<int64_t>(keys.size())),
+                 number(0)});
+}
+
+Constant *Constants::param(const Description::Param &p) {
+  std::vector<Constant *> shape, forms;
+  for (int64_t extent : p.shape)
+    shape.push_back(number(extent, 64));
+  for (const StoredForm &form : p.stored)
+    forms.push_back(stored(form));
+  auto count = [&](const auto &list) { return number(static_cast<int64_t>(list.size())); };
+  return record({string(p.name), count(shape), count(forms), array<int64_t>(shape),
+                 array<qkv_stored>(forms), number(p.fallback), number(p.fallbackParam),
+                 number(p.line), number(p.column), number(p.length),
                  llvm::ConstantFP::get(llvm::Type::getDoubleTy(context), p.fallbackNumber),
                  string(p.file), held(p.held)});
 }
@@ -156,11 +178,8 @@ llvm::GlobalVariable *Constants::model(const std::string &cpu) {
   for (const Site &s : d.sites)
     sites.push_back(record({string(s.file), number(s.line), number(s.column), number(s.length),
                             string(s.what), number(s.kind)}));
-  auto optionalText = [&](const std::optional<std::string> &text) {
-    return text ? string(*text) : none();
-  };
   for (const Setting &s : d.settings)
-    settings.push_back(record({string(s.key), optionalText(s.value), optionalText(s.fallback)}));
+    settings.push_back(setting(s));
   auto count = [&](const auto &list) { return number(static_cast<int64_t>(list.size())); };
   Shared shared{string(d.file),
                 string(cpu),

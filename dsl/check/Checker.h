@@ -19,7 +19,8 @@ struct CheckOptions {
   std::string model; ///< C3: which model; empty: the only one
   /// The text of config.json beside the weights, where there is one (C2).
   std::optional<std::string> config;
-  std::string configPath; ///< for messages
+  std::string configPath;   ///< for messages
+  std::string configFormat; ///< of the checkpoint that it belongs to (C5): "gguf"
 };
 
 /// Checks the file and elaborates the model. Null if there were errors. A file without a

@@ -68,7 +68,9 @@ private:
   bool resolveWhole(Variable &v);
   bool resolveParam(Variable &v);
   bool paramShape(const Variable &v, std::vector<Size> &extents, std::vector<int64_t> &shape);
-  bool paramNames(const Variable &v, const std::vector<int64_t> &shape, ParamSource &source);
+  bool paramNames(const Variable &v, const ast::Expr &tensor, const std::string &prefix,
+                  const std::vector<int64_t> &shape, StoredForm &form);
+  bool paramForms(const Variable &v, const std::vector<int64_t> &shape, ParamSource &source);
   bool paramFallback(const Variable &v, const std::vector<Size> &extents, ParamSource &source);
   bool elaborateItem(Variable &v, size_t item);
   bool checkPieces(Variable &v);
@@ -129,6 +131,7 @@ private:
   ExprPtr merged(const ast::Expr &e, Env &env);
   ExprPtr binary(const ast::Expr &e, Env &env);
   ExprPtr compare(const ast::Expr &e, Env &env);
+  bool isText(const ast::Expr &e, Env &env);
   ExprPtr name(const ast::Expr &e, Env &env);
   ExprPtr access(const ast::Expr &e, Env &env);
   ExprPtr reduction(const ast::Expr &e, Env &env);
@@ -136,10 +139,11 @@ private:
   static bool usedOutside(const std::string &letter, const Env &env);
   ExprPtr readView(const View &view, std::vector<ExprPtr> indices, Span span, bool own = false);
   ExprPtr constantExpr(const Constant &c, Span span);
+  void sayText(Span at);
   ExprPtr callExpr(const ast::Expr &e, Env &env);
   ExprPtr builtin(const ast::Expr &e, const std::string &name, Env &env);
   static bool isBuiltin(const std::string &name);
-  std::optional<bool> staticCondition(const ast::Expr &e, Env &env);
+  std::optional<bool> staticCondition(const ast::Expr &e, Env &env, bool *failed = nullptr);
   void unknownName(const ast::Name &name, Env &env);
 
   // Calls.cpp
@@ -176,7 +180,6 @@ private:
   ExprPtr letterExpr(int letter, Span span);
   std::string shapeText(const std::vector<Size> &extents);
 
-  bool symbolic_ = false;
   std::map<std::string, std::unique_ptr<FileScope>> files_;
   std::deque<Scope *> work_;
   std::map<std::pair<const ast::Statement *, Scope *>, std::vector<View>> statementCalls_;

@@ -10,9 +10,10 @@
 
 namespace qkv::sema {
 
-// A condition that only sizes and constants decide. An `if` over the step number l as a
-// number stays, so that the steps share their code (F5); a whole tensor's is decided here.
-std::optional<bool> Elaborator::staticCondition(const ast::Expr &e, Env &env) {
+// A condition that only sizes and constants decide; `failed`: they do, and it was said why not. An
+// `if` over the step number l as a number stays, so that the steps share their code (F5); a whole
+// tensor's is decided here.
+std::optional<bool> Elaborator::staticCondition(const ast::Expr &e, Env &env, bool *failed) {
   using K = ast::Expr::Kind;
   FileScope &file = *env.scope->body->file;
   std::function<bool(const ast::Expr &)> isStatic = [&](const ast::Expr &n) -> bool {
@@ -20,13 +21,16 @@ std::optional<bool> Elaborator::staticCondition(const ast::Expr &e, Env &env) {
     case K::Integer:
     case K::Number:
     case K::Boolean:
+    case K::String:
       return true;
     case K::Name: {
       if (env.letters.count(n.name.text))
         return false;
       bool found = false;
       auto c = namedConstant(n.name.text, env.scope, file, found);
-      return found && c && (c->kind != Constant::Kind::Int || c->size.isConstant()) &&
+      if (!c)
+        return found; // said already
+      return found && (c->kind != Constant::Kind::Int || c->size.isConstant()) &&
              (env.whole || c->region < 0);
     }
     case K::Extent: {
@@ -49,6 +53,8 @@ std::optional<bool> Elaborator::staticCondition(const ast::Expr &e, Env &env) {
   if (!isStatic(e))
     return std::nullopt;
   auto c = constant(e, env.scope, file);
+  if (failed)
+    *failed = !c;
   if (!c || c->kind != Constant::Kind::Bool)
     return std::nullopt;
   return c->boolean;
@@ -204,12 +210,30 @@ ExprPtr Elaborator::binary(const ast::Expr &e, Env &env) {
   return ok ? acc : nullptr;
 }
 
+// Whether it is a text (C2), so that what compares it is known at compile time.
+bool Elaborator::isText(const ast::Expr &e, Env &env) {
+  using K = ast::Expr::Kind;
+  FileScope &file = *env.scope->body->file;
+  std::optional<Constant> c;
+  bool found = false;
+  if (e.kind == K::Name && !env.letters.count(e.name.text))
+    c = namedConstant(e.name.text, env.scope, file, found);
+  else if (e.kind == K::Config || e.kind == K::String)
+    c = constant(e, env.scope, file);
+  return c && c->kind == Constant::Kind::Text;
+}
+
 ExprPtr Elaborator::compare(const ast::Expr &e, Env &env) {
   const std::map<std::string, Op> ops = {{"==", Op::Equal},  {"!=", Op::NotEqual},
                                          {"<", Op::Less},    {"<=", Op::LessEqual},
                                          {">", Op::Greater}, {">=", Op::GreaterEqual}};
   if (!fewOperands(e.children.size(), e.span))
     return nullptr;
+  if (std::any_of(e.children.begin(), e.children.end(),
+                  [&](auto &child) { return isText(*child, env); })) {
+    auto c = constant(e, env.scope, *env.scope->body->file);
+    return c ? constantExpr(*c, e.span) : nullptr;
+  }
   std::vector<ExprPtr> operands;
   bool ok = true;
   for (auto &c : e.children) {
@@ -428,8 +452,11 @@ ExprPtr Elaborator::exprOf(const ast::Expr &e, Env &env) {
   case K::Compare:
     return compare(e, env);
   case K::If: {
-    if (auto c = staticCondition(*e.children[0], env))
+    bool failed = false;
+    if (auto c = staticCondition(*e.children[0], env, &failed))
       return expr(*e.children[*c ? 1 : 2], env);
+    if (failed)
+      return nullptr;
     if (env.whole && !env.wholeExtents.empty()) {
       error(e.children[0]->span, "the condition of a whole tensor's if is known at compile time",
             "E3")
@@ -465,7 +492,7 @@ ExprPtr Elaborator::exprOf(const ast::Expr &e, Env &env) {
     error(e.span, "dynamic and stream stand alone, as the value of a size");
     return nullptr;
   case K::String:
-    error(e.span, "a string stands only in config(...), from and param");
+    sayText(e.span);
     return nullptr;
   }
   return nullptr;

@@ -157,12 +157,13 @@ std::optional<std::vector<View>> Elaborator::instantiate(const ast::Expr &e, Fun
   body->region = env.scope->region >= 0 ? env.scope->region : caller.region;
   body->root->region = -1;
   if (e.from) {
-    auto text = expandText(*e.from, env.scope, *caller.file, {});
-    if (!text)
+    auto names =
+        expandFormats(e.from->text, e.from->span, e.from->formats, env.scope, *caller.file, {});
+    if (!names)
       return std::nullopt;
-    body->prefix += *text;
-    if (!text->empty())
-      body->path = caller.path + *text + (text->back() == '.' ? "" : ".");
+    body->prefix = behind(body->prefix, *names);
+    if (const std::string &text = names->at(""); !text.empty())
+      body->path = caller.path + text + (text.back() == '.' ? "" : ".");
   }
   std::set<int> letters;
   for (auto &v : tensors) {

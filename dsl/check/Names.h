@@ -20,14 +20,21 @@
 
 namespace qkv::sema {
 
-/// A number known at compile time.
+/// A number, bool or text known at compile time.
 struct Constant {
-  enum class Kind { Int, Float, Bool } kind = Kind::Int;
+  enum class Kind { Int, Float, Bool, Text } kind = Kind::Int;
   Size size;         ///< Int
   double number = 0; ///< Float
   bool boolean = false;
-  int region = -1; ///< the step number of this region itself (F5): an argument, not a constant
+  std::string text; ///< Text: compared with others, and nothing else (C2)
+  int region = -1;  ///< the step number of this region itself (F5): an argument, not a constant
 };
+
+/// Names in checkpoints and configurations by their format; "" is for all others, and always there.
+using ByFormat = std::map<std::string, std::string>;
+const std::string &nameIn(const ByFormat &names, const std::string &format);
+/// Names behind prefixes, in every format that one of them is said for.
+ByFormat behind(const ByFormat &prefix, const ByFormat &names);
 
 struct FileScope {
   ast::File file;
@@ -99,8 +106,8 @@ struct Body {
   FileScope *file = nullptr;
   const ast::Definition *definition = nullptr;
   Body *caller = nullptr;
-  std::string prefix; ///< of the checkpoint
-  std::string path;   ///< of names
+  ByFormat prefix = {{"", ""}}; ///< of names in the checkpoint
+  std::string path;             ///< of names
   std::vector<int> lifted;
   std::vector<ExprPtr> guards; ///< over lifted letters
   int instance = 0;

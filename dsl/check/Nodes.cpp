@@ -94,6 +94,11 @@ ExprPtr Elaborator::letterExpr(int letter, Span span) {
   return e;
 }
 
+void Elaborator::sayText(Span at) {
+  error(at, "a text is no value of an equation", "C2")
+      .hint("it is compared: config(\"kind\", \"none\") == \"none\"");
+}
+
 ExprPtr Elaborator::constantExpr(const Constant &c, Span span) {
   if (c.kind == Constant::Kind::Int) {
     if (c.region >= 0) {
@@ -103,6 +108,10 @@ ExprPtr Elaborator::constantExpr(const Constant &c, Span span) {
       return e;
     }
     return sizeExpr(c.size, span);
+  }
+  if (c.kind == Constant::Kind::Text) {
+    sayText(span);
+    return nullptr;
   }
   auto e = make(c.kind == Constant::Kind::Bool ? Expr::Kind::Bool : Expr::Kind::Float, span);
   e->integer = c.boolean;

@@ -1,8 +1,9 @@
-// Parameters: their shape, their names in the checkpoint, what stands in for a missing one (L8).
+// Parameters: their shape, how checkpoints store them, what stands in for a missing one (L8, C5).
 //
 // In: a param and the body that owns it. Out: a tensor of the program, one for each tensor of the
 // checkpoint in one shape.
 #include "dsl/check/Elaborator.h"
+#include "dsl/check/StoredValues.h"
 
 #include <algorithm>
 
@@ -51,39 +52,81 @@ bool Elaborator::paramShape(const Variable &v, std::vector<Size> &extents,
 }
 
 // The names of the stored tensors, one for each setting of the letters inside the name.
-bool Elaborator::paramNames(const Variable &v, const std::vector<int64_t> &shape,
-                            ParamSource &source) {
+bool Elaborator::paramNames(const Variable &v, const ast::Expr &tensor, const std::string &prefix,
+                            const std::vector<int64_t> &shape, StoredForm &form) {
   const ast::Param &p = *v.param;
   FileScope &file = *v.scope->body->file;
-  std::vector<std::string> inside = textLetters(p.text, p.letters);
+  std::vector<std::string> inside = textLetters(tensor.name.text, p.letters);
   std::vector<int64_t> counts;
   int64_t total = 1;
   for (size_t i = 0; i < p.letters.size(); ++i)
     if (std::find(inside.begin(), inside.end(), p.letters[i].text) != inside.end()) {
-      source.stacked.push_back(static_cast<int>(i));
+      form.stacked.push_back(static_cast<int>(i));
       counts.push_back(shape[i]);
       if (__builtin_mul_overflow(total, shape[i], &total) || total > 100000) {
-        error(p.text.span, "the letters inside this name make more than 100000 tensors");
+        error(tensor.name.span, "the letters inside this name make more than 100000 tensors");
         return false;
       }
     }
   size_t bytes = 0;
   for (int64_t n = 0; n < total; ++n) {
-    std::map<std::string, int64_t> values;
+    Positions values;
     int64_t rest = n;
     for (size_t k = counts.size(); k-- > 0;) {
-      values[p.letters[source.stacked[k]].text] = rest % counts[k];
+      values[p.letters[form.stacked[k]].text] = rest % counts[k];
       rest /= counts[k];
     }
-    auto name = expandText(p.text, v.scope, file, values);
+    auto name = expandText(tensor.name.text, tensor.name.span, v.scope, file, values);
     if (!name)
       return false;
-    source.names.push_back(v.scope->body->prefix + *name);
-    bytes += source.names.back().size();
+    form.names.push_back(prefix + *name);
+    bytes += form.names.back().size();
     if (bytes > maxNames && total > 1) {
-      error(p.text.span, "the letters inside this name make too many long names");
+      error(tensor.name.span, "the letters inside this name make too many long names");
       return false;
     }
+  }
+  return true;
+}
+
+// How each format stores it: a format that only the prefix is said for has the plain form.
+bool Elaborator::paramForms(const Variable &v, const std::vector<int64_t> &shape,
+                            ParamSource &source) {
+  const ast::Param &p = *v.param;
+  FileScope &file = *v.scope->body->file;
+  std::map<std::string, const ast::Stored *> forms;
+  std::set<std::string> before;
+  for (const ast::Stored &stored : p.stored) {
+    if (!stored.format.text.empty() && !knownFormat(stored.format, before))
+      return false;
+    before.insert(stored.format.text);
+    forms[stored.format.text] = &stored;
+  }
+  const ByFormat &prefix = v.scope->body->prefix;
+  for (auto &[format, text] : prefix)
+    forms.try_emplace(format, forms.at(""));
+  std::vector<std::string> letters;
+  for (const ast::Name &letter : p.letters)
+    letters.push_back(letter.text);
+  StoredValues values(
+      letters, shape, [&](const ast::Expr &e) { return constant(e, v.scope, file); },
+      [&](Span at, std::string message) -> Diagnostic & {
+        return error(at, std::move(message), "C5");
+      });
+  for (auto &[format, stored] : forms) {
+    StoredForm form;
+    form.format = format;
+    if (!paramNames(v, *stored->tensor, nameIn(prefix, format), shape, form))
+      return false;
+    if (!symbolic_) { // (of unknown ranges no place can be told)
+      auto place = values.place(*stored->tensor, form.stacked);
+      auto value = values.value(*stored->value, *stored->tensor);
+      if (!place || !value)
+        return false;
+      form.place = std::move(*place);
+      form.value = std::move(*value);
+    }
+    source.stored.push_back(std::move(form));
   }
   return true;
 }
@@ -128,7 +171,7 @@ bool Elaborator::resolveParam(Variable &v) {
   std::vector<int64_t> shape;
   std::vector<Size> extents;
   ParamSource source;
-  if (!paramShape(v, extents, shape) || !paramNames(v, shape, source) ||
+  if (!paramShape(v, extents, shape) || !paramForms(v, shape, source) ||
       (p.fallback && !paramFallback(v, extents, source)))
     return false;
   std::vector<std::string> names;
@@ -137,10 +180,13 @@ bool Elaborator::resolveParam(Variable &v) {
   // The same tensor of the checkpoint in the same shape is one parameter.
   std::string key = shapeText(extents) + std::to_string(static_cast<int>(source.fallback)) + ":" +
                     std::to_string(source.tensor) + ":" + std::to_string(source.number);
-  for (auto &n : source.names)
-    key += "\n" + n;
-  for (int s : source.stacked)
-    key += "," + std::to_string(s);
+  for (const StoredForm &form : source.stored) {
+    key += "\n" + form.format + "\n" + form.place + "\n" + form.value;
+    for (auto &n : form.names)
+      key += "\n" + n;
+    for (int s : form.stacked)
+      key += "," + std::to_string(s);
+  }
   auto [it, fresh] = params_.try_emplace(key, 0);
   if (fresh) {
     it->second = addTensor(v.name, *v.scope, p.span);

@@ -13,7 +13,7 @@ using Ints = int64_t (*)(int64_t, int64_t);
 
 constexpr bool one = false, several = true, cheap = false, costly = true;
 
-const Ints noInts = nullptr;
+constexpr Ints noInts = nullptr;
 
 template <double (*f)(double)> double of(double x, double) { return f(x); }
 
@@ -46,8 +46,8 @@ double nearest(double x) { return std::nearbyint(x); } // halves to even
 
 } // namespace
 
-const std::vector<Function> &functions() {
-  static const std::vector<Function> table = {
+std::span<const Function> functions() {
+  static constexpr Function table[] = {
       {Op::Exp, "exp", Typing::Float, one, costly, of<exponential>, noInts},
       {Op::Expm1, "expm1", Typing::Float, one, costly, of<exponentialLess1>, noInts},
       {Op::Log, "log", Typing::Float, one, costly, of<logarithm>, noInts},
@@ -69,9 +69,9 @@ const std::vector<Function> &functions() {
   return table;
 }
 
-const std::vector<ReductionInfo> &reductions() {
+std::span<const ReductionInfo> reductions() {
   // In the order of the enum.
-  static const std::vector<ReductionInfo> table = {
+  static constexpr ReductionInfo table[] = {
       {Reduction::Sum, "sum", Typing::Same, false, false},
       {Reduction::Max, "max", Typing::Same, false, false},
       {Reduction::Min, "min", Typing::Same, false, false},

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -77,7 +78,7 @@ struct Function {
   int64_t (*ofInts)(int64_t x, int64_t y);
 };
 
-const std::vector<Function> &functions();
+std::span<const Function> functions();
 /// The function of that name, or null.
 const Function *functionNamed(std::string_view name);
 /// The function that an operation is, or null: it is an operator.
@@ -118,7 +119,7 @@ struct ReductionInfo {
   bool ofElement;
 };
 
-const std::vector<ReductionInfo> &reductions();
+std::span<const ReductionInfo> reductions();
 /// The reduction of that name, or null.
 const ReductionInfo *reductionNamed(std::string_view name);
 const ReductionInfo &infoOf(Reduction reduction);

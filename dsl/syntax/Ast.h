@@ -27,10 +27,18 @@ struct Argument {
   ExprPtr value;
 };
 
+/// `gguf "blk.{l}."`: what stands instead of a text for one format of checkpoint (C5).
+struct FormatText {
+  Name format;
+  std::string text;
+  Span span;
+};
+
 /// A string; in a parameter's or block's name `{...}` holds integer expressions.
 struct Text {
   std::string text; ///< between the quotes, as written
   Span span;
+  std::vector<FormatText> formats; ///< of `from`
 };
 
 struct Expr {
@@ -38,7 +46,8 @@ struct Expr {
     Integer,   ///< 12 (`integer`)
     Number,    ///< 0.5, 1e-5 (`number`)
     Boolean,   ///< true, false (`boolean`)
-    String,    ///< "..." (`name.text`): only as an argument of config
+    String,    ///< "..." (`name.text`): a text that is compared (C2), or in a param the tensor
+               ///< of that name, at `indices` (C5)
     Name,      ///< x, and `_` is none
     Access,    ///< name[indices]: an element, or a slice as an argument of a call
     Unary,     ///< op "-" or "not": children[0]
@@ -52,7 +61,8 @@ struct Expr {
     Reduction, ///< op[letters](children[0] where children[1]): sum max softmax ...;
                ///< children.size() is 2 with a guard
     Extent,    ///< extent(name)
-    Config,    ///< config("key", default): children[0] is the default, if any
+    Config,    ///< config("key" | gguf "key", default): children[0] is the default, if any;
+               ///< `formats` the other keys; `length` is behind it
     Dynamic,   ///< dynamic(max: children[0]); arguments: `min`, if it is given
     Stream,    ///< stream(max: children[0]), likewise
     Merged,    ///< (h,d) as an index: children, the position that counts them in row-major order
@@ -70,8 +80,10 @@ struct Expr {
   std::vector<ExprPtr> children;
   std::vector<Name> letters;       ///< Reduction
   std::vector<Argument> arguments; ///< Call
-  std::vector<ExprPtr> indices;    ///< Access; Call: the indices of its result
-  bool indexed = false;            ///< Call: `[...]` follows
+  std::vector<ExprPtr> indices;    ///< Access, String; Call: the indices of its result
+  bool indexed = false;            ///< Call, String: `[...]` follows
+  std::vector<FormatText> formats; ///< Config
+  bool length = false;             ///< Config: .length follows
   std::optional<Text> from;        ///< Call
 };
 
@@ -81,13 +93,20 @@ struct Declaration {
   ExprPtr value;
 };
 
-/// param name[letters] = "text" else fallback
+/// How one format stores a parameter (C5): an expression in which one tensor is named.
+struct Stored {
+  Name format; ///< no text: every format that is not named
+  ExprPtr value;
+  const Expr *tensor = nullptr; ///< the String in `value`
+};
+
+/// param name[letters] = "text" | gguf "text" else fallback
 struct Param {
   Name name;
   std::vector<Name> letters;
-  bool indexed = false; ///< brackets were written
-  Text text;
-  ExprPtr fallback; ///< or null: a tensor's name or a number
+  bool indexed = false;       ///< brackets were written
+  std::vector<Stored> stored; ///< the first one without a format
+  ExprPtr fallback;           ///< or null: a tensor's name or a number
   Span span;
 };
 

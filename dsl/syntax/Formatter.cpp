@@ -79,6 +79,9 @@ private:
     return token.kind == Kind::StatementEnd && token.span.begin == token.span.end;
   }
 
+  /// Whether it is the format behind a bar (C5): what follows stands by itself.
+  bool isFormat(size_t i) const { return i > 0 && tokens_[i - 1].kind == Kind::Bar; }
+
   //===-- Before printing ---------------------------------------------------------------===//
 
   void settle() {
@@ -88,7 +91,8 @@ private:
       Kind kind = tokens_[i].kind;
       setting.startsStatement =
           before == Kind::StatementEnd || before == Kind::LeftBrace || kind == Kind::RightBrace;
-      setting.unary = kind == Kind::Minus && (i == 0 || !lexical::endsOperand(before));
+      setting.unary =
+          kind == Kind::Minus && (i == 0 || !lexical::endsOperand(before) || isFormat(i - 1));
       if (kind == Kind::StatementEnd)
         setting.dropped = isLineEnd(tokens_[i]) || before == Kind::StatementEnd ||
                           before == Kind::LeftBrace || tokens_[i + 1].firstOnLine ||
@@ -139,7 +143,8 @@ private:
                           tokens_[i - 2].kind == Kind::Model);
         bool inside =
             kind != Kind::LeftBrace && (kind == Kind::LeftBracket || open.back().insideIndex);
-        bool call = kind == Kind::LeftParen && i > 0 && isCallee(tokens_[i - 1].kind);
+        bool call =
+            kind == Kind::LeftParen && i > 0 && isCallee(tokens_[i - 1].kind) && !isFormat(i - 1);
         open.push_back({kind, inside, signature, {}, {}, false, call});
         break;
       }
@@ -240,7 +245,11 @@ private:
       return !settings_[a].insideIndex || settings_[a].wideIndex;
     if (right == Kind::Colon)
       return settings_[b].signature;
+    if (isFormat(a))
+      return true;
     if ((right == Kind::LeftParen || right == Kind::LeftBracket) && isCallee(left))
+      return false;
+    if (right == Kind::Length || (right == Kind::LeftBracket && left == Kind::String))
       return false;
     if (left == Kind::Root || settings_[a].unary)
       return false;

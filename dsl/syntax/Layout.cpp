@@ -102,6 +102,7 @@ bool lineGoesOnAfter(Kind kind) {
   case Kind::Arrow:
   case Kind::Colon:
   case Kind::Comma:
+  case Kind::Bar:
   case Kind::If:
   case Kind::Then:
   case Kind::Else:
@@ -116,6 +117,7 @@ bool lineGoesOnAfter(Kind kind) {
 
 bool lineGoesOnBefore(Kind kind) {
   switch (kind) {
+  case Kind::Bar:
   case Kind::Then:
   case Kind::Else:
   case Kind::Where:
@@ -266,6 +268,7 @@ private:
     case Kind::Where:
     case Kind::Colon:
     case Kind::Assign:
+    case Kind::Bar:
       leaveIfs();
       break;
     case Kind::If:

@@ -205,7 +205,7 @@ private:
       number();
     } else if (c == '"' || c == '\'') {
       string(c);
-    } else if (!sign() && !name()) {
+    } else if (!length() && !sign() && !name()) {
       stray();
     }
   }
@@ -335,7 +335,48 @@ private:
     push(Kind::String, begin, content);
   }
 
+  /// .length behind a parenthesis.
+  bool length() {
+    constexpr std::string_view word = ".length";
+    if (out_.tokens.empty() || newLine_ || out_.tokens.back().kind != Kind::RightParen ||
+        !text_.substr(at_).starts_with(word))
+      return false;
+    size_t behind = at_ + word.size();
+    if (behind < text_.size() && continuesName(characterAt(text_, behind).code))
+      return false;
+    uint32_t begin = at_;
+    at_ = static_cast<uint32_t>(behind);
+    push(Kind::Length, begin, std::string(word));
+    return true;
+  }
+
+  /// A bar behind a string of the same statement: what another format has instead (C5).
+  bool bar() {
+    constexpr size_t farthest = 1000; // a file of bars takes no longer than another
+    size_t count = out_.tokens.size();
+    for (size_t i = count; i-- > 0 && count - i <= farthest;) {
+      switch (out_.tokens[i].kind) {
+      case Kind::String: {
+        uint32_t begin = at_++;
+        push(Kind::Bar, begin, "|");
+        return true;
+      }
+      case Kind::Assign:
+      case Kind::Arrow:
+      case Kind::StatementEnd:
+      case Kind::LeftBrace:
+      case Kind::RightBrace:
+        return false;
+      default:
+        break;
+      }
+    }
+    return false;
+  }
+
   bool sign() {
+    if (text_[at_] == '|' && text_.substr(at_, 2) != "||" && bar())
+      return true;
     for (const Sign &candidate : signs) {
       if (!text_.substr(at_).starts_with(candidate.written))
         continue;
@@ -453,6 +494,7 @@ bool endsOperand(Kind kind) {
   case Kind::Number:
   case Kind::Infinity:
   case Kind::String:
+  case Kind::Length:
   case Kind::True:
   case Kind::False:
   case Kind::RightParen:
@@ -483,6 +525,10 @@ const char *spelling(Kind kind) {
     return "a number";
   case Kind::String:
     return "a string";
+  case Kind::Bar:
+    return "|";
+  case Kind::Length:
+    return ".length";
   case Kind::Reduction:
     return "a reduction";
   case Kind::MinMax:

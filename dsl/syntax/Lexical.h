@@ -35,6 +35,8 @@ enum class Kind : uint8_t {
   Assign,
   Arrow,
   Root,
+  Bar,    ///< `|`, before what is said for a format of checkpoints (C5)
+  Length, ///< `.length` behind a `)` (C2)
   // binary operators; And and Or among the words are binary too
   Plus,
   Minus,

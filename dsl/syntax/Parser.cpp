@@ -33,6 +33,7 @@ QKV_RULE(type, ast::Name, "a type (float, int, bool or token)");
 QKV_RULE(label, ast::Name, "'max'");
 QKV_RULE(minLabel, ast::Name, "'min'");
 QKV_RULE(text, Place, "a string");
+QKV_RULE(format, ast::Name, "a format of checkpoints (gguf)");
 QKV_RULE(letters, std::vector<ast::Name>, "'['");
 QKV_RULE(indices, std::vector<ExprPtr>, "'['");
 
@@ -50,12 +51,16 @@ QKV_RULE(operand, ExprPtr, "an expression");
 
 QKV_RULE(parenthesis, ExprPtr, "'('");
 QKV_RULE(number, ExprPtr, "a number");
+QKV_RULE(storedName, ExprPtr, "a string");
+QKV_RULE(stored, ExprPtr, "a string");
 QKV_RULE(numeral, ExprPtr, "a number");
 QKV_RULE(conditional, ExprPtr, "'if'");
 QKV_RULE(reduction, ExprPtr, "a reduction");
 QKV_RULE(reading, ExprPtr, "a name");
 QKV_RULE(builtIn, ExprPtr, "a function");
 QKV_RULE(call, ExprPtr, "'('");
+QKV_RULE(builtInCall, ExprPtr, "'('");
+QKV_RULE(operandArgument, ast::Argument, "an argument");
 QKV_RULE(root, ExprPtr, "'√'");
 QKV_RULE(rootOperand, ExprPtr, "a name, an access, a number or a parenthesis");
 QKV_RULE(rootAccess, ExprPtr, "a name");
@@ -90,6 +95,8 @@ const auto type_def = Word<Label::None>();
 const auto label_def = Word<Label::Max>();
 const auto minLabel_def = Word<Label::Min>();
 const auto text_def = OneOf(Kind::String);
+const auto format_def = Word<Label::None>();
+const auto bar = sign(Kind::Bar);
 const auto letters_def = sign(Kind::LeftBracket) > (letter >> *(comma > letter)) >
                          sign(Kind::RightBracket);
 const auto indices_def = sign(Kind::LeftBracket) > (index >> *(comma > index)) >
@@ -116,22 +123,32 @@ const auto powerOf_def =
                                   OneOf(Kind::Caret)[addOperator]) > factor[addChild]));
 
 const auto parenthesis_def = spanned(sign(Kind::LeftParen) > expression > sign(Kind::RightParen));
-const auto operand_def = reading | number | builtIn | reduction | parenthesis | conditional |
-                         extent | root | config | arriving;
+const auto operand_def = reading | number | storedName | builtIn | reduction | parenthesis |
+                         conditional | extent | root | config | arriving;
 const auto number_def =
     OneOf(Kind::Integer, Kind::Number, Kind::Infinity, Kind::True, Kind::False)[toLiteral];
+// A text, or in a param a tensor of the checkpoint.
+const auto storedName_def = spanned(OneOf(Kind::String)[toLiteral] >> -indices[setPlace]);
 const auto numeral_def = OneOf(Kind::Integer, Kind::Number)[toLiteral];
 const auto conditional_def =
     spanned(sign(Kind::If)[startIf] > expression[addChild] > sign(Kind::Then) >
             expression[addChild] > sign(Kind::Else) > expression[addChild]);
 const auto reading_def = spanned(name[toName] >> -(indices[setAccess] | call[takeCall]));
 const auto builtIn_def = spanned((OneOf(Kind::Function, Kind::MinMax)[wordToName] >>
-                                  &sign(Kind::LeftParen)) > call[takeBuiltIn]);
-const auto call_def = (sign(Kind::LeftParen)[startCall] > -list(argument[addArgument]) >
-                       sign(Kind::RightParen)) >>
-                      -indices[setResultIndices] >> -(sign(Kind::From) > text[setFrom]);
-const auto argument_def =
+                                  &sign(Kind::LeftParen)) > builtInCall[takeBuiltIn]);
+const auto fromText = sign(Kind::From) > text[setFrom] >
+                      *(bar > format[addFromFormat] > text[setFromFormatText]);
+const auto call_def =
+    (sign(Kind::LeftParen)[startCall] > -list(argument[addArgument]) > sign(Kind::RightParen)) >>
+    -indices[setResultIndices] >> -fromText;
+// Around a stored tensor's name stand the language's own functions (C5): exp("A_log").
+const auto builtInCall_def = (sign(Kind::LeftParen)[startCall] >
+                              -list(operandArgument[addArgument]) > sign(Kind::RightParen)) >>
+                             -indices[setResultIndices] >> -fromText;
+const auto operandArgument_def =
     ((name >> sign(Kind::Colon))[setLabel] > argumentValue[setValue]) | expression[setValue];
+const auto argument_def = ((name >> sign(Kind::Colon))[setLabel] > argumentValue[setValue]) |
+                          (!OneOf(Kind::String) >> expression[setValue]);
 const auto argumentValue_def = functionName | expression;
 // A built-in function handed over by name.
 const auto functionName_def = OneOf(Kind::Function, Kind::MinMax)[wordToName] >>
@@ -148,8 +165,9 @@ const auto extent_def = spanned(OneOf(Kind::Extent)[startNode] > sign(Kind::Left
                                 letter[setName] > sign(Kind::RightParen));
 const auto config_def =
     spanned(OneOf(Kind::Config)[startNode] > sign(Kind::LeftParen) > text[setKey] >
-            -(comma > configDefault[addChild]) > sign(Kind::RightParen));
-const auto configDefault_def = OneOf(Kind::String)[toLiteral] | expression[become];
+            *(bar > format[addFormat] > text[setFormatText]) > -(comma > configDefault[addChild]) >
+            sign(Kind::RightParen) > -OneOf(Kind::Length)[setLength]);
+const auto configDefault_def = expression;
 const auto arriving_def =
     spanned(OneOf(Kind::Dynamic, Kind::Stream)[startNode] > sign(Kind::LeftParen) >
             -(minimum[addArgument] > comma) > label > sign(Kind::Colon) > expression[addChild] >
@@ -159,8 +177,11 @@ const auto minimum_def = minLabel[setLabel] > sign(Kind::Colon) > expression[set
 // Statements (G5)
 const auto definition_def = name[setLabel] > assign > expression[setValue];
 const auto range_def = letter[setLabel] > sign(Kind::Less) > expression[setValue];
-const auto param_def = spanned((name[setLabel] >> -letters[setBrackets]) > assign > text[setText] >
-                               -(sign(Kind::Else) > fallback[setFallback]));
+const auto param_def =
+    spanned((name[setLabel] >> -letters[setBrackets]) > assign > stored[addStored] >
+            *(bar > format[addStoredFormat] > stored[addStored]) >
+            -(sign(Kind::Else) > fallback[setFallback]));
+const auto stored_def = StringAhead() >> expression;
 const auto fallback_def = fallbackName | fallbackNumber;
 const auto fallbackName_def = name[toName];
 const auto fallbackNumber_def =
@@ -197,7 +218,8 @@ BOOST_SPIRIT_DEFINE(operand, parenthesis, number, conditional, reading, builtIn,
 BOOST_SPIRIT_DEFINE(functionName, reduction, root, rootOperand, rootAccess, extent, config)
 BOOST_SPIRIT_DEFINE(configDefault, arriving, definition, range, param, fallback, fallbackName)
 BOOST_SPIRIT_DEFINE(fallbackNumber, target, statement, repeatHead, formal, result, signature)
-BOOST_SPIRIT_DEFINE(numeral, import, minimum, minLabel)
+BOOST_SPIRIT_DEFINE(numeral, import, minimum, minLabel, format, storedName, stored, builtInCall,
+                    operandArgument)
 
 template <class R, class Node> void read(R const &rule, Place &at, Place end, Node &node) {
   Place place = at;

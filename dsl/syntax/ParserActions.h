@@ -141,7 +141,7 @@ inline const auto setResultIndices = [](auto &ctx) {
   x3::_val(ctx)->indices = std::move(x3::_attr(ctx));
 };
 inline const auto setFrom = [](auto &ctx) {
-  x3::_val(ctx)->from = ast::Text{x3::_attr(ctx)->text, x3::_attr(ctx)->span};
+  x3::_val(ctx)->from = ast::Text{x3::_attr(ctx)->text, x3::_attr(ctx)->span, {}};
 };
 inline const auto takeCall = [](auto &ctx) {
   ast::Name name = std::move(x3::_val(ctx)->name);
@@ -180,8 +180,58 @@ inline const auto setBrackets = [](auto &ctx) {
   x3::_val(ctx).indexed = true;
   x3::_val(ctx).letters = std::move(x3::_attr(ctx));
 };
-inline const auto setText = [](auto &ctx) {
-  x3::_val(ctx).text = ast::Text{x3::_attr(ctx)->text, x3::_attr(ctx)->span};
+/// The one string in what a param is made of; null with `several` where there are more.
+inline const Expr *tensorIn(const Expr &e, bool &several) {
+  if (e.kind == Expr::Kind::String)
+    return &e;
+  const Expr *found = nullptr;
+  auto look = [&](const ExprPtr &part) {
+    const Expr *one = part ? tensorIn(*part, several) : nullptr;
+    several |= one && found;
+    found = found ? found : one;
+  };
+  for (const ExprPtr &child : e.children)
+    look(child);
+  for (const ast::Argument &argument : e.arguments)
+    look(argument.value);
+  return found;
+}
+inline const auto addStored = [](auto &ctx) {
+  auto &stored = x3::_val(ctx).stored;
+  if (stored.empty() || stored.back().value)
+    stored.emplace_back();
+  ast::Stored &last = stored.back();
+  last.value = std::move(x3::_attr(ctx));
+  bool several = false;
+  last.tensor = tensorIn(*last.value, several);
+  if (several || !last.tensor)
+    throw Misuse{last.value->span,
+                 "a parameter is made of one tensor of the checkpoint, and several are named here",
+                 "C5", "a letter inside a name stacks tensors: \"experts.{e}.weight\""};
+};
+inline const auto addStoredFormat = [](auto &ctx) {
+  x3::_val(ctx).stored.push_back({std::move(x3::_attr(ctx)), nullptr, nullptr});
+};
+inline const auto addFormat = [](auto &ctx) {
+  x3::_val(ctx)->formats.push_back({std::move(x3::_attr(ctx)), "", {}});
+};
+inline const auto setFormatText = [](auto &ctx) {
+  ast::FormatText &last = x3::_val(ctx)->formats.back();
+  last.text = x3::_attr(ctx)->text;
+  last.span = x3::_attr(ctx)->span;
+};
+inline const auto addFromFormat = [](auto &ctx) {
+  x3::_val(ctx)->from->formats.push_back({std::move(x3::_attr(ctx)), "", {}});
+};
+inline const auto setFromFormatText = [](auto &ctx) {
+  ast::FormatText &last = x3::_val(ctx)->from->formats.back();
+  last.text = x3::_attr(ctx)->text;
+  last.span = x3::_attr(ctx)->span;
+};
+inline const auto setLength = [](auto &ctx) { x3::_val(ctx)->length = true; };
+inline const auto setPlace = [](auto &ctx) {
+  x3::_val(ctx)->indexed = true;
+  x3::_val(ctx)->indices = std::move(x3::_attr(ctx));
 };
 inline const auto setFallback = [](auto &ctx) {
   x3::_val(ctx).fallback = std::move(x3::_attr(ctx));

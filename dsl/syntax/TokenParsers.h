@@ -70,6 +70,30 @@ struct MergedAhead : x3::parser<MergedAhead> {
   }
 };
 
+/// Whether a string stands in what a param is made of, which ends at a comma, `|` or `else`.
+struct StringAhead : x3::parser<StringAhead> {
+  using attribute_type = x3::unused_type;
+  static constexpr bool has_attribute = false;
+  template <class Context, class RContext, class Attribute>
+  bool parse(Place &first, Place const &last, Context const &, RContext &, Attribute &) const {
+    int depth = 0, branches = 0;
+    for (Place at = first; at != last && depth >= 0; ++at) {
+      depth += at->kind == Kind::LeftParen || at->kind == Kind::LeftBracket;
+      depth -= at->kind == Kind::RightParen || at->kind == Kind::RightBracket;
+      branches += at->kind == Kind::If;
+      if (at->kind == Kind::String)
+        return true;
+      bool end = at->kind == Kind::StatementEnd || at->kind == Kind::RightBrace ||
+                 at->kind == Kind::LeftBrace || at->kind == Kind::EndOfFile;
+      bool between = at->kind == Kind::Comma || at->kind == Kind::Bar ||
+                     (at->kind == Kind::Else && --branches < 0);
+      if (end || (depth == 0 && between))
+        return false;
+    }
+    return false;
+  }
+};
+
 enum class Label : uint8_t { None, Max, Min };
 /// A name; or the word `max` or `min` where it is only a label.
 template <Label label> struct Word : x3::parser<Word<label>> {

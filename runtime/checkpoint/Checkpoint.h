@@ -38,6 +38,8 @@ public:
 
   /// "safetensors" or "GGUF".
   virtual const char *kind() const = 0;
+  /// "safetensors" or "gguf": as pages call it (rule C5).
+  virtual const char *formatName() const = 0;
   virtual const std::vector<FileTensor> &tensors() const = 0;
   /// Null if there is none of that name.
   virtual const FileTensor *find(std::string_view name) const = 0;

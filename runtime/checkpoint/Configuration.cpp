@@ -5,27 +5,15 @@
 #include "runtime/Error.h"
 #include "runtime/checkpoint/Gguf.h"
 #include "runtime/checkpoint/Json.h"
+#include "runtime/checkpoint/StoredText.h"
 #include "runtime/checkpoint/Weights.h"
 
-#include <clocale>
-#include <cstdlib>
-#include <locale.h>
 #include <memory>
 #include <optional>
 #include <vector>
 
 namespace qkv::rt {
 namespace {
-
-/// A number's value; none if the text is no number. (The program around a library may have set a
-/// locale that writes 0,5.)
-std::optional<double> numberOf(const std::string &text) {
-  char *end = nullptr;
-  locale_t plain = newlocale(LC_NUMERIC_MASK, "C", nullptr);
-  double value = strtod_l(text.c_str(), &end, plain);
-  freelocale(plain);
-  return !text.empty() && *end == 0 ? std::optional(value) : std::nullopt;
-}
 
 bool isWhole(const std::string &text) {
   return !text.empty() && text.find_first_not_of("-0123456789") == text.npos;
@@ -42,6 +30,14 @@ bool sameValue(const std::string &a, const std::string &b) {
   return x && y && (*x == *y || (*x != *x && *y != *y));
 }
 
+/// What a format calls the key of a setting.
+const char *keyIn(const qkv_setting &setting, const std::string &format) {
+  for (int32_t i = 0; i < setting.key_count; ++i)
+    if (format == setting.keys[i].format)
+      return setting.keys[i].key;
+  return setting.key;
+}
+
 } // namespace
 
 bool findConfiguration(const std::string &weights, Configuration &found, qkv_error *error) {
@@ -53,13 +49,13 @@ bool findConfiguration(const std::string &weights, Configuration &found, qkv_err
     size_t offset = 0;
     if (exists(weights) && file.open(weights, nullptr)) {
       if (isPacked(file, 0) || findAppended(file, offset)) {
-        found = {packedConfiguration(file, offset), weights};
+        found = {packedConfiguration(file, offset), weights, packedFormatName(file, offset)};
         return true;
       }
       if (isGguf(file)) {
         std::unique_ptr<Gguf> checkpoint = Gguf::fromFile(std::move(file), weights, error);
         if (checkpoint)
-          found = {configurationText(checkpoint->metadata()), weights};
+          found = {configurationText(checkpoint->metadata()), weights, checkpoint->formatName()};
         return checkpoint != nullptr;
       }
     }
@@ -72,7 +68,7 @@ bool findConfiguration(const std::string &weights, Configuration &found, qkv_err
   FileBytes file;
   if (!file.open(path, error))
     return false;
-  found = {std::string(file.data(), file.size()), path};
+  found = {std::string(file.data(), file.size()), path, "safetensors"};
   // An empty file is no configuration, but not the absence of one either.
   if (found.text.empty())
     found.text = " ";
@@ -84,7 +80,7 @@ bool checkSettings(const qkv_model &model, const Configuration &configuration, q
     return true;
   std::vector<std::string> keys;
   for (int32_t i = 0; i < model.setting_count; ++i)
-    keys.push_back(model.settings[i].key);
+    keys.push_back(keyIn(model.settings[i], configuration.format));
   std::vector<std::optional<std::string>> values;
   std::string why;
   if (!parseSettings(configuration.text, keys, values, why))
@@ -99,10 +95,11 @@ bool checkSettings(const qkv_model &model, const Configuration &configuration, q
       here = setting.fallback;
     if (here && built && sameValue(*here, built))
       continue;
-    std::string says = !here       ? "it has no " + quote(setting.key)
-                       : isDefault ? format("it has no %s, which stands for %s",
-                                            quote(setting.key).c_str(), here->c_str())
-                                   : format("%s is %s", quote(setting.key).c_str(), here->c_str());
+    std::string key = quote(keys[i]);
+    std::string says = !here ? "it has no " + key
+                       : isDefault
+                           ? format("it has no %s, which stands for %s", key.c_str(), here->c_str())
+                           : format("%s is %s", key.c_str(), here->c_str());
     return failFile(error, configuration.path,
                     says + format(", but model %s was compiled with %s%s: compile it again beside "
                                   "these weights, or give it those it was compiled for [C2]",

@@ -12,6 +12,8 @@ namespace qkv::rt {
 /// A configuration as text, and the file that it is in (for messages). No text: there is none.
 struct Configuration {
   std::string text, path;
+  std::string format =
+      {}; ///< of the checkpoint that it belongs to: "gguf" (Checkpoint::formatName)
 };
 
 /// The configuration of weights: config.json in the folder that is `weights`, or beside the file;

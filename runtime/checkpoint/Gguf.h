@@ -20,6 +20,7 @@ public:
   static std::unique_ptr<Gguf> fromFile(FileBytes file, const std::string &path, qkv_error *error);
 
   const char *kind() const override { return "GGUF"; }
+  const char *formatName() const override { return "gguf"; }
 
 private:
   bool readFile(FileBytes file, const std::string &path, Metadata &metadata, qkv_error *error);

@@ -28,8 +28,9 @@ bool parseIndex(const char *begin, const char *end,
                 std::vector<std::pair<std::string, std::string>> &map, std::string &why);
 
 /// The values of `keys` in a configuration, as JSON writes them; none: absent or null. "a.b.0" is
-/// the member "a.b.0" of the whole, else what members and positions of lists lead to. Infinity and
-/// NaN may stand bare, as Python writes them. False with `why`.
+/// the member "a.b.0" of the whole, else item 0 of its member "a.b", else what members and
+/// positions of lists lead to; "a.b.length" is also the length of a list. Infinity and NaN may
+/// stand bare, as Python writes them. False with `why`.
 bool parseSettings(const std::string &text, const std::vector<std::string> &keys,
                    std::vector<std::optional<std::string>> &values, std::string &why);
 

@@ -219,6 +219,9 @@ std::string configurationText(const Metadata &metadata) {
   std::string text = "{";
   auto add = [&](std::string_view key, const MetaValue &value) {
     text += (text.size() > 1 ? "," : "") + jsonString(key) + ":" + metaJson(value, longest);
+    if (value.type == MetaType::List && value.count > longest)
+      text += "," + jsonString(std::string(key) + ".length") +
+              format(":%llu", static_cast<unsigned long long>(value.count));
   };
   for (const Metadatum &one : metadata.all()) {
     add(one.key, one.value);

@@ -84,7 +84,8 @@ std::string metaJson(const MetaValue &value, uint64_t longest);
 std::string jsonString(std::string_view text);
 
 /// All keys as a JSON object, for `config(...)`: a page that reads a key of the architecture's own
-/// also finds it without the architecture ("llama.block_count" as ".block_count").
+/// also finds it without the architecture ("llama.block_count" as ".block_count"). Of a list that
+/// is too long to be written there is "KEY.length".
 std::string configurationText(const Metadata &metadata);
 
 } // namespace qkv::rt

@@ -5,6 +5,7 @@
 #include "runtime/Error.h"
 #include "runtime/checkpoint/PackedTable.h"
 #include "runtime/checkpoint/Panels.h"
+#include "runtime/checkpoint/ReadStored.h"
 
 #include <algorithm>
 #include <bit>
@@ -40,6 +41,11 @@ bool takeApart(const FileBytes &file, size_t offset, Parts &parts) {
          parts.count <= parts.tableBytes / 8;
 }
 
+std::string formatOf(const Parts &parts) {
+  const char *name = parts.start + packedFormat;
+  return {name, strnlen(name, packedFormatBytes)};
+}
+
 bool isThisVersion(const FileBytes &file, size_t offset) {
   return memcmp(file.data() + offset, packedMagic, 8) == 0;
 }
@@ -69,8 +75,8 @@ bool fits(const PackedRow &row, const qkv_param &param) {
   std::vector<int64_t> wanted = shapeOf(param);
   if (row.shape == wanted)
     return true;
-  return !row.origin.absent && row.stacked.empty() && shapeFits(wanted, row.origin.shape) &&
-         elementCount(wanted) == elementCount(row.shape);
+  return !row.origin.absent && row.stacked.empty() && row.place.empty() &&
+         shapeFits(wanted, row.origin.shape) && elementCount(wanted) == elementCount(row.shape);
 }
 
 std::string namesText(const std::vector<std::string_view> &names) {
@@ -85,7 +91,8 @@ class Table {
 public:
   bool read(const Parts &parts);
   /// The best of the rows that have the parameter's tensors; null with *error set.
-  const PackedRow *find(const qkv_param &param, const std::string &path, qkv_error *error) const;
+  const PackedRow *find(const qkv_param &param, const qkv_stored &stored, const std::string &path,
+                        qkv_error *error) const;
 
 private:
   std::vector<PackedRow> rows;
@@ -110,18 +117,18 @@ bool Table::read(const Parts &parts) {
   return true;
 }
 
-const PackedRow *Table::find(const qkv_param &param, const std::string &path,
-                             qkv_error *error) const {
+const PackedRow *Table::find(const qkv_param &param, const qkv_stored &stored,
+                             const std::string &path, qkv_error *error) const {
   const PackedRow *best = nullptr, *other = nullptr;
   auto rank = [&](const PackedRow &row) {
     return (row.shape == shapeOf(param) ? 2 : 0) + (heldAlike(row.held, param.held) ? 1 : 0);
   };
-  std::string_view first = param.name_count ? param.names[0] : "";
+  std::string_view first = stored.name_count ? stored.names[0] : "";
   auto at = std::lower_bound(byName.begin(), byName.end(), first,
                              [](auto *row, auto name) { return row->names[0] < name; });
   for (; at != byName.end() && (*at)->names[0] == first; ++at) {
     const PackedRow &row = **at;
-    if (!row.isOf(param))
+    if (!row.isOf(stored))
       continue;
     if (!fits(row, param))
       other = &row;
@@ -141,10 +148,14 @@ const PackedRow *Table::find(const qkv_param &param, const std::string &path,
     return nullptr;
   }
   std::string text = format("%s was packed without %s", path.c_str(),
-                            namesText({param.names, param.names + param.name_count}).c_str());
+                            namesText({stored.names, stored.names + stored.name_count}).c_str());
   for (const PackedRow &row : rows)
-    if (row.name == param.name && !row.isOf(param))
-      text += format(" (%s was made of %s then)", param.name, namesText(row.names).c_str());
+    if (row.name == param.name && !row.isOf(stored))
+      text += format(
+          " (%s was made of %s%s then)", param.name, namesText(row.names).c_str(),
+          row.names == std::vector<std::string_view>(stored.names, stored.names + stored.name_count)
+              ? " in another way"
+              : "");
   failParam(error, param, text + again);
   return nullptr;
 }
@@ -180,6 +191,11 @@ bool isPacked(const FileBytes &file, size_t offset) {
          memcmp(file.data() + offset, packedMagic, 7) == 0;
 }
 
+std::string packedFormatName(const FileBytes &file, size_t offset) {
+  Parts parts;
+  return isThisVersion(file, offset) && takeApart(file, offset, parts) ? formatOf(parts) : "";
+}
+
 std::string packedConfiguration(const FileBytes &file, size_t offset) {
   Parts parts;
   if (!isThisVersion(file, offset) || !takeApart(file, offset, parts))
@@ -204,14 +220,15 @@ bool openPacked(const qkv_model &model, qkv_weights &weights, size_t offset,
   Table table;
   if (!takeApart(weights.packed, offset, parts) || !table.read(parts))
     return fail(error, format("%s is not a whole packed file", path.c_str()));
-  weights.configuration = {packedConfiguration(weights.packed, offset), path};
+  weights.format = formatOf(parts);
+  weights.configuration = {packedConfiguration(weights.packed, offset), path, weights.format};
   if (!checkSettings(model, weights.configuration, error))
     return false;
   weights.params.assign(model.param_count, nullptr);
   weights.origins.assign(model.param_count, {});
   for (int32_t i = 0; i < model.param_count; ++i) {
     const qkv_param &param = model.params[i];
-    const PackedRow *row = table.find(param, path, error);
+    const PackedRow *row = table.find(param, storedIn(param, weights.format), path, error);
     if (!row || !take(*row, parts, path, param, weights, weights.params[i], error))
       return false;
     weights.origins[i] = row->origin;

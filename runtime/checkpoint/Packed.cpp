@@ -3,21 +3,23 @@
 //
 // Little endian, all offsets from the file's start P, which is a multiple of 4096 in whatever
 // file holds it:
-//   0   "QKVPACK3"
+//   0   "QKVPACK4"
 //   8   u64 bytes of the whole     16  u64 bytes of the table     24  u64 number of parameters
-//   32  u64 offset of the data (a multiple of 4096)               40  u64 bytes of the
-//   configuration 48  u64 bytes of the text files (TextFiles.h) 64  the table; for each parameter
-//   (PackedTable.h)
+//   32  u64 offset of the data (a multiple of 4096)    40  u64 bytes of the configuration
+//   48  u64 bytes of the text files (TextFiles.h)
+//   56  12 letters, the format of the checkpoint, zeros behind it
+//   128 the table; for each parameter (PackedTable.h)
 //       u64 offset of its data (a multiple of 64), u32 element, panel axis, order and width
 //       (qkv_held), u32 1 if it is a fallback's, u32 the fallback's kind, f64 its number,
 //       u32 rank, u32 rank of the checkpoint's tensors, u32 number of stacked axes, u32 number of
 //       names, i64 extents, i64 extents of the checkpoint's tensors, u32 stacked axes,
-//       u32 bytes and letters of its name in the page, then of each name in the checkpoint,
-//       zeros to a multiple of 8
-//       then the text of config.json beside the checkpoint, if there was one, then the text files
+//       u32 bytes and letters of its name in the page, of its place and its value (qkv_stored),
+//       then of each name in the checkpoint, zeros to a multiple of 8 then the text of config.json
+//       beside the checkpoint, if there was one, then the text files
 // Behind a program the last 24 bytes of the file are "QKVTRAIL", u64 P, u64 bytes of the whole.
 #include "runtime/Error.h"
 #include "runtime/checkpoint/PackedTable.h"
+#include "runtime/checkpoint/ReadStored.h"
 #include "runtime/checkpoint/Weights.h"
 
 #include <cstring>
@@ -65,7 +67,8 @@ Layout layoutOf(const qkv_model &model, const qkv_weights &weights, size_t table
 std::string table(const qkv_model &model, const qkv_weights &weights, const Layout *layout) {
   std::string text;
   for (int32_t i = 0; i < model.param_count; ++i)
-    appendRow(text, model.params[i], weights.origins[i], layout ? layout->offsets[i] : 0);
+    appendRow(text, model.params[i], storedIn(model.params[i], weights.format), weights.origins[i],
+              layout ? layout->offsets[i] : 0);
   return text;
 }
 
@@ -79,6 +82,7 @@ bool writePacked(const qkv_model &model, const qkv_weights &weights, OutputFile 
   for (uint64_t field : {layout.totalBytes, layout.tableBytes, uint64_t(model.param_count),
                          layout.dataOffset, uint64_t(configuration.size()), uint64_t(texts.size())})
     append(head, field);
+  head += weights.format.substr(0, packedFormatBytes);
   head.resize(packedHeaderBytes);
   head += table(model, weights, &layout) + configuration + texts;
   if (!output.write(head.data(), head.size(), error) || !output.pad(page, error))

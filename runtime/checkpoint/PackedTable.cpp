@@ -69,13 +69,15 @@ private:
 
 } // namespace
 
-bool PackedRow::isOf(const qkv_param &param) const {
-  return std::equal(names.begin(), names.end(), param.names, param.names + param.name_count) &&
-         std::equal(stacked.begin(), stacked.end(), param.stacked,
-                    param.stacked + param.stacked_count);
+bool PackedRow::isOf(const qkv_stored &stored) const {
+  return std::equal(names.begin(), names.end(), stored.names, stored.names + stored.name_count) &&
+         std::equal(stacked.begin(), stacked.end(), stored.stacked,
+                    stored.stacked + stored.stacked_count) &&
+         place == stored.place && value == stored.value;
 }
 
-void appendRow(std::string &text, const qkv_param &param, const Origin &origin, uint64_t offset) {
+void appendRow(std::string &text, const qkv_param &param, const qkv_stored &stored,
+               const Origin &origin, uint64_t offset) {
   size_t start = text.size();
   append(text, offset);
   const qkv_held &held = param.held;
@@ -85,18 +87,20 @@ void appendRow(std::string &text, const qkv_param &param, const Origin &origin, 
   uint64_t number;
   memcpy(&number, &param.fallback_number, 8);
   append(text, number);
-  for (size_t count : {size_t(param.rank), origin.shape.size(), size_t(param.stacked_count),
-                       size_t(param.name_count)})
+  for (size_t count : {size_t(param.rank), origin.shape.size(), size_t(stored.stacked_count),
+                       size_t(stored.name_count)})
     append(text, count, 4);
   for (int32_t axis = 0; axis < param.rank; ++axis)
     append(text, param.shape[axis]);
   for (int64_t extent : origin.shape)
     append(text, extent);
-  for (int32_t k = 0; k < param.stacked_count; ++k)
-    append(text, param.stacked[k], 4);
+  for (int32_t k = 0; k < stored.stacked_count; ++k)
+    append(text, stored.stacked[k], 4);
   appendText(text, param.name);
-  for (int32_t k = 0; k < param.name_count; ++k)
-    appendText(text, param.names[k]);
+  appendText(text, stored.place);
+  appendText(text, stored.value);
+  for (int32_t k = 0; k < stored.name_count; ++k)
+    appendText(text, stored.names[k]);
   text.resize(start + (text.size() - start + 7) / 8 * 8);
 }
 
@@ -121,6 +125,8 @@ bool readRow(const char *&at, const char *end, PackedRow &row) {
   row.origin.shape = fields.list<int64_t>(fileRank);
   row.stacked = fields.list<int32_t>(stackedCount);
   row.name = fields.text();
+  row.place = fields.text();
+  row.value = fields.text();
   for (uint64_t k = 0; k < nameCount && fields.good; ++k)
     row.names.push_back(fields.text());
   ptrdiff_t bytes = (fields.at - at + 7) / 8 * 8;

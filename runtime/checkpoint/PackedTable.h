@@ -11,8 +11,9 @@
 
 namespace qkv::rt {
 
-constexpr char packedMagic[] = "QKVPACK3";
-constexpr size_t packedHeaderBytes = 64;
+constexpr char packedMagic[] = "QKVPACK4";
+constexpr size_t packedHeaderBytes = 128;
+constexpr size_t packedFormat = 56, packedFormatBytes = 12; ///< where the format's name stands
 
 /// A number of `bytes` bytes behind `text`.
 void append(std::string &text, uint64_t value, size_t bytes = 8);
@@ -24,17 +25,19 @@ struct PackedRow {
   std::vector<std::string_view> names; ///< in the checkpoint
   std::vector<int64_t> shape;
   std::vector<int32_t> stacked;
+  std::string_view place, value; ///< as in qkv_stored
   Origin origin;
   int32_t fallback = 0; ///< as in qkv_param
   double fallbackNumber = 0;
   uint64_t offset = 0;
   qkv_held held = heldAs(QKV_F32);
 
-  /// The same tensors of the checkpoint, stacked along the same axes.
-  bool isOf(const qkv_param &param) const;
+  /// Made of the same tensors of the checkpoint, stacked along the same axes, in the same way.
+  bool isOf(const qkv_stored &stored) const;
 };
 
-void appendRow(std::string &text, const qkv_param &param, const Origin &origin, uint64_t offset);
+void appendRow(std::string &text, const qkv_param &param, const qkv_stored &stored,
+               const Origin &origin, uint64_t offset);
 
 /// Reads one row; `at` moves behind it. False: the bytes are no row.
 bool readRow(const char *&at, const char *end, PackedRow &row);

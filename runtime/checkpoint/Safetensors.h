@@ -31,6 +31,7 @@ public:
                                                 const std::string &name, qkv_error *error);
 
   const char *kind() const override { return "safetensors"; }
+  const char *formatName() const override { return "safetensors"; }
 
 private:
   bool readFile(const std::string &path, std::vector<FileTensor> &into, qkv_error *error);

@@ -2,6 +2,7 @@
 // wanted. Holds: they are found while the text is read; no document is built.
 #include "runtime/Error.h"
 #include "runtime/checkpoint/Json.h"
+#include "runtime/checkpoint/Metadata.h"
 
 #define JSON_NO_IO
 #include <algorithm>
@@ -17,7 +18,7 @@ class SettingEvents {
 public:
   SettingEvents(const std::vector<std::string> &keys,
                 std::vector<std::optional<std::string>> &values, std::string &why)
-      : keys(keys), values(values), why(why), whole(keys.size()) {
+      : keys(keys), values(values), why(why), root(keys.size()) {
     values.assign(keys.size(), std::nullopt);
   }
 
@@ -35,7 +36,7 @@ public:
   }
   bool string(std::string &value) {
     bool bare = value == "Infinity" || value == "-Infinity" || value == "NaN";
-    return found(bare ? value : quote(value));
+    return found(bare ? value : jsonString(value));
   }
   bool binary(Json::binary_t &) { return false; }
   bool key(std::string &name) {
@@ -45,7 +46,13 @@ public:
   bool start_object(size_t) { return found("an object") && enter(false); }
   bool start_array(size_t) { return found("a list") && enter(true); }
   bool end_object() { return leave(); }
-  bool end_array() { return leave(); }
+  bool end_array() {
+    // "a.length" of a list.
+    auto count = path.back().position;
+    path.back().list = false;
+    path.back().name = "length";
+    return found(format("%lld", static_cast<long long>(count)), /*ends=*/false) && leave();
+  }
   bool parse_error(size_t position, const std::string &, const nlohmann::detail::exception &) {
     why = format("not valid JSON at byte %zu", position);
     return false;
@@ -72,8 +79,10 @@ private:
     return true;
   }
 
-  /// A value stands at the present path; the last of several counts.
-  bool found(const std::optional<std::string> &value) {
+  /// A value stands at the present path; the last of several counts. The name of a member of the
+  /// whole may have dots in it, and the longest that begins the key is meant. `ends`: the next
+  /// value of a list is the next one.
+  bool found(const std::optional<std::string> &value, bool ends = true) {
     if (path.empty()) {
       if (value == "an object")
         return true;
@@ -81,26 +90,29 @@ private:
       return false;
     }
     std::string joined;
-    for (const Level &level : path)
+    bool dots = false; // in the name of a member of a member
+    for (const Level &level : path) {
+      dots |= &level != &path[0] && !level.list && level.name.find('.') != level.name.npos;
       joined += (joined.empty() && &level == &path[0] ? "" : ".") +
                 (level.list ? format("%lld", static_cast<long long>(level.position)) : level.name);
-    for (size_t i = 0; i < keys.size(); ++i) {
-      size_t parts = 1 + std::count(keys[i].begin(), keys[i].end(), '.');
-      if (keys[i] == joined && path.size() == 1)
-        whole[i] = true;
-      if (keys[i] == joined && (path.size() == 1 || (path.size() == parts && !whole[i])))
-        values[i] = value;
-      // A member that comes again replaces all that was in it.
-      else if (path.size() < parts && !whole[i] && keys[i].starts_with(joined + "."))
-        values[i] = std::nullopt;
     }
-    return value == "an object" || value == "a list" ? true : next();
+    size_t first = path[0].name.size() + 1;
+    for (size_t i = 0; i < keys.size() && !dots; ++i) {
+      bool within = keys[i].starts_with(joined + ".");
+      if (root[i] > first || (keys[i] != joined && !within))
+        continue;
+      // A member that comes again replaces all that was in it.
+      if (keys[i] == joined || path.size() == 1 || root[i] == first)
+        values[i] = keys[i] == joined ? value : std::nullopt;
+      root[i] = first;
+    }
+    return !ends || value == "an object" || value == "a list" ? true : next();
   }
 
   const std::vector<std::string> &keys;
   std::vector<std::optional<std::string>> &values;
   std::string &why;
-  std::vector<bool> whole; ///< found as a member of the whole with that very name
+  std::vector<size_t> root; ///< of each key: 1 + the letters of the whole's member that it is in
   std::vector<Level> path;
 };
 

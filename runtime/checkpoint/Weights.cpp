@@ -6,6 +6,7 @@
 #include "runtime/Error.h"
 #include "runtime/Threads.h"
 #include "runtime/checkpoint/Panels.h"
+#include "runtime/checkpoint/ReadStored.h"
 
 #include <algorithm>
 #include <cstring>
@@ -42,16 +43,6 @@ bool failParam(qkv_error *error, const qkv_param &param, const std::string &text
 
 namespace {
 
-/// The shape that one of the checkpoint's tensors should have: without the letters in its name.
-std::vector<int64_t> namedShape(const qkv_param &param) {
-  std::vector<int64_t> shape;
-  for (int32_t axis = 0; axis < param.rank; ++axis)
-    if (std::find(param.stacked, param.stacked + param.stacked_count, axis) ==
-        param.stacked + param.stacked_count)
-      shape.push_back(param.shape[axis]);
-  return shape;
-}
-
 /// A sentence for a shape that would fit with its axes in another order.
 std::string transposeHint(const std::vector<int64_t> &wanted, std::vector<int64_t> found) {
   std::vector<int64_t> original = found;
@@ -72,21 +63,21 @@ std::string transposeHint(const std::vector<int64_t> &wanted, std::vector<int64_
               : "";
 }
 
-bool checkTensor(const qkv_param &param, const FileTensor &tensor, const Checkpoint &file,
-                 qkv_error *error) {
-  std::vector<int64_t> wanted = namedShape(param);
+bool checkTensor(const qkv_param &param, const qkv_stored &stored, const FileTensor &tensor,
+                 const Checkpoint &file, qkv_error *error) {
   if (!accepts(QKV_FLOAT, tensor.type))
     return failParam(error, param,
                      format("tensor %s in %s is of type %s, expected %s [T1]",
                             quote(tensor.name).c_str(), file.path().c_str(),
                             quote(tensor.typeName).c_str(), acceptedText(QKV_FLOAT)));
-  if (!shapeFits(wanted, tensor.shape))
-    return failParam(error, param,
-                     format("tensor %s in %s has shape %s, expected %s", quote(tensor.name).c_str(),
-                            file.path().c_str(), shapeText(tensor.shape).c_str(),
-                            shapeText(wanted).c_str()) +
-                         transposeHint(wanted, tensor.shape));
-  return true;
+  std::string wanted;
+  if (storedFits(param, stored, tensor.shape, wanted))
+    return true;
+  return failParam(
+      error, param,
+      format("tensor %s in %s has shape %s, expected %s", quote(tensor.name).c_str(),
+             file.path().c_str(), shapeText(tensor.shape).c_str(), wanted.c_str()) +
+          (*stored.place ? "" : transposeHint(namedShape(param, stored), tensor.shape)));
 }
 
 void *own(qkv_weights &weights, size_t bytes) {
@@ -115,84 +106,20 @@ void *holdParam(const qkv_param &param, void *plain, qkv_weights &weights) {
   return held;
 }
 
-void convertInParallel(float *target, const FileTensor &tensor) {
-  Block block = blockOf(tensor.type);
-  int64_t count = tensor.count();
-  // A factor stands for as many elements as lie behind one index of the first axis.
-  int64_t each = tensor.factors.empty() ? 1 : count / static_cast<int64_t>(tensor.factors.size());
-  parallelFor(count / block.elements, (1 << 16) / block.elements, [&](int64_t begin, int64_t end) {
-    int64_t from = begin * block.elements, to = end * block.elements;
-    convertElements(QKV_FLOAT, target + from, tensor.type, tensor.data + begin * block.bytes,
-                    to - from);
-    if (!tensor.factors.empty())
-      for (int64_t i = from; i < to; ++i)
-        target[i] *= tensor.factors[i / each];
-  });
-}
-
-/// One setting of the stacked letters, put where it belongs among the others.
-void placeStacked(const qkv_param &param, int32_t setting, const float *from, float *to) {
-  int64_t strides[64], counters[64] = {}, base = 0, stride = 1;
-  for (int32_t axis = param.rank - 1; axis >= 0; --axis) {
-    strides[axis] = stride;
-    stride *= param.shape[axis];
-  }
-  int64_t rest = setting;
-  std::vector<bool> isStacked(param.rank);
-  for (int32_t k = param.stacked_count - 1; k >= 0; --k) {
-    int32_t axis = param.stacked[k];
-    isStacked[axis] = true;
-    base += rest % param.shape[axis] * strides[axis];
-    rest /= param.shape[axis];
-  }
-  std::vector<int32_t> free;
-  for (int32_t axis = 0; axis < param.rank; ++axis)
-    if (!isStacked[axis])
-      free.push_back(axis);
-  for (;;) {
-    int64_t offset = base;
-    for (size_t k = 0; k < free.size(); ++k)
-      offset += counters[k] * strides[free[k]];
-    to[offset] = *from++;
-    size_t k = free.size();
-    while (k > 0 && ++counters[k - 1] == param.shape[free[k - 1]])
-      counters[--k] = 0;
-    if (k == 0)
-      return;
-  }
-}
-
-void *readStacked(const qkv_param &param, const std::vector<const FileTensor *> &tensors,
-                  qkv_weights &weights) {
-  auto *all = static_cast<float *>(ownFloats(weights, elementCount(shapeOf(param))));
-  bool leading = true;
-  for (int32_t k = 0; k < param.stacked_count; ++k)
-    leading &= param.stacked[k] == k;
-  int64_t each = elementCount(namedShape(param));
-  float *one = leading ? nullptr : static_cast<float *>(qkv_alloc(each * sizeof(float)));
-  for (size_t setting = 0; setting < tensors.size(); ++setting) {
-    if (leading) {
-      convertInParallel(all + setting * each, *tensors[setting]);
-    } else {
-      convertInParallel(one, *tensors[setting]);
-      placeStacked(param, static_cast<int32_t>(setting), one, all);
-    }
-  }
-  qkv_free(one);
-  return all;
-}
-
 /// The parameter's own tensors; null (all is well) if there are none and it has a fallback.
 bool readParam(const qkv_param &param, const Checkpoint &file, qkv_weights &weights, void *&pointer,
                std::vector<std::string_view> &missing, int64_t &firstMissing, int32_t index,
                qkv_error *error) {
+  const qkv_stored &stored = storedIn(param, file.formatName());
+  if (std::string what = storedDefect(param, stored); !what.empty())
+    return failParam(error, param, what);
   std::vector<const FileTensor *> tensors;
   std::vector<std::string_view> absent;
-  for (int32_t k = 0; k < param.name_count; ++k) {
-    if (const FileTensor *tensor = file.find(param.names[k]))
+  for (int32_t k = 0; k < stored.name_count; ++k) {
+    if (const FileTensor *tensor = file.find(stored.names[k]))
       tensors.push_back(tensor);
     else
-      absent.push_back(param.names[k]);
+      absent.push_back(stored.names[k]);
   }
   if (tensors.empty() && param.fallback) {
     weights.origins[index].absent = true;
@@ -205,20 +132,18 @@ bool readParam(const qkv_param &param, const Checkpoint &file, qkv_weights &weig
     return true;
   }
   for (const FileTensor *tensor : tensors)
-    if (!checkTensor(param, *tensor, file, error))
+    if (!checkTensor(param, stored, *tensor, file, error))
       return false;
   // Once something is missing nothing will run: only the names still matter.
   if (!missing.empty())
     return true;
   weights.origins[index].shape = tensors[0]->shape;
-  if (param.stacked_count) {
-    pointer = readStacked(param, tensors, weights);
-  } else if (sameBytes(QKV_FLOAT, tensors[0]->type) &&
-             reinterpret_cast<uintptr_t>(tensors[0]->data) % alignof(float) == 0) {
+  if (storedPlain(stored) && sameBytes(QKV_FLOAT, tensors[0]->type) &&
+      reinterpret_cast<uintptr_t>(tensors[0]->data) % alignof(float) == 0) {
     pointer = const_cast<char *>(tensors[0]->data);
   } else {
-    pointer = ownFloats(weights, tensors[0]->count());
-    convertInParallel(static_cast<float *>(pointer), *tensors[0]);
+    pointer = ownFloats(weights, elementCount(shapeOf(param)));
+    readStored(param, stored, tensors, static_cast<float *>(pointer));
   }
   void *plain = pointer;
   pointer = holdParam(param, plain, weights);
@@ -282,6 +207,7 @@ bool resolveParams(const qkv_model &model, const Checkpoint &file, qkv_weights &
                    qkv_error *error) {
   weights.params.assign(model.param_count, nullptr);
   weights.origins.assign(model.param_count, {});
+  weights.format = file.formatName();
   std::vector<std::string_view> missing;
   int64_t firstMissing = -1;
   size_t room = 0;

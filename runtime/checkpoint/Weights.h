@@ -28,6 +28,7 @@ struct qkv_weights {
   std::vector<qkv::rt::Origin> origins; // one for each parameter
   qkv::rt::Configuration configuration; // beside them, or packed with them
   qkv::rt::TextFiles texts;             // to be packed with them
+  std::string format; // of the checkpoint (Checkpoint::formatName), or before it was packed
   // Converted, stacked or filled: in one block, or where it has no room from qkv_alloc.
   qkv::rt::LargeBlock held;
   std::vector<void *> owned;
@@ -66,6 +67,9 @@ bool isPacked(const FileBytes &file, size_t offset);
 
 /// Where the packed file behind a program starts; false if it has none.
 bool findAppended(const FileBytes &program, size_t &offset);
+
+/// The format of the checkpoint that the packed file at `offset` was made of.
+std::string packedFormatName(const FileBytes &file, size_t offset);
 
 /// The configuration inside the packed file at `offset`; empty if it has none.
 std::string packedConfiguration(const FileBytes &file, size_t offset);

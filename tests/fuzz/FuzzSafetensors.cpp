@@ -12,8 +12,9 @@ static void describe(const qkv_model *, const int64_t *, int64_t *) {}
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static const int64_t shape[] = {2, 3};
   static const char *const names[] = {"a"};
+  static const qkv_stored stored[] = {{"", names, nullptr, 1, 0, "", ""}};
   static const qkv_param params[] = {
-      {"a", 2, 1, shape, names, nullptr, 0, 0, 0, 1, 1, 1, 0.0, "m.qkv", {QKV_F32, 1, 4, 0, 0, 0}}};
+      {"a", 2, 1, shape, stored, 0, 0, 1, 1, 1, 0.0, "m.qkv", {QKV_F32, 1, 4, 0, 0, 0}}};
   qkv_model model = {};
   model.size = sizeof model;
   model.abi = QKV_ABI;

@@ -161,7 +161,7 @@ public:
   }
   int param(const std::string &name, std::vector<Index> axes) {
     int t = tensor(Tensor::Kind::Param, name, Type::Float, axes);
-    program.tensors[t].param.names = {name};
+    program.tensors[t].param.stored = {{"", {name}, {}, "", ""}};
     return t;
   }
   /// A tensor without pieces yet; `constant`: it depends on no input and no parameter.

@@ -7,6 +7,9 @@ dsl/std/models/README.md that has the checkpoint's `architectures`. What must ho
 - so does the interpreter, to 1e-6;
 - any number of positions at a time gives the same bytes as the whole (models over a stream), or, where
   the step computes in another order (REARRANGED), as any other number of them;
+- the same checkpoint as a GGUF file (gguf_checkpoint.py) gives the same bytes, or, where the file stores
+  numbers that are computed from others (COMPUTED), the same to 1e-5;
+- a program that was built beside one of them opens the other (EITHER);
 - a tensor that is missing, and one of another shape, is an error that names it;
 - with QKV_MODELS_VERIFY in the environment (half a minute each), every stage of the compiler agrees
   with the interpreter."""
@@ -20,12 +23,17 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.dirname(HERE))
+sys.path[:0] = [HERE, os.path.dirname(HERE)]
+import gguf_checkpoint  # noqa: E402
 import safetensors  # noqa: E402
 
 PAGES = os.path.join(os.path.dirname(os.path.dirname(HERE)), "dsl", "std", "models")
 # A latent is kept instead of keys and values, and the maps behind it are applied to the queries.
 REARRANGED = {"deepseek.qkv"}
+# The waves are numbers of f32 there, because a tensor may make them longer.
+COMPUTED = {"llama-2", "llama-3"}
+# Built beside one format, their programs open the other.
+EITHER = {"gpt2", "qwen3"}
 CODES = {"F32": "f", "I64": "q", "BF16": "H"}
 
 
@@ -74,9 +82,9 @@ class Checkpoint:
         return subprocess.run([self.qkv, command, self.page, "--weights", weights or self.weights, *options],
                               capture_output=True, text=True)
 
-    def results(self, command, *options):
+    def results(self, command, *options, weights=None):
         out = os.path.join(self.folder, "out.safetensors")
-        ran = self.call(command, "--input", self.inputs, "--output", out, *options)
+        ran = self.call(command, "--input", self.inputs, "--output", out, *options, weights=weights)
         assert ran.returncode == 0, ran.stderr
         return read(out)
 
@@ -86,6 +94,22 @@ class Checkpoint:
             error = difference(results[name][2], values)
             print(f"{what}: {name} differs by {error:.2g} of the largest")
             assert error <= bound, (what, name, error)
+
+    def gguf(self):
+        """The path of the same checkpoint as GGUF; none where there is no such architecture."""
+        tensors = {}
+        for name, (kind, shape, values) in read(os.path.join(self.weights, "model.safetensors")).items():
+            assert kind == "BF16", (name, kind)
+            floats = array.array("f", array.array("I", [v << 16 for v in values]).tobytes())
+            tensors[name] = gguf_checkpoint.Array(shape, floats)
+        with open(os.path.join(self.weights, "config.json")) as file:
+            data = gguf_checkpoint.convert(json.load(file), tensors)
+        if data is None:
+            return None
+        path = os.path.join(self.folder, "model.gguf")
+        with open(path, "wb") as file:
+            file.write(data)
+        return path
 
     def refuses(self, tensors, name):
         """An error whose text has the tensor's name."""
@@ -114,6 +138,21 @@ def main(qkv, name):
                 checkpoint.agrees(one, 1e-5, "run --chunk 1")
             else:
                 assert one == whole, "--chunk 1 gives other bytes than the whole"
+        gguf = checkpoint.gguf()
+        if gguf:
+            same = checkpoint.results("run", weights=gguf)
+            for result, (_, _, values) in whole.items():
+                error = difference(same[result][2], values)
+                assert error <= (1e-5 if name in COMPUTED else 0), ("GGUF", result, error)
+            checkpoint.agrees(checkpoint.results("interpret", weights=gguf), 1e-5, "interpret, GGUF")
+        if name in EITHER:
+            program, out = os.path.join(folder, "program"), os.path.join(folder, "out.safetensors")
+            ran = checkpoint.call("build", "-o", program)
+            assert ran.returncode == 0, ran.stderr
+            for weights in (checkpoint.weights, gguf):
+                subprocess.run([program, "--weights", weights, "--input", checkpoint.inputs, "--output", out],
+                               check=True)
+                assert read(out) == whole, ("program", weights)
         if os.environ.get("QKV_MODELS_VERIFY"):
             ran = checkpoint.call("verify")
             assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -69,7 +69,7 @@ Description addDescription() {
   Description::Param w;
   w.name = "w";
   w.shape = {1, 1};
-  w.names = {"w"};
+  w.stored = {{"", {"w"}, {}, "", ""}};
   d.params = {w};
   d.sites = {{"add.qkv", 3, 7, 2, "index of x along i", 0}};
   d.add(QKV_WHOLE);

@@ -191,6 +191,15 @@ TEST(G10Errors, Numbers) {
   EXPECT_NE(errors("x = 1.2.3").find("[G10] '1.2.3' is neither"), std::string::npos);
 }
 
+TEST(C5Errors, Formats) {
+  EXPECT_EQ(errors("x = a | b"), "1:7 [G2] there is no '|'; hint: write 'or'\n");
+  EXPECT_EQ(errors("param W = \"a\" | \"b\""),
+            "1:17 [] expected a format of checkpoints (gguf) after '|', found a string\n");
+  EXPECT_EQ(errors("param W = \"a\" | gguf else 0"),
+            "1:22 [G2] 'else' without an 'if' before it\n");
+  EXPECT_NE(errors("x = f(y).length"), "");
+}
+
 TEST(G10Errors, StringsAndDrops) {
   EXPECT_EQ(errors("param W = \"abc\ny = 1"),
             "1:11 [G10] this string has no '\"' at its end; a string stands on one line\n");

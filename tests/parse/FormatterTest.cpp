@@ -55,6 +55,15 @@ TEST(Formatter, Spaces) {
   EXPECT_EQ(formatted("x=∑ [j] (a·b)−√ c"), "x = ∑[j](a · b) − √c\n");
 }
 
+TEST(Formatter, Formats) {
+  EXPECT_EQ(formatted("param W[h,d]=\"q\"|gguf\"a\" [h,2*(d%K)+d//K,c],b=- exp(\"b\")|gguf - exp( \"b\" )"
+                      "|gguf(\"b\")-1 else 0"),
+            "param W[h,d] = \"q\" | gguf \"a\"[h, 2*(d%K) + d//K, c], b = -exp(\"b\") | gguf "
+            "-exp(\"b\") | gguf (\"b\") - 1 else 0\n");
+  EXPECT_EQ(formatted("x=f(x)from\"a\"|gguf\"b\"; size C=config( \"a\"|gguf \"b\",3 ) .length"),
+            "x = f(x) from \"a\" | gguf \"b\"; size C = config(\"a\" | gguf \"b\", 3).length\n");
+}
+
 TEST(Formatter, Indices) {
   EXPECT_EQ(formatted("x[i , c] = y[2 * i+r,c] + z[t - 1, i * W] + w[ - 1, o]"),
             "x[i,c] = y[2*i + r, c] + z[t-1,i*W] + w[-1,o]\n");

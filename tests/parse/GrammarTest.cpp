@@ -119,6 +119,26 @@ TEST(G6From, BelongsToTheCall) {
             "f(g(x) from \"in.\", W: 1) from \"out.{l}.\"");
 }
 
+TEST(C5Formats, ParamsKeysAndPrefixes) {
+  EXPECT_EQ(treeOf("param W[h,d] = \"q\" | gguf \"a.q\"[h, 2 * d + 1], b = \"b\"[(h,d)] - 1 else 0"),
+            "param W[h, d] = \"q\" | gguf \"a.q\"[h, ((2 * d) + 1)], "
+            "b = (\"b\"[merged(h, d)] - 1) else 0\n");
+  EXPECT_EQ(treeOf("param A = -exp(\"A_log\") | gguf -\"a\" * if c then 1 else 2 else A"),
+            "param A = (- exp(\"A_log\")) | gguf ((- \"a\") * (if c then 1 else 2)) else A\n");
+  EXPECT_EQ(treeOf("param A = \"a\"\n    | gguf \"b\" |\n  gguf \"c\""),
+            "param A = \"a\" | gguf \"b\" | gguf \"c\"\n");
+  EXPECT_EQ(treeOf("size C = config(\"a\" | gguf \".b\", 7) + config(\"l\").length"),
+            "size C = (config(\"a\" | gguf \".b\", 7) + config(\"l\").length)\n");
+  EXPECT_EQ(expr("f(x) from \"a.{l}.\" | gguf \"b.{l}.\" + g(y) from \"c\" | gguf \"\""),
+            "(f(x) from \"a.{l}.\" | gguf \"b.{l}.\" + g(y) from \"c\" | gguf \"\")");
+}
+
+TEST(C2Texts, AreCompared) {
+  EXPECT_EQ(expr("config(\"a\", \"none\") == \"yarn\" and b != \"\""),
+            "((?config(\"a\", \"none\") == \"yarn\") and (?b != \"\"))");
+  EXPECT_EQ(expr("f(x, kind: \"a\")"), "f(x, kind: \"a\")");
+}
+
 TEST(G7Reserved, MaxIsBoth) {
   EXPECT_EQ(expr("max[j](x[j]) + max(a, b, c)"), "(max[j](x[j]) + max(a, b, c))");
   EXPECT_EQ(expr("min(a, b) + min[j](x[j])"), "(min(a, b) + min[j](x[j]))");

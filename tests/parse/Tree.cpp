@@ -29,6 +29,12 @@ std::string body(const std::vector<Statement> &statements) {
 std::string brackets(bool indexed, const std::vector<Name> &letters) {
   return indexed ? '[' + names(letters) + ']' : "";
 }
+std::string formats(const std::vector<FormatText> &items) {
+  std::string out;
+  for (const FormatText &item : items)
+    out += " | " + item.format.text + " \"" + item.text + '"';
+  return out;
+}
 
 } // namespace
 
@@ -49,6 +55,8 @@ std::string tree(const ExprPtr &expr) {
     break;
   case Expr::Kind::String:
     out << '"' << e.name.text << '"';
+    if (e.indexed)
+      out << '[' << trees(e.indices) << ']';
     break;
   case Expr::Kind::Name:
     out << e.name.text;
@@ -77,7 +85,7 @@ std::string tree(const ExprPtr &expr) {
     if (e.indexed)
       out << '[' << trees(e.indices) << ']';
     if (e.from)
-      out << " from \"" << e.from->text << '"';
+      out << " from \"" << e.from->text << '"' << formats(e.from->formats);
     break;
   case Expr::Kind::Reduction:
     out << e.op << '[' << names(e.letters) << "](" << tree(e.children.at(0));
@@ -89,8 +97,9 @@ std::string tree(const ExprPtr &expr) {
     out << "extent(" << e.name.text << ')';
     break;
   case Expr::Kind::Config:
-    out << "config(\"" << e.name.text << '"' << (e.children.empty() ? "" : ", ")
-        << trees(e.children) << ')';
+    out << "config(\"" << e.name.text << '"' << formats(e.formats)
+        << (e.children.empty() ? "" : ", ") << trees(e.children) << ')'
+        << (e.length ? ".length" : "");
     break;
   case Expr::Kind::Dynamic:
     out << "dynamic(max: " << trees(e.children);
@@ -122,7 +131,10 @@ std::string tree(const Statement &s) {
     return declarations("index ", " < ");
   case Statement::Kind::Param:
     return "param " + list(s.params, [](const Param &p) {
-             return p.name.text + brackets(p.indexed, p.letters) + " = \"" + p.text.text + '"' +
+             std::string stored;
+             for (const Stored &s : p.stored)
+               stored += (s.format.text.empty() ? "" : " | " + s.format.text + " ") + tree(s.value);
+             return p.name.text + brackets(p.indexed, p.letters) + " = " + stored +
                     (p.fallback ? " else " + tree(p.fallback) : "");
            });
   case Statement::Kind::Equation:

@@ -109,7 +109,7 @@ void writeWeights(const Program &program, const Trial &trial, const std::string 
   std::vector<Values> slices;
   slices.reserve(10000);
   for (const auto &[number, values] : trial.params) {
-    const ParamSource &source = program.tensors[number].param;
+    const StoredForm &source = program.tensors[number].param.stored[0];
     if (source.stacked.empty()) {
       list.emplace_back(source.names[0], &values);
       continue;

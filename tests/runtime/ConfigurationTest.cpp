@@ -11,7 +11,7 @@ using namespace qkv::rt;
 namespace {
 
 /// Empty if all agree.
-std::string disagreement(std::vector<qkv_setting> settings, const std::string &text) {
+std::string disagreement(std::vector<TestSetting> settings, const std::string &text) {
   TestModel test;
   test.settings = std::move(settings);
   qkv_error error = emptyError();
@@ -78,6 +78,41 @@ TEST(Settings, KeysLeadThroughMembersAndLists) {
   EXPECT_EQ(at("a.b", R"({"a": {"b": 2}, "a.b": null})"), "none");
   EXPECT_EQ(at("a.b", R"({"a": {"b": 2}, "a": {"c": 1}})"), "none");
   EXPECT_EQ(at("a", R"({"a": 1, "a": 2})"), "2");
+}
+
+TEST(Settings, ListsAndNamesWithDots) {
+  auto at = [](const char *key, const std::string &text) {
+    std::vector<std::optional<std::string>> values;
+    std::string why;
+    EXPECT_TRUE(parseSettings(text, {key}, values, why)) << why;
+    return values[0].value_or("none");
+  };
+  EXPECT_EQ(at("a.length", R"({"a": [1, [2], {"length": 9}]})"), "3");
+  EXPECT_EQ(at("a.length", R"({"a": []})"), "0");
+  EXPECT_EQ(at("a.1.length", R"({"a": [1, [2, 3]]})"), "2");
+  EXPECT_EQ(at("a.length", R"({"a": {"length": 4}})"), "4");
+  EXPECT_EQ(at(".x.y.1", R"({".x.y": [5, 6], ".x": {"y": [7, 8]}})"), "6") << "the longest name";
+  EXPECT_EQ(at(".x.y.1", R"({".x": {"y": [7, 8]}, ".x.y": [5, 6]})"), "6");
+  EXPECT_EQ(at(".x.y.1", R"({".x": {"y": [7, 8]}, ".x.y": 5})"), "none");
+  EXPECT_EQ(at(".x.y.length", R"({".x.y": [5, 6]})"), "2");
+}
+
+TEST(Settings, Texts) {
+  EXPECT_EQ(disagreement({{"a", "\"yarn\"", nullptr}}, R"({"a": "yarn"})"), "");
+  EXPECT_EQ(disagreement({{"a", "\"\\u000a\\\"\"", nullptr}}, R"({"a": "\n\""})"), "");
+  EXPECT_EQ(disagreement({{"a", nullptr, "\"none\""}}, R"({"a": null})"), "");
+  expectSays(disagreement({{"a", nullptr, "\"none\""}}, R"({"a": "yarn"})"),
+             {"\"a\" is \"yarn\"", "compiled with \"none\", its default"});
+}
+
+TEST(Settings, AFormatHasAKeyOfItsOwn) {
+  TestModel test;
+  test.settings = {{"hidden_size", "8", nullptr, {{"gguf", ".embedding_length"}}}};
+  qkv_error error = emptyError();
+  const std::string text = R"({"hidden_size": 8, ".embedding_length": 9})";
+  EXPECT_TRUE(checkSettings(test.model(), {text, "f", "safetensors"}, &error));
+  EXPECT_FALSE(checkSettings(test.model(), {text, "f", "gguf"}, &error));
+  expectSays(error.text, {"\".embedding_length\" is 9", "compiled with 8"});
 }
 
 TEST(Settings, WhatIsNoConfiguration) {

@@ -143,7 +143,7 @@ TEST(Corrupt, MutatedPackedFiles) {
     std::string bytes = good;
     mutate(bytes, random, 200);
     if (bytes.size() > 100 && round % 2)
-      memcpy(bytes.data(), "QKVPACK3", 8);
+      memcpy(bytes.data(), "QKVPACK4", 8);
     qkv_weights read;
     ASSERT_TRUE(read.packed.copy(bytes.data(), bytes.size()));
     if (isPacked(read.packed, 0) && openPacked(model, read, 0, "m", &error)) {

@@ -57,8 +57,8 @@ TEST_F(Packed, BehindAProgram) {
     ASSERT_TRUE(embedWeights(test.model(), *weights, program, &error)) << error.text;
     std::string bytes = readFile(program);
     EXPECT_EQ(bytes.substr(0, image.size()), image);
-    EXPECT_EQ(bytes.find("QKVPACK3"), 8192u);
-    EXPECT_EQ(bytes.rfind("QKVPACK3"), 8192u);
+    EXPECT_EQ(bytes.find("QKVPACK4"), 8192u);
+    EXPECT_EQ(bytes.rfind("QKVPACK4"), 8192u);
     struct stat status;
     stat(program.c_str(), &status);
     EXPECT_EQ(status.st_mode & 0777, 0755u);

@@ -165,17 +165,30 @@ static void runEntryLast(qkv_context *context, const int64_t *sizes, void *const
 const qkv_model &TestModel::model() {
   cParams.clear();
   names.clear();
+  stored.clear();
+  forms.clear();
+  cSettings.clear();
+  for (auto &setting : settings)
+    cSettings.push_back({setting.key, setting.value, setting.fallback, setting.keys.data(),
+                         int32_t(setting.keys.size()), 0});
   axes.clear();
   for (auto &param : params) {
-    auto &list = *names.emplace_back(std::make_unique<std::vector<const char *>>());
-    for (auto &name : param.names)
-      list.push_back(name.c_str());
-    if (list.empty())
-      list.push_back(param.name.c_str());
+    auto &all = *forms.emplace_back(std::make_unique<std::vector<TestForm>>(param.forms));
+    all.insert(all.begin(), {"", param.names, param.stacked, param.place, param.value});
+    if (all[0].names.empty())
+      all[0].names.push_back(param.name);
+    auto &list = *stored.emplace_back(std::make_unique<std::vector<qkv_stored>>());
+    for (auto &form : all) {
+      auto &pointers = *names.emplace_back(std::make_unique<std::vector<const char *>>());
+      for (auto &name : form.names)
+        pointers.push_back(name.c_str());
+      list.push_back({form.format.c_str(), pointers.data(), form.stacked.data(),
+                      int32_t(pointers.size()), int32_t(form.stacked.size()), form.place.c_str(),
+                      form.value.c_str()});
+    }
     cParams.push_back({param.name.c_str(), int32_t(param.shape.size()), int32_t(list.size()),
-                       param.shape.data(), list.data(), param.stacked.data(),
-                       int32_t(param.stacked.size()), param.fallback, param.fallbackParam, 7, 9, 1,
-                       param.fallbackNumber, "test.qkv", param.held});
+                       param.shape.data(), list.data(), param.fallback, param.fallbackParam, 7, 9,
+                       1, param.fallbackNumber, "test.qkv", param.held});
   }
   auto fill = [&](auto &from, auto &to) {
     to.clear();
@@ -206,7 +219,7 @@ const qkv_model &TestModel::model() {
   description.params = cParams.data();
   description.sites = sites.data();
   description.setting_count = settings.size();
-  description.settings = settings.data();
+  description.settings = cSettings.data();
   description.shapes = writeShapes;
   whole.clear();
   for (auto [kind, count] : {std::pair(QKV_SIZE, sizes.size()), std::pair(QKV_INPUT, inputs.size()),

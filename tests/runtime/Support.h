@@ -79,6 +79,20 @@ inline qkv_error emptyError() {
   return error;
 }
 
+/// How a format stores a parameter.
+struct TestForm {
+  std::string format;
+  std::vector<std::string> names;
+  std::vector<int32_t> stacked = {};
+  std::string place = {}, value = {};
+};
+
+/// What was read from a configuration.
+struct TestSetting {
+  const char *key, *value, *fallback;
+  std::vector<qkv_format_key> keys = {};
+};
+
 /// A parameter in words.
 struct TestParam {
   std::string name;
@@ -88,6 +102,8 @@ struct TestParam {
   int32_t fallback = 0, fallbackParam = 0;
   double fallbackNumber = 0;
   qkv_held held = heldAs(QKV_F32);
+  std::string place = {}, value = {};
+  std::vector<TestForm> forms = {}; ///< of other formats
 };
 
 /// An input or a result: its axes as (letter, size or -1, extent where the size is -1).
@@ -111,7 +127,7 @@ public:
   std::vector<TestValue> inputs, results;
   std::vector<qkv_size> sizes;
   std::vector<qkv_site> sites;
-  std::vector<qkv_setting> settings;
+  std::vector<TestSetting> settings;
   Entry entry, entryLast;
 
   /// The description, made anew.
@@ -122,6 +138,9 @@ private:
   std::vector<qkv_param> cParams;
   std::vector<qkv_value> cInputs, cResults;
   std::vector<std::unique_ptr<std::vector<const char *>>> names;
+  std::vector<std::unique_ptr<std::vector<qkv_stored>>> stored;
+  std::vector<std::unique_ptr<std::vector<TestForm>>> forms;
+  std::vector<qkv_setting> cSettings;
   std::vector<std::unique_ptr<std::vector<qkv_axis>>> axes;
   std::vector<qkv_argument> whole, last;
   std::vector<qkv_entry> entries;

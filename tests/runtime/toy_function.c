@@ -10,15 +10,15 @@ static const qkv_value inputs[] = {{"ids", QKV_INT, 0, 1, 0, idsAxes},
 static const qkv_value results[] = {{"y", QKV_FLOAT, 0, 1, 0, idsAxes}};
 static const int64_t wShape[] = {5, 3}, tableShape[] = {5};
 static const char *const wNames[] = {"lin.weight"}, *const tableNames[] = {"table"};
+static const qkv_stored wStored[] = {{"", wNames, 0, 1, 0, "", ""}};
+static const qkv_stored tableStored[] = {{"", tableNames, 0, 1, 0, "", ""}};
 static const qkv_param params[] = {
-    {"W", 2, 1, wShape, wNames, 0, 0, 0, 0, 3, 9, 1, 0.0, "toy.qkv", {QKV_F32, 1, 4, 0, 0, 0}},
+    {"W", 2, 1, wShape, wStored, 0, 0, 3, 9, 1, 0.0, "toy.qkv", {QKV_F32, 1, 4, 0, 0, 0}},
     {"table",
      1,
      1,
      tableShape,
-     tableNames,
-     0,
-     0,
+     tableStored,
      2,
      0,
      4,

@@ -415,7 +415,7 @@ TEST(F2, PrefixesConcatenate) {
   std::vector<std::string> names;
   for (auto &t : program->tensors)
     if (t.kind == Tensor::Kind::Param)
-      names.push_back(t.param.names.at(0));
+      names.push_back(t.param.stored.at(0).names.at(0));
   EXPECT_EQ(names, (std::vector<std::string>{"h.0.in.w.2", "h.1.in.w.2"}));
 }
 TEST(F4, SlicesMapAFunctionOverLetters) {

@@ -2,12 +2,15 @@
 #include "tools/qkv/GeneratedRun.h"
 
 #include "compiler/verify/Trial.h"
+#include "runtime/Held.h"
+#include "runtime/checkpoint/ReadStored.h"
+#include "runtime/checkpoint/StoredPlace.h"
 #include "runtime/tensors/Entries.h"
 
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <set>
+#include <map>
 #include <unistd.h>
 
 namespace qkv::driver {
@@ -47,19 +50,27 @@ private:
 /// Noise for every parameter, under the names of the checkpoint.
 bool writeWeights(const qkv_model &model, const std::string &path, qkv_error *error) {
   std::vector<rt::NewTensor> tensors;
-  std::set<std::string> names;
+  std::map<std::string, size_t> names;
   int64_t most = 0;
   for (int32_t p = 0; p < model.param_count; ++p) {
     const qkv_param &param = model.params[p];
-    std::vector<int64_t> shape;
-    for (int32_t axis = 0; axis < param.rank; ++axis)
-      if (std::find(param.stacked, param.stacked + param.stacked_count, axis) ==
-          param.stacked + param.stacked_count)
-        shape.push_back(param.shape[axis]);
-    most = std::max(most, rt::elementCount(shape));
-    for (int32_t n = 0; n < param.name_count; ++n)
-      if (names.insert(param.names[n]).second)
-        tensors.push_back({param.names[n], rt::Dtype::F32, shape, nullptr});
+    const qkv_stored &stored = rt::storedIn(param, "safetensors");
+    std::vector<int64_t> shape = rt::namedShape(param, stored);
+    if (auto place = rt::StoredPlace::parse(stored.place, param.rank)) {
+      shape.clear();
+      for (const rt::StoredPlace::Reach &reach : place->reaches(rt::shapeOf(param)))
+        shape.push_back(reach.extent());
+    }
+    for (int32_t n = 0; n < stored.name_count; ++n) {
+      auto [at, fresh] = names.try_emplace(stored.names[n], tensors.size());
+      if (fresh)
+        tensors.push_back({stored.names[n], rt::Dtype::F32, shape, nullptr});
+      // Several parameters may read parts of one tensor.
+      std::vector<int64_t> &whole = tensors[at->second].shape;
+      for (size_t i = 0; i < shape.size() && shape.size() == whole.size(); ++i)
+        whole[i] = std::max(whole[i], shape[i]);
+      most = std::max(most, rt::elementCount(whole));
+    }
   }
   // One block serves all: speed does not depend on the values, so long as they are of that size.
   Noise noise;

@@ -87,6 +87,7 @@ int readConfiguration(const ModelOptions &options, CheckOptions &check) {
   if (!found.text.empty())
     check.config = found.text;
   check.configPath = found.path;
+  check.configFormat = found.format;
   return 0;
 }
 

@@ -15,11 +15,10 @@ SIZES = {"architectures": ["GraniteMoeHybridForCausalLM"], "model_type": "granit
 
 CHECKPOINTS = {
     "granite4": {**SIZES, "num_local_experts": 4, "num_experts_per_tok": 2, "intermediate_size": 6,
-                 "shared_intermediate_size": 10, "attention_at": [0, 1, 0]},
+                 "shared_intermediate_size": 10},
     "granite4-dense": {**SIZES, "num_local_experts": 0, "num_experts_per_tok": 0,
                        "intermediate_size": 32, "shared_intermediate_size": 32,
-                       "num_hidden_layers": 2, "layer_types": ["attention", "mamba"],
-                       "attention_at": [1, 0]},
+                       "num_hidden_layers": 2, "layer_types": ["attention", "mamba"]},
 }
 
 

@@ -8,7 +8,7 @@ CHECKPOINTS = {"lfm2": {
     "block_ff_dim": 48, "block_auto_adjust_ff_dim": False, "num_hidden_layers": 3,
     "num_attention_heads": 4, "num_key_value_heads": 2, "conv_L_cache": 3, "conv_bias": False,
     "norm_eps": 1e-5, "rope_theta": 1e6, "max_position_embeddings": 64,
-    "layer_types": ["conv", "full_attention", "conv"], "attention_at": [0, 1, 0]}}
+    "layer_types": ["conv", "full_attention", "conv"]}}
 
 
 def weights(c, w):

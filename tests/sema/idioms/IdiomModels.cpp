@@ -88,7 +88,7 @@ Trial runGenerated(const Program &program, int64_t size, Precision precision, ui
     for (auto &[id, v] : inputs)
       run.inputs[program.tensors[id].name] = v;
     for (auto &[id, v] : params)
-      run.params[program.tensors[id].param.names.at(0)] = v;
+      run.params[program.tensors[id].param.stored.at(0).names.at(0)] = v;
     if (run.failure.empty())
       break;
   }
