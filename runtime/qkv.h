@@ -129,22 +129,22 @@ typedef struct qkv_context {
 
 /* What an entry of a model computes. */
 typedef enum qkv_entry_kind {
-  QKV_WHOLE = 0,     /* all results, of one sequence */
-  QKV_LAST = 1,      /* generators: the logits of the stream's last position alone */
-  QKV_BATCH = 2,     /* QKV_WHOLE for several sequences of equal sizes at once */
+  QKV_WHOLE = 0,      /* all results, of one sequence */
+  QKV_LAST = 1,       /* generators: the logits of the stream's last position alone */
+  QKV_BATCH = 2,      /* QKV_WHOLE for several sequences of equal sizes at once */
   QKV_LAST_BATCH = 3, /* QKV_LAST for several */
-  /* QKV_WHOLE for several sequences, each with sizes of its own; only those sizes that are arguments
-   * of the entry are the same for all. In parts of a model over a stream. */
+  /* QKV_WHOLE for several sequences, each with sizes of its own; only those sizes that are
+   * arguments of the entry are the same for all. In parts of a model over a stream. */
   QKV_MIXED = 4
 } qkv_entry_kind;
 
 /* What an entry takes and gives. */
 typedef enum qkv_argument_kind {
-  QKV_SEQUENCES = 0,    /* their number, the first axis of the entry's inputs and results */
-  QKV_SIZE = 1,         /* model->sizes[index] */
-  QKV_INPUT = 2,        /* model->inputs[index] */
-  QKV_PARAMS = 3,       /* all parameters */
-  QKV_RESULT = 4,       /* model->results[index] */
+  QKV_SEQUENCES = 0,     /* their number, the first axis of the entry's inputs and results */
+  QKV_SIZE = 1,          /* model->sizes[index] */
+  QKV_INPUT = 2,         /* model->inputs[index] */
+  QKV_PARAMS = 3,        /* all parameters */
+  QKV_RESULT = 4,        /* model->results[index] */
   QKV_LAST_POSITION = 5, /* of model->results[index]: without its first axis */
   /* QKV_MIXED: a row of 64-bit numbers for each sequence, with what each argument of the following
    * kinds says, in their order. It stands among the inputs; those arguments are nowhere else. */
@@ -309,9 +309,9 @@ qkv_sequence *qkv_sequence_begin(qkv_session *session, const void *arguments, qk
  * *error set: then the sequence is as it was. */
 int qkv_sequence_step(qkv_sequence *sequence, const void *arguments, qkv_error *error,
                       qkv_part part);
-/* The same for several sequences of one model, each with its arguments: computed together, as far as
- * the model was built for that, whatever their lengths. Each gets the bytes that it gets alone. -1
- * with *error set: then all are as they were, and the error says whose it is. */
+/* The same for several sequences of one model, each with its arguments: computed together, as far
+ * as the model was built for that, whatever their lengths. Each gets the bytes that it gets alone.
+ * -1 with *error set: then all are as they were, and the error says whose it is. */
 int qkv_sequences_step(qkv_sequence *const *sequences, int64_t count, const void *const *arguments,
                        qkv_error *error, qkv_part part);
 /* Another sequence that goes on from the same place. Null with *error set. */

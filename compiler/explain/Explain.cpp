@@ -122,9 +122,9 @@ std::vector<std::vector<int64_t>> shapesOf(const Description &description,
     case QKV_OWN_RESULT:
       break;
     case QKV_TABLE:
-      shapes.push_back({1, static_cast<int64_t>(entry.count(QKV_OWN_SIZE) +
-                                                entry.count(QKV_OWN_INPUT) +
-                                                entry.count(QKV_OWN_RESULT))});
+      shapes.push_back(
+          {1, static_cast<int64_t>(entry.count(QKV_OWN_SIZE) + entry.count(QKV_OWN_INPUT) +
+                                   entry.count(QKV_OWN_RESULT))});
       break;
     case QKV_INPUT:
       add(description.inputs[argument.index], /*lastPosition=*/false);

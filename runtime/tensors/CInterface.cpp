@@ -127,7 +127,7 @@ static int runSession(qkv_session *session, qkv_entry_kind kind, int64_t sequenc
       from.push_back(inputs[argument.index]);
       break;
     case QKV_PARAMS:
-      break; // the weights
+      break;        // the weights
     case QKV_TABLE: // sequences have no arguments of their own here
     case QKV_OWN_SIZE:
     case QKV_OWN_INPUT:

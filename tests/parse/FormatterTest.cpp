@@ -56,10 +56,11 @@ TEST(Formatter, Spaces) {
 }
 
 TEST(Formatter, Formats) {
-  EXPECT_EQ(formatted("param W[h,d]=\"q\"|gguf\"a\" [h,2*(d%K)+d//K,c],b=- exp(\"b\")|gguf - exp( \"b\" )"
-                      "|gguf(\"b\")-1 else 0"),
-            "param W[h,d] = \"q\" | gguf \"a\"[h, 2*(d%K) + d//K, c], b = -exp(\"b\") | gguf "
-            "-exp(\"b\") | gguf (\"b\") - 1 else 0\n");
+  EXPECT_EQ(
+      formatted("param W[h,d]=\"q\"|gguf\"a\" [h,2*(d%K)+d//K,c],b=- exp(\"b\")|gguf - exp( \"b\" )"
+                "|gguf(\"b\")-1 else 0"),
+      "param W[h,d] = \"q\" | gguf \"a\"[h, 2*(d%K) + d//K, c], b = -exp(\"b\") | gguf "
+      "-exp(\"b\") | gguf (\"b\") - 1 else 0\n");
   EXPECT_EQ(formatted("x=f(x)from\"a\"|gguf\"b\"; size C=config( \"a\"|gguf \"b\",3 ) .length"),
             "x = f(x) from \"a\" | gguf \"b\"; size C = config(\"a\" | gguf \"b\", 3).length\n");
 }

@@ -120,9 +120,10 @@ TEST(G6From, BelongsToTheCall) {
 }
 
 TEST(C5Formats, ParamsKeysAndPrefixes) {
-  EXPECT_EQ(treeOf("param W[h,d] = \"q\" | gguf \"a.q\"[h, 2 * d + 1], b = \"b\"[(h,d)] - 1 else 0"),
-            "param W[h, d] = \"q\" | gguf \"a.q\"[h, ((2 * d) + 1)], "
-            "b = (\"b\"[merged(h, d)] - 1) else 0\n");
+  EXPECT_EQ(
+      treeOf("param W[h,d] = \"q\" | gguf \"a.q\"[h, 2 * d + 1], b = \"b\"[(h,d)] - 1 else 0"),
+      "param W[h, d] = \"q\" | gguf \"a.q\"[h, ((2 * d) + 1)], "
+      "b = (\"b\"[merged(h, d)] - 1) else 0\n");
   EXPECT_EQ(treeOf("param A = -exp(\"A_log\") | gguf -\"a\" * if c then 1 else 2 else A"),
             "param A = (- exp(\"A_log\")) | gguf ((- \"a\") * (if c then 1 else 2)) else A\n");
   EXPECT_EQ(treeOf("param A = \"a\"\n    | gguf \"b\" |\n  gguf \"c\""),
