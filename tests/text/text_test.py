@@ -367,6 +367,11 @@ def keys(place):
     assert '"one"' in error and '"two.three.0"' in error and "rope_theta" not in error
     check(0, "--ignore-config", "one", "--ignore-config", "two.three", one=1, two={"three": [1, 2]})
     assert "no such key" in check(2, "--ignore-config", "onne", one=1)
+    # The page of another family, whose names and keys would fit.
+    write_json(os.path.join(copy, "config.json"), config)
+    for other in ("mistral", "qwen2"):
+        error = place.call(place.qkv, "check", f"std:models/{other}.qkv", "--weights", copy, code=1)
+        assert "another family" in error and "llama.qkv" in error, error
     # A page of one's own: what it names it reads; the library's rows for single pages are not its.
     place.write(config={"table_scale": 2})
     assert "table_scale" in place.run("--prompt", "Once", code=1)

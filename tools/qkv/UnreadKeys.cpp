@@ -1,5 +1,6 @@
 // Keys of a configuration that nobody reads (UnreadKeys.h).
 #include "tools/qkv/UnreadKeys.h"
+#include "tools/qkv/Families.h"
 #include "tools/qkv/ModelFile.h"
 #include "tools/qkv/Report.h"
 #include "tools/qkv/Tables.h"
@@ -115,6 +116,34 @@ std::string withoutArchitecture(const Json &root, const std::string &key) {
   return key.starts_with(front) ? key.substr(front.size() - 1) : "";
 }
 
+/// The key by which a checkpoint says that it is of another page's family than `own`, and which;
+/// empty where it does not.
+std::pair<std::string, std::string> otherFamily(const Json &root, const std::string &own) {
+  auto other = [&](const std::string &name, std::vector<std::string> Family::*list) {
+    std::string page;
+    for (const Family &family : families()) {
+      bool serves =
+          std::find((family.*list).begin(), (family.*list).end(), name) != (family.*list).end();
+      if (serves && family.page == own)
+        return std::string();
+      if (serves && page.empty())
+        page = family.page;
+    }
+    return page;
+  };
+  if (auto found = root.find("general.architecture"); found != root.end() && found->is_string())
+    if (std::string page = other(found->get<std::string>(), &Family::gguf); !page.empty())
+      return {"general.architecture", page};
+  if (auto found = root.find("architectures"); found != root.end() && found->is_array())
+    for (const Json &name : *found)
+      if (std::string page = name.is_string()
+                                 ? other(name.get<std::string>(), &Family::architectures)
+                                 : std::string();
+          !page.empty())
+        return {"architectures", page};
+  return {};
+}
+
 } // namespace
 
 bool keyFits(std::string_view form, std::string_view key) {
@@ -172,6 +201,12 @@ int checkKeys(const ModelOptions &options, const Source &page, const Sources &so
   collect(*root, "", "", 0, leaves);
   std::vector<std::string> used(options.ignoredKeys), unread;
   std::string own = isLibraryPage(page) ? pageName(page.path()) : "";
+  if (auto [key, other] =
+          own.empty() ? std::pair<std::string, std::string>() : otherFamily(*root, own);
+      !key.empty() && std::find(used.begin(), used.end(), key) == used.end())
+    return fail(options.command, configuration.path + " is of another family than " + page.path() +
+                                     ": its " + key + " belongs to std:models/" + other +
+                                     ".qkv; --ignore-config " + key + " goes on all the same");
   for (const Leaf &leaf : leaves) {
     std::string bare = withoutArchitecture(*root, leaf.key);
     auto fits = [&](const std::string &form) {
