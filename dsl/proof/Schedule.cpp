@@ -55,6 +55,8 @@ public:
       bool found = false;
       for (bool nested : {false, true}) {
         nested_ = nested;
+        arrangements_ = 128;
+        trials_ = 2 * (1000 + 100 * static_cast<int>(component.size()));
         Level level;
         if ((found = found || loop(component, level, {}, node)))
           break;
@@ -265,7 +267,6 @@ private:
     auto order = neighbours(component);
     std::vector<int> choice(order.size(), -1);
     std::map<int, int> axes;
-    int arrangements = 64, trials = 1000 + 100 * static_cast<int>(order.size());
     auto fits = [&](int t, int a, const std::vector<int> &before) {
       auto u = used.find(t);
       if (u != used.end() && u->second.count(a))
@@ -283,7 +284,7 @@ private:
       if (at == order.size()) {
         if (arrange(component, level, used, axes, forward, node))
           return true;
-        if (--arrangements < 0)
+        if (--arrangements_ < 0)
           return false;
         --at;
       }
@@ -291,7 +292,7 @@ private:
       int rank = static_cast<int>(program_.tensors[t].axes.size()), a = choice[at] + 1;
       while (a < rank && !fits(t, a, before))
         ++a;
-      if (--trials < 0)
+      if (--trials_ < 0)
         return false;
       if (a < rank) {
         choice[at] = axes[t] = a;
@@ -344,6 +345,8 @@ private:
   std::set<int> walked_;
   std::map<std::pair<int, int>, std::vector<PlacedRead>> edges_;
   bool nested_ = false; ///< whether loops may be inside of others that are no call's
+  /// What is left of the search for a component's loops, those inside of others among them.
+  int arrangements_ = 0, trials_ = 0;
 };
 
 } // namespace

@@ -100,9 +100,12 @@ class Workshop:
         description = self.description(model, sizes)
         wanted, seen = [], set()
         for parameter in description["params"]:
-            stacked = set(parameter["stacked"])
+            stored = parameter["stored"][0]  # as safetensors have it
+            if stored["place"] or stored["value"]:
+                raise Unmeasured(f"{parameter['name']} is not stored as it is used")
+            stacked = set(stored["stacked"])
             shape = [n for axis, n in enumerate(parameter["shape"]) if axis not in stacked]
-            for name in parameter["names"]:
+            for name in stored["names"]:
                 if name not in seen:
                     seen.add(name)
                     wanted.append((name, shape))
