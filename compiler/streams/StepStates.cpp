@@ -380,9 +380,11 @@ void StepBuilder::begin(State &state, int64_t positions) {
     auto position = index.letter >= 0 ? std::nullopt : index.position.constant();
     if (!position || *position >= 0)
       continue;
-    const auto &axes = plans_[t].outsideAxes;
-    if (std::any_of(axes.begin(), axes.end(), [&](size_t a) { return standsOutside(t, piece, a); }))
-      continue; // kept nowhere
+    bool corner = false; // outside along another axis, too: kept nowhere
+    for (size_t a = 0; a < piece.indices.size(); ++a)
+      corner = corner || (static_cast<int>(a) != row && standsOutside(t, piece, a));
+    if (corner)
+      continue;
     int64_t at = early ? *position + state.outside : *position + state.positions;
     if (at < 0 || at >= positions)
       continue;

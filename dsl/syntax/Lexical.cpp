@@ -354,8 +354,8 @@ private:
   bool bar() {
     constexpr size_t farthest = 1000; // a file of bars takes no longer than another
     size_t count = out_.tokens.size();
-    for (size_t i = count; i-- > 0 && count - i <= farthest;) {
-      switch (out_.tokens[i].kind) {
+    for (size_t back = 1; back <= std::min(count, farthest); ++back) {
+      switch (out_.tokens[count - back].kind) {
       case Kind::String: {
         uint32_t begin = at_++;
         push(Kind::Bar, begin, "|");

@@ -367,6 +367,15 @@ def keys(place):
     assert '"one"' in error and '"two.three.0"' in error and "rope_theta" not in error
     check(0, "--ignore-config", "one", "--ignore-config", "two.three", one=1, two={"three": [1, 2]})
     assert "no such key" in check(2, "--ignore-config", "onne", one=1)
+    # Items of lists are named in brackets, or with points.
+    with open(place.path("list.qkv"), "w") as file:
+        file.write('size T = dynamic(max: 4)\nindex t < T\nmodel m(x[t]) -> y[t] {\n'
+                   '  repeat l < 2 { x = if config("a[{l}]", "g") == "g" then x * 2 else x }\n'
+                   '  y[t] = x[t] * config("b[0].c", 1) * config("d.1", 1)\n}\n')
+    os.makedirs(place.path("list"))
+    write_json(place.path("list/config.json"), {"a": ["f", "g"], "b": [{"c": 3}], "d": [4, 5]})
+    error = place.call(place.qkv, "check", place.path("list.qkv"), "--weights", place.path("list"), code=1)
+    assert '"d.0"' in error and '"a.' not in error and '"b.' not in error, error
     # The page of another family, whose names and keys would fit.
     write_json(os.path.join(copy, "config.json"), config)
     for other in ("mistral", "qwen2"):

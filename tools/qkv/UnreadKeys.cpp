@@ -170,8 +170,11 @@ std::set<std::string> namedKeys(const std::string &page) {
       for (size_t i = at + 1; i < end; ++i) {
         if (page[i] == '{')
           i = std::min(page.find('}', i), end);
-        key += page[i] == '}' ? '*' : page[i];
+        if (page[i] != ']') // "a[0]" is "a.0"
+          key += page[i] == '}' ? '*' : page[i] == '[' ? '.' : page[i];
       }
+      if (constexpr std::string_view length = ".length"; key.ends_with(length))
+        key.resize(key.size() - length.size()); // as config("a").length is of all of it
       if (depth > 0)
         keys.insert(key);
       at = end;
