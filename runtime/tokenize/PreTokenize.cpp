@@ -135,8 +135,9 @@ bool Whitespace::split(std::vector<Piece> &pieces, std::string &) const {
   return true;
 }
 
-const char *const ByteLevel::wordsPattern =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+const char *ByteLevel::wordsPattern() {
+  return R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+}
 
 bool ByteLevel::split(std::vector<Piece> &pieces, std::string &why) const {
   for (Piece &piece : pieces)

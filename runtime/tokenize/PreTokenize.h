@@ -61,7 +61,7 @@ class ByteLevel : public PreTokenizer {
 public:
   bool addPrefixSpace = true;
   std::unique_ptr<SplitAt> words; ///< null: the pieces stay whole
-  static const char *const wordsPattern;
+  static const char *wordsPattern();
   bool split(std::vector<Piece> &pieces, std::string &why) const override;
 };
 

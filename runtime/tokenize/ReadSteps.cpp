@@ -199,7 +199,7 @@ std::unique_ptr<PreTokenizer> readPreTokenizer(const Json &json, std::string &wh
     auto step = std::make_unique<ByteLevel>();
     step->addPrefixSpace = fields.flag("add_prefix_space", true);
     if (fields.flag("use_regex", true))
-      step->words = splitAtWords(ByteLevel::wordsPattern, why);
+      step->words = splitAtWords(ByteLevel::wordsPattern(), why);
     fields.ignore({"trim_offsets"});
     return plain(std::move(step));
   }

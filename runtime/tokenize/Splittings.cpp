@@ -24,12 +24,12 @@ const Splitting *splittingByName(std::string_view name) {
   static const std::vector<Splitting> all = {
       {{"gpt-2", "phi-2", "mpt", "olmo", "jina-es", "jina-de", "jina-v2-es", "jina-v2-de",
         "roberta-bpe", "gigachat"},
-       {ByteLevel::wordsPattern}},
+       {ByteLevel::wordsPattern()}},
       {{"llama3", "llama-v3", "llama-bpe"}, {QKV_WORDS(R"(\p{N}{1,3})")}, true, true},
       {{"dbrx", "smaug-bpe"}, {QKV_WORDS(R"(\p{N}{1,3})")}},
       {{"qwen2", "deepseek-r1-qwen", "stablelm2", "hunyuan"}, {QKV_WORDS(R"(\p{N})")}},
       {{"starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b"},
-       {R"(\p{N})", ByteLevel::wordsPattern}},
+       {R"(\p{N})", ByteLevel::wordsPattern()}},
       {{"gpt-4o", "llama4"},
        {QKV_CAPITALS QKV_CONTRACTED "|" QKV_CAPITALS_2 QKV_CONTRACTED
                                     R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+)"
