@@ -238,7 +238,7 @@ std::string floatText(double value) {
       std::to_chars(digits, digits + sizeof digits, value, std::chars_format::scientific);
   std::string text(digits, failed == std::errc() ? end : digits);
   size_t e = text.find('e');
-  int exponent = atoi(text.c_str() + e + 1);
+  long exponent = std::strtol(text.c_str() + e + 1, nullptr, 10);
   if (value != 0 && (exponent < -4 || exponent >= 16))
     return text;
   auto [stop, wrong] =

@@ -211,10 +211,11 @@ int checkKeys(const ModelOptions &options, const Source &page, const Sources &so
                                      ": its " + key + " belongs to std:models/" + other +
                                      ".qkv; --ignore-config " + key + " goes on all the same");
   for (const Leaf &leaf : leaves) {
-    std::string bare = withoutArchitecture(*root, leaf.key);
+    std::string bare = withoutArchitecture(*root, leaf.key),
+                bareFull = withoutArchitecture(*root, leaf.full);
     auto fits = [&](const std::string &form) {
       return keyFits(form, leaf.key) || keyFits(form, leaf.full) ||
-             (!bare.empty() && keyFits(form, bare));
+             (!bare.empty() && (keyFits(form, bare) || keyFits(form, bareFull)));
     };
     // (Each of a GGUF's own keys is there with and without the architecture.)
     bool twin = leaf.key[0] == '.' && root->contains("general.architecture");
