@@ -86,19 +86,13 @@ static bool stepAll(qkv_sequence *const *sequences, int64_t count, const void *c
       return false;
     calls[i].error = &errors[i];
   }
-  for (const std::vector<size_t> &group : groupBySizes(*code, calls)) {
-    std::vector<Sequence> mates;
-    for (size_t i : group)
-      mates.push_back(calls[i]);
-    runTogether(*code, QKV_WHOLE, session->handle->weights, mates);
-    for (size_t at = 0; at < group.size(); ++at) {
-      if (!mates[at].failed)
-        continue;
-      qkv_error &failure = errors[group[at]];
-      std::string which = count > 1 ? format("sequence %zu: ", group[at]) : "";
-      return failAt(error, failure.file, failure.line, failure.column, failure.length,
-                    which + failure.text);
-    }
+  runInGroups(*code, session->handle->weights, calls);
+  for (int64_t i = 0; i < count; ++i) {
+    if (!calls[i].failed)
+      continue;
+    std::string which = count > 1 ? format("sequence %lld: ", static_cast<long long>(i)) : "";
+    return failAt(error, errors[i].file, errors[i].line, errors[i].column, errors[i].length,
+                  which + errors[i].text);
   }
   for (int64_t i = 0; i < count; ++i)
     sequences[i]->state.stepped();

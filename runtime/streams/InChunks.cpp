@@ -159,17 +159,12 @@ void step(const qkv_model &model, const qkv_weights *weights,
       }
     if (calls.empty())
       continue;
-    for (const std::vector<size_t> &group : groupBySizes(*code, calls)) {
-      std::vector<Sequence> mates;
-      for (size_t i : group)
-        mates.push_back(calls[i]);
-      runTogether(*code, QKV_WHOLE, weights, mates);
-      for (size_t at = 0; at < group.size(); ++at) {
-        auto &[run, of] = callers[group[at]];
-        of->failed = mates[at].failed;
-        if (!of->failed)
-          run->take();
-      }
+    runInGroups(*code, weights, calls);
+    for (size_t i = 0; i < calls.size(); ++i) {
+      auto &[run, of] = callers[i];
+      of->failed = calls[i].failed;
+      if (!of->failed)
+        run->take();
     }
   }
 }

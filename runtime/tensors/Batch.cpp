@@ -216,6 +216,23 @@ void runTogether(const qkv_model &model, qkv_entry_kind kind, const qkv_weights 
     runAlone(model, kind, weights, sequence);
 }
 
+/// Runs those of `sequences` that have these numbers.
+static void runGroup(const qkv_model &model, const qkv_weights *weights,
+                     const std::vector<size_t> &group, std::vector<Sequence> &sequences) {
+  std::vector<Sequence> mates;
+  for (size_t at : group)
+    mates.push_back(sequences[at]);
+  runTogether(model, QKV_WHOLE, weights, mates);
+  for (size_t at = 0; at < mates.size(); ++at)
+    sequences[group[at]].failed = mates[at].failed;
+}
+
+void runInGroups(const qkv_model &model, const qkv_weights *weights,
+                 std::vector<Sequence> &sequences) {
+  for (const std::vector<size_t> &group : groupBySizes(model, sequences))
+    runGroup(model, weights, group, sequences);
+}
+
 void runSequences(const qkv_model &model, const qkv_weights *weights,
                   std::vector<Sequence> &sequences) {
   std::vector<std::vector<size_t>> groups;
@@ -225,14 +242,8 @@ void runSequences(const qkv_model &model, const qkv_weights *weights,
     for (size_t at = 0; at < sequences.size(); ++at)
       groups.push_back({at});
   auto run = [&](int64_t begin, int64_t end) {
-    for (int64_t group = begin; group < end; ++group) {
-      std::vector<Sequence> mates;
-      for (size_t at : groups[group])
-        mates.push_back(sequences[at]);
-      runTogether(model, QKV_WHOLE, weights, mates);
-      for (size_t at = 0; at < mates.size(); ++at)
-        sequences[groups[group][at]].failed = mates[at].failed;
-    }
+    for (int64_t group = begin; group < end; ++group)
+      runGroup(model, weights, groups[group], sequences);
   };
   // A single group has the pool to itself.
   if (groups.size() == 1)

@@ -27,6 +27,10 @@ std::vector<std::vector<size_t>> groupBySizes(const qkv_model &model,
 void runTogether(const qkv_model &model, qkv_entry_kind kind, const qkv_weights *weights,
                  std::vector<Sequence> &sequences);
 
+/// Runs sequences of any sizes, those together that can be, one group after the other.
+void runInGroups(const qkv_model &model, const qkv_weights *weights,
+                 std::vector<Sequence> &sequences);
+
 /// Runs the whole model on sequences of any sizes, groups of equal ones at a time on the threads.
 void runSequences(const qkv_model &model, const qkv_weights *weights,
                   std::vector<Sequence> &sequences);

@@ -96,14 +96,9 @@ void runAll(const qkv_model &model, const qkv_weights *weights,
     calls.push_back(call);
     callers.push_back(one);
   }
-  for (const std::vector<size_t> &group : groupBySizes(model, calls)) {
-    std::vector<Sequence> mates;
-    for (size_t i : group)
-      mates.push_back(calls[i]);
-    runTogether(model, QKV_WHOLE, weights, mates);
-    for (size_t at = 0; at < group.size(); ++at)
-      callers[group[at]]->failed = mates[at].failed;
-  }
+  runInGroups(model, weights, calls);
+  for (size_t i = 0; i < calls.size(); ++i)
+    callers[i]->failed = calls[i].failed;
 }
 
 } // namespace
