@@ -316,9 +316,15 @@ int qkv_sequences_step(qkv_sequence *const *sequences, int64_t count, const void
                        qkv_error *error, qkv_part part);
 /* Another sequence that goes on from the same place. Null with *error set. */
 qkv_sequence *qkv_sequence_copy(const qkv_sequence *sequence, qkv_error *error);
-/* Goes back to the first `positions`. -1 with *error set where something that is kept has no past.
- */
-int qkv_sequence_rewind(qkv_sequence *sequence, int64_t positions, qkv_error *error);
+/* Takes a snapshot of what has no past (states of recurrences, windows), and another one behind each
+ * `every` positions from now on; 0: of now alone. The latest 16 are held, and one of no positions
+ * where this is asked for before the first step.
+ * 0, or -1 with *error set. */
+int qkv_sequence_snapshots(qkv_sequence *sequence, int64_t every, qkv_error *error);
+/* Goes back to the first `positions`, or where something that is kept has no past, to the latest
+ * snapshot at or before them. Returns the positions that the sequence then has: those from there on
+ * are to be fed again. -1 with *error set where there is no such place; then it is as it was. */
+int64_t qkv_sequence_rewind(qkv_sequence *sequence, int64_t positions, qkv_error *error);
 int64_t qkv_sequence_positions(const qkv_sequence *sequence);
 size_t qkv_sequence_bytes(const qkv_sequence *sequence); /* that are kept */
 void qkv_sequence_end(qkv_sequence *sequence);

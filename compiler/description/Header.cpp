@@ -283,10 +283,15 @@ private:
     out << "\n/* Another sequence that goes on from the same place. Null with *error set. */\n"
         << p << "_sequence *" << p << "_sequence_copy(const " << p << "_sequence *sequence, " << p
         << "_error *error);\n"
-        << "/* Goes back to the first positions. -1 with *error set where something that is kept "
-           "has "
-           "no\n * past: then go back to a copy. */\n"
-        << "int " << p << "_sequence_rewind(" << p << "_sequence *sequence, int64_t positions, "
+        << "/* Takes a snapshot of what has no past, and another one behind each `every` positions "
+           "from\n * now on; 0: of now alone. */\n"
+        << "int " << p << "_sequence_snapshots(" << p << "_sequence *sequence, int64_t every, " << p
+        << "_error *error);\n"
+        << "/* Goes back to the first positions, or where something that is kept has no past, to "
+           "the latest\n * snapshot before them. Returns how many positions there are then; -1 "
+           "with "
+           "*error set where\n * there is none. */\n"
+        << "int64_t " << p << "_sequence_rewind(" << p << "_sequence *sequence, int64_t positions, "
         << p << "_error *error);\n"
         << "int64_t " << p << "_sequence_positions(const " << p << "_sequence *sequence);\n"
         << "/* Bytes that are kept. */\n"
@@ -325,7 +330,7 @@ std::vector<std::string> cFunctions(const Description &description) {
   if (!description.stream)
     return names;
   std::string sequence = cPrefix(description) + "_sequence_";
-  for (const char *tail : {"begin", "copy", "rewind", "positions", "bytes", "end"})
+  for (const char *tail : {"begin", "copy", "snapshots", "rewind", "positions", "bytes", "end"})
     names.push_back(sequence + tail);
   for (const SequenceStep &step : sequenceSteps(description))
     for (const std::string &before : {sequence, cPrefix(description) + "_sequences_"})

@@ -144,11 +144,14 @@ std::vector<std::vector<int64_t>> shapesOf(const Description &description,
 } // namespace
 
 std::optional<Frame> entryFrame(ModuleOp module, const ExplainOptions &options) {
-  Description description;
+  Description whole;
   std::string error;
   auto json = module->getAttrOfType<StringAttr>(descriptionAttribute);
-  if (!json || !Description::fromJson(json.str(), description, error))
+  if (!json || !Description::fromJson(json.str(), whole, error))
     return std::nullopt;
+  if (options.part && (!whole.stream || !whole.stream->parts[*options.part]))
+    return std::nullopt;
+  const Description &description = options.part ? *whole.stream->parts[*options.part] : whole;
   const Description::Entry *entry = description.entry(options.entry);
   auto function = entry ? module.lookupSymbol<func::FuncOp>(entry->symbol) : func::FuncOp();
   if (!function || function.isExternal() || options.sizes.size() != description.sizes.size())

@@ -64,6 +64,7 @@ struct Explanation {
 struct ExplainOptions {
   std::vector<int64_t> sizes; ///< a number for each of the model's, in their order
   qkv_entry_kind entry = QKV_WHOLE;
+  std::optional<qkv_part> part; ///< a part of how a stream is computed; then both are the part's
 };
 
 /// Where each equation that a module's locations name stands first. Fusion may lose some of them:

@@ -84,7 +84,9 @@ void addCInterface(NativeModule &native, llvm::GlobalVariable *model) {
                {pointer, count, pointer, pointer}, nullptr, part);
   }
   addForward(native, sequence + "copy", "qkv_sequence_copy", pointer, {pointer, pointer});
-  addForward(native, sequence + "rewind", "qkv_sequence_rewind", number, {pointer, count, pointer});
+  addForward(native, sequence + "snapshots", "qkv_sequence_snapshots", number,
+             {pointer, count, pointer});
+  addForward(native, sequence + "rewind", "qkv_sequence_rewind", count, {pointer, count, pointer});
   addForward(native, sequence + "positions", "qkv_sequence_positions", count, {pointer});
   addForward(native, sequence + "bytes", "qkv_sequence_bytes", count, {pointer});
   addForward(native, sequence + "end", "qkv_sequence_end", nothing, {pointer});

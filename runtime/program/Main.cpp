@@ -155,6 +155,8 @@ std::string misused(const qkv_model &model, const Options &options) {
     return "--logits FILE says what was chosen token by token: it goes with no --beams";
   if (!options.logits.empty() && (model.generator_source >= 0 || options.batch > 0))
     return "--logits FILE is for one --prompt, not for lines";
+  if (!options.logits.empty() && options.generation.slide >= 0)
+    return "--logits FILE has all tokens of a text: it goes with no --slide";
   if (options.chunk > 0 && text)
     return "--chunk goes with --input; text has --prompt-chunk";
   if (text)

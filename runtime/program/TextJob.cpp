@@ -147,6 +147,7 @@ public:
       return;
     ++streams;
     prompt += static_cast<int64_t>(stream.prompt);
+    shared += static_cast<int64_t>(stream.shared);
     generated += stream.generated;
     kept = std::max(kept, stream.sequence->keptBytes());
     ++endings[static_cast<size_t>(stream.ending)];
@@ -158,6 +159,8 @@ public:
     std::string text =
         format("tokens: %lld of prompts, %lld generated, %.3f s", static_cast<long long>(prompt),
                static_cast<long long>(generated), seconds);
+    if (shared > 0)
+      text += format(", %lld of the prompts' computed for several", static_cast<long long>(shared));
     if (seconds > 0)
       text += format(", %.1f tokens/s", static_cast<double>(prompt + generated) / seconds);
     text += format("\nkept of a stream: %zu bytes at its end\ntokenizer: %s\nsampling: %s\nended "
@@ -182,7 +185,7 @@ private:
     return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
   }
   double begun = now();
-  int64_t streams = 0, prompt = 0, generated = 0;
+  int64_t streams = 0, prompt = 0, shared = 0, generated = 0;
   size_t kept = 0;
   int64_t endings[static_cast<size_t>(Ending::Failed) + 1] = {};
 };
@@ -293,7 +296,7 @@ int runLines(const Generator &generator, const Options &options) {
   Lines lines;
   AnswerWriter out(options, stats);
   size_t most = options.batch > 0 ? static_cast<size_t>(options.batch) : 1;
-  if (most > 1 && generator.mixes()) {
+  if (most == 1 || generator.mixes()) {
     LineQueue queue(generator, options, lines, out);
     generator.run(queue, most);
     queue.release();

@@ -90,6 +90,13 @@ const std::vector<TextOption> &textOptions() {
        [](const char *t, O &o, W &w) { return whole(t, 1, o.generation.context, w); }},
       {"prompt-chunk", "N", "tokens of a prompt that are computed at a time (512)",
        [](const char *t, O &o, W &w) { return whole(t, 1, o.generation.promptChunk, w); }},
+      {"slide", "N",
+       "when the context is full, keep its first N tokens, forget half of the others, go on "
+       "(default: stop)",
+       [](const char *t, O &o, W &w) { return whole(t, 0, o.generation.slide, w); }},
+      {"snapshots", "N",
+       "remember states every N tokens, to go back to (chat: 512, otherwise 0: not)",
+       [](const char *t, O &o, W &w) { return whole(t, 0, o.generation.snapshots, w); }},
       {"stop", "TEXT", "end before TEXT; may be given several times", takeStop},
       {"temperature", "X", "0: always the likeliest token (default); 1: as the model says",
        [](const char *t, O &o, W &w) {

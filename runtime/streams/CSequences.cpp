@@ -137,20 +137,33 @@ extern "C" qkv_sequence *qkv_sequence_copy(const qkv_sequence *sequence, qkv_err
   return copy->state.copy(sequence->state, error) ? copy.release() : nullptr;
 }
 
-extern "C" int qkv_sequence_rewind(qkv_sequence *sequence, int64_t positions, qkv_error *error) {
+extern "C" int qkv_sequence_snapshots(qkv_sequence *sequence, int64_t every, qkv_error *error) {
   if (!sequence)
     return fail(error, "the sequence is null"), -1;
-  if (sequence->state.rewind(positions))
-    return 0;
+  if (every < 0)
+    return fail(error, format("snapshots every %lld positions, expected 0 or more",
+                              static_cast<long long>(every))),
+           -1;
+  sequence->state.snapshots(every);
+  return 0;
+}
+
+extern "C" int64_t qkv_sequence_rewind(qkv_sequence *sequence, int64_t positions,
+                                       qkv_error *error) {
+  if (!sequence)
+    return fail(error, "the sequence is null"), -1;
   int64_t now = sequence->state.positions();
   if (positions < 0 || positions > now)
     return fail(error, format("a sequence of %lld positions cannot go back to %lld",
                               static_cast<long long>(now), static_cast<long long>(positions))),
            -1;
-  return fail(error, format("model %s keeps what has no past: copy a sequence before it goes on, "
-                            "and go back to the copy",
-                            sequence->model().name)),
-         -1;
+  int64_t reached = sequence->state.rewind(positions);
+  if (reached < 0)
+    return fail(error, format("model %s keeps what has no past, and no snapshot was taken up to "
+                              "position %lld",
+                              sequence->model().name, static_cast<long long>(positions))),
+           -1;
+  return reached;
 }
 
 extern "C" int64_t qkv_sequence_positions(const qkv_sequence *sequence) {

@@ -58,6 +58,11 @@ void KeptBuffer::drop(size_t bytes) {
     madvise(memory + before, after - before, MADV_DONTNEED);
 }
 
+void KeptBuffer::restore(const char *bytes, size_t count, size_t dropped) {
+  front = dropped;
+  memcpy(begin(), bytes, count);
+}
+
 bool KeptBuffer::copy(const KeptBuffer &other, size_t bytes, qkv_error *error) {
   if (room != other.room && !reserve(other.room, error))
     return false;

@@ -27,6 +27,8 @@ public:
   size_t dropped() const { return front; }
   /// Leaves out bytes in front, and gives memory back.
   void drop(size_t bytes);
+  /// What is kept is `bytes` again that began behind `dropped` others.
+  void restore(const char *bytes, size_t count, size_t dropped);
   /// The first `bytes` of another are kept here at the same place of as large a reserve. False with
   /// *error set.
   bool copy(const KeptBuffer &other, size_t bytes, qkv_error *error);

@@ -24,7 +24,7 @@ const qkv_model *anyStep(const qkv_stream &stream) {
 StreamState::StreamState(const qkv_model &model, std::vector<int64_t> sizes)
     : model(model), stream(*model.stream), own(std::move(sizes)), kept(stream.kept_count),
       second(stream.kept_count), keptBytes(stream.kept_count), rowBytes(stream.kept_count),
-      pendingBytes(stream.kept_count) {}
+      pendingBytes(stream.kept_count), history(stream.kept_count) {}
 
 int64_t StreamState::most() const {
   const qkv_model *step = anyStep(stream);
@@ -57,7 +57,8 @@ bool StreamState::begin(void *const *given, void *const *wanted, Sequence &call,
   const qkv_model *step = anyStep(stream), *session = stream.parts[QKV_SESSION];
   if (!session)
     return true;
-  std::vector<std::vector<int64_t>> in, out, mostIn, mostOut;
+  remembered.clear();
+  std::vector<std::vector<int64_t>> in, out, mostIn, mostOut, endIn, endOut;
   sizes.clear();
   for (int32_t i = 0; i < session->size_count; ++i) {
     // The session's sizes are the model's without the stream, in their order.
@@ -67,7 +68,8 @@ bool StreamState::begin(void *const *given, void *const *wanted, Sequence &call,
     sizes.push_back(own[at]);
   }
   if (!shapesOf(*session, sizes, in, out, error) ||
-      (step && !shapesOf(*step, sizesFor(0, most()), mostIn, mostOut, error)))
+      (step && !shapesOf(*step, sizesFor(0, most()), mostIn, mostOut, error)) ||
+      (step && !shapesOf(*step, sizesFor(most() - 1, 1), endIn, endOut, error)))
     return false;
   inputs.clear();
   for (int32_t i = 0; i < session->input_count; ++i)
@@ -86,6 +88,7 @@ bool StreamState::begin(void *const *given, void *const *wanted, Sequence &call,
       for (size_t a = 1; a < shape.size(); ++a)
         rowBytes[k] *= static_cast<size_t>(shape[a]);
       most = std::max(most, tensorBytes(value.type, shape));
+      history[k] = endOut[one.next][0] == shape[0];
     }
     if (!kept[k].reserve(most, error))
       return false;
@@ -131,6 +134,8 @@ bool StreamState::step(qkv_part which, int64_t fresh, void *const *given, void *
     return fail(error, format("%lld positions behind %lld: %s holds at most %lld",
                               static_cast<long long>(fresh), static_cast<long long>(past),
                               model.name, static_cast<long long>(most())));
+  if (every > 0 && past == 0 && remembered.empty())
+    takeSnapshot(); // the session has been run
   sizes = sizesFor(past, fresh);
   std::vector<std::vector<int64_t>> in, out;
   if (!shapesOf(step, sizes, in, out, error))
@@ -163,6 +168,7 @@ void StreamState::pass(int64_t fresh) {
 }
 
 void StreamState::stepped() {
+  int64_t before = past;
   past += pending;
   pending = 0;
   std::vector<std::vector<int64_t>> in, out;
@@ -181,6 +187,30 @@ void StreamState::stepped() {
     kept[k].drop(pendingBytes[k] - std::min(next, pendingBytes[k]));
     keptBytes[k] = next;
   }
+  if (every > 0 && past / every > before / every)
+    takeSnapshot();
+}
+
+void StreamState::snapshots(int64_t positions) {
+  every = positions;
+  if (past > 0)
+    takeSnapshot();
+}
+
+void StreamState::takeSnapshot() {
+  constexpr size_t latest = 16;
+  auto taken = std::make_shared<Snapshot>();
+  taken->position = past;
+  taken->parts.resize(kept.size());
+  for (int32_t k = 0; k < stream.kept_count; ++k)
+    if (!hasPast(k))
+      taken->parts[k] = {{kept[k].begin(), kept[k].begin() + keptBytes[k]}, kept[k].dropped()};
+  if (!remembered.empty() && remembered.back()->position == past)
+    remembered.pop_back();
+  remembered.push_back(std::move(taken));
+  bool beginning = remembered.front()->position == 0;
+  if (remembered.size() > latest + beginning)
+    remembered.erase(remembered.begin() + beginning);
 }
 
 size_t StreamState::bytes() const {
@@ -203,28 +233,45 @@ bool StreamState::copy(const StreamState &other, qkv_error *error) {
   pending = 0;
   keptBytes = other.keptBytes;
   rowBytes = other.rowBytes;
+  history = other.history;
+  every = other.every;
+  remembered = other.remembered;
   return true;
 }
 
-bool StreamState::rewind(int64_t target) {
+int64_t StreamState::rewind(int64_t target) {
   if (target < 0 || target > past)
-    return false;
+    return -1;
   if (target == past)
-    return true;
+    return past;
+  const Snapshot *from = nullptr;
+  for (int32_t k = 0; k < stream.kept_count && !from; ++k)
+    if (!hasPast(k)) {
+      for (const auto &one : remembered)
+        if (one->position <= target)
+          from = one.get();
+      if (!from)
+        return -1;
+      target = from->position;
+    }
   std::vector<std::vector<int64_t>> in, out;
   if (!shapesOf(*anyStep(stream), sizesFor(target, 1), in, out, nullptr))
-    return false;
-  // Rows of a full history stay where they are; a window's may be gone, other kinds have no past.
+    return -1;
   for (int32_t k = 0; k < stream.kept_count; ++k) {
-    const qkv_kept &one = stream.kept[k];
-    if (one.next >= 0 && (!one.grows || kept[k].dropped() > 0))
-      return false;
-  }
-  for (int32_t k = 0; k < stream.kept_count; ++k)
-    if (stream.kept[k].next >= 0)
+    if (stream.kept[k].next < 0)
+      continue;
+    if (hasPast(k)) { // its rows stay where they are
       keptBytes[k] = static_cast<size_t>(in[stream.kept[k].input][0]) * rowBytes[k];
+      continue;
+    }
+    const Snapshot::Part &then = from->parts[k];
+    kept[k].restore(then.bytes.data(), then.bytes.size(), then.dropped);
+    keptBytes[k] = then.bytes.size();
+  }
   past = target;
-  return true;
+  while (!remembered.empty() && remembered.back()->position > past)
+    remembered.pop_back();
+  return past;
 }
 
 } // namespace qkv::rt

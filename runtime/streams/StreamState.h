@@ -8,6 +8,7 @@
 #include "runtime/streams/KeptBuffer.h"
 #include "runtime/tensors/Batch.h"
 
+#include <memory>
 #include <vector>
 
 namespace qkv::rt {
@@ -47,8 +48,13 @@ public:
   size_t bytes() const;
   /// Becomes what another sequence of the same model is. False with *error set.
   bool copy(const StreamState &other, qkv_error *error);
-  /// Goes back to the first `count` positions; false where something that is kept has no past.
-  bool rewind(int64_t count);
+  /// Remembers what has no past as it is now, and again behind each `every` positions; 0: no more.
+  /// Only the latest few are remembered, and one of no positions where this is asked before any.
+  void snapshots(int64_t every);
+  /// Goes back to the first `count` positions, or to the latest place before them that is
+  /// remembered where something that is kept has no past. Returns the positions that there are
+  /// then; -1 with nothing changed where there is no such place.
+  int64_t rewind(int64_t count);
 
   /// Extents of each of a part's inputs and results for the next `fresh` positions.
   bool shapes(qkv_part part, int64_t fresh, std::vector<std::vector<int64_t>> &inputs,
@@ -57,8 +63,20 @@ public:
   static int32_t keptResults(const qkv_stream &stream);
 
 private:
+  /// What has no past as it was: a state that is written anew each time, a window.
+  struct Snapshot {
+    struct Part {
+      std::vector<char> bytes;
+      size_t dropped = 0;
+    };
+    int64_t position = 0;
+    std::vector<Part> parts; // of what is kept; without bytes where a history has them
+  };
+
   const qkv_model &part(qkv_part which) const { return *stream.parts[which]; }
   std::vector<int64_t> sizesFor(int64_t before, int64_t fresh) const;
+  bool hasPast(int32_t k) const { return stream.kept[k].next < 0 || history[k]; }
+  void takeSnapshot();
 
   const qkv_model &model;
   const qkv_stream &stream;
@@ -66,6 +84,9 @@ private:
   int64_t past = 0, pending = 0;        // positions; those of the call that was made
   std::vector<KeptBuffer> kept, second; // what is kept; where what does not grow is written next
   std::vector<size_t> keptBytes, rowBytes, pendingBytes;
+  std::vector<bool> history; // grows, and nothing of it is ever left out
+  int64_t every = 0;         // positions between snapshots
+  std::vector<std::shared_ptr<const Snapshot>> remembered; // by position
   std::vector<char> count;
   // Of the call that was made.
   std::vector<int64_t> sizes;

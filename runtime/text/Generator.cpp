@@ -4,6 +4,7 @@
 
 #include "runtime/Error.h"
 #include "runtime/tensors/Inputs.h"
+#include "runtime/text/SharedBeginning.h"
 #include "runtime/text/Stepped.h"
 #include "runtime/text/WholePrefix.h"
 
@@ -62,11 +63,19 @@ bool Generator::prepare(qkv_error *error) {
     return fail(error, "--beams looks for the likeliest text: it goes with no option that changes "
                        "how a token is drawn (" +
                            chain->text() + ")");
+  if (options.slide >= 0 && (options.beams.width > 1 || hasSource()))
+    return fail(error, options.beams.width > 1 ? "--slide is not for beams"
+                                               : "--slide is for one text that goes on, not for "
+                                                 "what is written of a source");
   sampler = chain->greedy() ? static_cast<const Sampler *>(&greedy) : chain.get();
   if (options.context > model.sizes[streamSize].max)
     return fail(error, format("--context is %lld, %s holds at most %lld",
                               static_cast<long long>(options.context), model.sizes[streamSize].name,
                               static_cast<long long>(model.sizes[streamSize].max)));
+  if (options.slide >= positions())
+    return fail(error,
+                format("--slide keeps %lld tokens, the context has no more than %lld",
+                       static_cast<long long>(options.slide), static_cast<long long>(positions())));
   if (stepsText(model))
     sequences = std::make_unique<Stepped>(model, weights, vocabulary, options.promptChunk);
   else
@@ -154,7 +163,7 @@ void Generator::begin(std::string_view source, std::string_view prompt, Stream &
   if (stream.failed)
     stream.ending = Ending::Failed;
   stream.source = sourceTokens.size();
-  stream.prompt = tokens.size();
+  stream.prompt = stream.promptNow = tokens.size();
   stream.words = TokenText(*tokenizer, tokens);
   stream.text = TextOut(&options.stops);
   stream.sequence = sequences->begin(std::move(sourceTokens), std::move(tokens));
@@ -172,7 +181,7 @@ void Generator::resume(std::vector<int64_t> tokens, Stream &stream) const {
   stream.generated = 0;
   stream.ending = Ending::None;
   stream.failed = stream.done = false;
-  stream.prompt = tokens.size();
+  stream.prompt = stream.promptNow = tokens.size();
   stream.text = TextOut(&options.stops);
   stream.words = TokenText(*tokenizer, tokens);
   bool full = static_cast<int64_t>(tokens.size()) > positions();
@@ -185,6 +194,12 @@ void Generator::resume(std::vector<int64_t> tokens, Stream &stream) const {
     stream.ending = Ending::Failed;
     return;
   }
+  goBackTo(std::move(tokens), stream);
+  beginSearch(stream);
+}
+
+/// Makes a stream of no source one of these tokens; what was computed of them stays.
+void Generator::goBackTo(std::vector<int64_t> tokens, Stream &stream) const {
   // The last token's logits are computed, so at least it is computed anew.
   size_t same = 0;
   if (stream.sequence && !stream.sequence->failure()) {
@@ -192,12 +207,26 @@ void Generator::resume(std::vector<int64_t> tokens, Stream &stream) const {
     while (same < old.size() && same + 1 < tokens.size() && old[same] == tokens[same])
       ++same;
   }
-  if (same == 0 || !stream.sequence->rewind(same))
-    stream.sequence = sequences->begin({}, std::move(tokens));
-  else
+  if (same > 0 && stream.sequence->rewind(same)) {
     for (size_t i = same; i < tokens.size(); ++i)
       stream.sequence->append(tokens[i]);
-  beginSearch(stream);
+    return;
+  }
+  stream.sequence = sequences->begin({}, std::move(tokens));
+  if (options.snapshots > 0)
+    stream.sequence->snapshots(static_cast<size_t>(options.snapshots));
+}
+
+/// Forgets half of what came behind the first tokens, which stay.
+void Generator::slide(Stream &stream) const {
+  std::vector<int64_t> tokens = stream.sequence->tokens();
+  auto first = static_cast<size_t>(options.slide);
+  size_t forgotten = (tokens.size() - first + 1) / 2, promptEnd = stream.promptNow;
+  stream.promptNow = std::min(promptEnd, first) +
+                     (promptEnd > first + forgotten ? promptEnd - first - forgotten : 0);
+  tokens.erase(tokens.begin() + static_cast<std::ptrdiff_t>(first),
+               tokens.begin() + static_cast<std::ptrdiff_t>(first + forgotten));
+  goBackTo(std::move(tokens), stream);
 }
 
 int64_t Generator::positions() const {
@@ -247,7 +276,9 @@ void Generator::take(Stream &stream) const {
   }
   TokenSequence &sequence = *stream.sequence;
   int64_t token = sampler->choose(
-      {sequence.logits(), choices, sequence.tokens(), stream.prompt, stream.number});
+      {sequence.logits(), choices, sequence.tokens(), stream.promptNow, stream.number});
+  if (options.snapshots > 0 && stream.generated == 0)
+    sequence.snapshots(static_cast<size_t>(options.snapshots)); // of the prompt's end
   if (stream.logits) {
     stream.logits->insert(stream.logits->end(), sequence.logits(), sequence.logits() + vocabulary);
     stream.chosen.push_back(token);
@@ -285,18 +316,23 @@ void Generator::step(std::vector<Stream *> &streams) const {
   for (Stream *stream : streams) {
     if (stream->done)
       continue;
-    bool full = static_cast<int64_t>(stream->prompt) + stream->generated >= positions();
+    bool full = stream->search
+                    ? static_cast<int64_t>(stream->prompt) + stream->generated >= positions()
+                    : static_cast<int64_t>(stream->sequence->tokens().size()) >= positions();
     if (options.maxTokens >= 0 && stream->generated >= options.maxTokens) {
       end(*stream, Ending::MaxTokens);
-    } else if (full) {
+    } else if (full && options.slide < 0) {
       end(*stream, Ending::Full);
     } else {
       open.push_back(stream);
       if (stream->search)
         for (TokenSequence *one : stream->search->open())
           rows.push_back(one);
-      else
+      else {
+        if (full)
+          slide(*stream);
         rows.push_back(stream->sequence.get());
+      }
     }
   }
   streams = std::move(open);
@@ -314,8 +350,11 @@ void Generator::run(std::vector<Stream *> streams) const {
 }
 
 void Generator::run(Waiting &waiting, size_t most) const {
+  SharedBeginning beginning(*sequences);
+  bool shares = stepsText(model) && !hasSource() && options.beams.width == 1;
   for (std::vector<Stream *> streams;;) {
     std::erase_if(streams, [](const Stream *stream) { return stream->done; });
+    size_t old = streams.size();
     while (streams.size() < most)
       if (Stream *stream = waiting.next(streams.empty()))
         streams.push_back(stream);
@@ -323,6 +362,14 @@ void Generator::run(Waiting &waiting, size_t most) const {
         break;
     if (streams.empty())
       return;
+    if (shares) {
+      std::vector<std::unique_ptr<TokenSequence> *> fresh;
+      for (size_t i = old; i < streams.size(); ++i)
+        fresh.push_back(&streams[i]->sequence);
+      std::vector<size_t> shared = beginning.share(fresh);
+      for (size_t i = old; i < streams.size(); ++i)
+        streams[i]->shared = shared[i - old];
+    }
     step(streams);
   }
 }

@@ -29,6 +29,9 @@ struct GenerationOptions {
   int64_t maxTokens = -1;         ///< -1: until the stream is full
   int64_t context = -1;           ///< positions of a stream; -1: what the model holds
   int64_t promptChunk = 512;      ///< positions of a prompt that are computed at a time
+  int64_t slide = -1;             ///< of a full stream so many first tokens stay, and the latest of
+                                  ///< the others; -1: it ends
+  int64_t snapshots = 0;          ///< tokens between snapshots of what has no past; 0: none
   bool tokens = false;            ///< prompts, sources and answers are numbers of tokens
 };
 
@@ -38,6 +41,8 @@ struct Stream {
   std::unique_ptr<BeamSearch> search;      // null: one token after the other
   size_t source = 0, prompt = 0;           // tokens
   uint64_t number = 0;   // among the streams of a run: what is drawn depends on it
+  size_t promptNow = 0;  // tokens of the prompt in the stream as it is now
+  size_t shared = 0;     // tokens of the prompt that were computed for several
   int64_t generated = 0; // tokens
   bool failed = false, done = false;
   Ending ending = Ending::None;
@@ -100,6 +105,8 @@ private:
   void take(Stream &stream) const;
   bool failed(Stream &stream) const;
   void beginSearch(Stream &stream) const;
+  void goBackTo(std::vector<int64_t> tokens, Stream &stream) const;
+  void slide(Stream &stream) const;
   void step(std::vector<Stream *> &streams) const;
   void end(Stream &stream, Ending ending) const;
 

@@ -29,6 +29,8 @@ public:
   /// Goes back to its first `count` tokens. False, with nothing changed, where what is kept has no
   /// past.
   virtual bool rewind(size_t count) = 0;
+  /// From now on remembers what it keeps behind each `every` tokens, so that it can go back.
+  virtual void snapshots(size_t) {}
   /// Bytes that are kept of it from step to step.
   virtual size_t keptBytes() const { return 0; }
   /// Whether computing failed, and why.

@@ -40,12 +40,14 @@ public:
     return out;
   }
   bool rewind(size_t count) override {
+    // Where it came back to an earlier place, the tokens since then wait to be computed again.
     if (static_cast<int64_t>(count) < state.positions() &&
-        !state.rewind(static_cast<int64_t>(count)))
+        state.rewind(static_cast<int64_t>(count)) < 0)
       return false;
     stream.resize(count);
     return true;
   }
+  void snapshots(size_t every) override { state.snapshots(static_cast<int64_t>(every)); }
 
   /// Positions that are still to be computed.
   int64_t waiting() const { return static_cast<int64_t>(stream.size()) - state.positions(); }

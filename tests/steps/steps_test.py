@@ -250,7 +250,7 @@ model layers(source[j] : token, tokens[t] : token) -> logits[t,v] {
         self.assertEqual(step(copy, 70, 30, last=True), rows(99, 1))
         self.assertEqual(step(sequence, 71, 129), rows(71, 129))
         self.assertEqual(library.lm_sequence_positions(sequence), 200)
-        self.assertEqual(library.lm_sequence_rewind(sequence, ctypes.c_int64(33), None), 0)
+        self.assertEqual(library.lm_sequence_rewind(sequence, ctypes.c_int64(33), None), 33)
         self.assertEqual(step(sequence, 33, 5), rows(33, 5))
         self.assertEqual(step(copy, 100, 2), rows(100, 2))
         self.assertEqual(library.lm_sequence_rewind(sequence, ctypes.c_int64(39), None), -1)

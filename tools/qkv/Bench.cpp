@@ -9,6 +9,7 @@
 #include "tools/qkv/ModelFile.h"
 #include "tools/qkv/Report.h"
 #include "tools/qkv/SizeOptions.h"
+#include "tools/qkv/StepOptions.h"
 
 #include "compiler/native/Jit.h"
 #include "compiler/passes/Target.h"
@@ -28,6 +29,7 @@ constexpr int64_t usualSize = 512;
 struct Options : ModelOptions {
   std::vector<std::string> sizes;
   std::string input, logits = "all";
+  StepOptions step;
   int threads = 1;
   bool json = false;
 };
@@ -91,7 +93,7 @@ struct Measured {
 
 struct Result {
   Description description;
-  std::vector<int64_t> sizes;
+  Subject subject;
   Explanation explanation;
   Roofline roofline;
   double seconds = 0;
@@ -148,8 +150,8 @@ std::string ratesText(double seconds, double flops, double bytes, double bound) 
 
 std::string resultText(const Result &result, int threads) {
   std::string text = "model " + result.description.name;
-  if (!result.sizes.empty())
-    text += ", " + sizesText(result.description.sizes, result.sizes);
+  if (!result.subject.sizes.empty())
+    text += ", " + subjectText(result.description, result.subject);
   text += ", " + std::to_string(threads) + (threads == 1 ? " thread" : " threads") + "; bound by " +
           flopsText(result.roofline.flops) + "/s and " + bytesText(result.roofline.bandwidth) +
           "/s\n\n";
@@ -191,8 +193,14 @@ std::string resultJson(const Result &result, int threads) {
   out["model"] = result.description.name;
   out["threads"] = threads;
   out["sizes"] = nlohmann::json::object();
-  for (size_t i = 0; i < result.sizes.size(); ++i)
-    out["sizes"][result.description.sizes[i].name] = result.sizes[i];
+  const Subject &subject = result.subject;
+  for (size_t i = 0; i < subject.sizes.size(); ++i)
+    out["sizes"][subject.description->sizes[i].name] = subject.sizes[i];
+  if (subject.part) {
+    const Description::Stream &stream = *result.description.stream;
+    out["at"] = subject.sizes[static_cast<size_t>(stream.past)];
+    out["rows"] = subject.sizes[static_cast<size_t>(stream.fresh)];
+  }
   out["peak_gflops"] = result.roofline.flops / 1e9;
   out["bandwidth_gbytes"] = result.roofline.bandwidth / 1e9;
   out["kernels"] = nlohmann::json::array();
@@ -207,10 +215,10 @@ std::string resultJson(const Result &result, int threads) {
 
 /// Compiles the model twice. `timed` calls the clock, with a number for each of `names`.
 bool compile(const Options &options, Compilation &plain, Compilation &timed, Result &result,
-             qkv_entry_kind entry, std::unique_ptr<JitModel> &plainModel,
-             std::unique_ptr<JitModel> &timedModel, std::vector<std::string> &names,
-             std::string &error) {
-  if (!plain.explain({result.sizes, entry}, result.explanation, error) ||
+             std::unique_ptr<JitModel> &plainModel, std::unique_ptr<JitModel> &timedModel,
+             std::vector<std::string> &names, std::string &error) {
+  if (!plain.explain({result.subject.sizes, result.subject.entry, result.subject.part},
+                     result.explanation, error) ||
       !timed.timeKernels(names, error))
     return false;
   std::unique_ptr<NativeModule> native = plain.native(error);
@@ -228,6 +236,7 @@ bool compile(const Options &options, Compilation &plain, Compilation &timed, Res
 int run(Options options) {
   int code = 0;
   std::string error;
+  askForSteps(options.step, options);
   std::unique_ptr<ModelFile> file, again;
   std::unique_ptr<Compilation> plain = openCompilation(options, file, code);
   std::unique_ptr<Compilation> timed = plain ? openCompilation(options, again, code) : nullptr;
@@ -238,15 +247,15 @@ int run(Options options) {
     return fail(options.command, options.file + ": " + error);
   if (plain->stage() > Stage::Kernels || plain->isLlvmIr())
     return misuse(options.command, options.file + ": kernels are seen up to stage kernels");
-  std::map<std::string, int64_t> given;
-  if (std::string why =
-          readSizes(result.description.sizes, result.description.name, options.sizes, given);
+  if (options.step.step && !result.description.stream)
+    if (std::string why = withoutSteps(*file, result.description); !why.empty())
+      return fail(options.command, options.file + ": " + why);
+  if (options.step.step && !options.input.empty())
+    return misuse(options.command, "--step has inputs of its own: it goes with no --input");
+  if (std::string why = chooseSubject(result.description, options.step, options.logits == "last",
+                                      options.sizes, usualSize, result.subject);
       !why.empty())
     return misuse(options.command, why);
-  qkv_entry_kind entry = options.logits == "last" ? QKV_LAST : QKV_WHOLE;
-  if (!result.description.entry(entry))
-    return misuse(options.command,
-                  "--logits last: model " + result.description.name + " is no generator");
   rt::setThreads(options.threads);
 
   // Inputs first: a file of them says what the sizes are.
@@ -254,16 +263,15 @@ int run(Options options) {
   qkv_error why = {};
   why.size = sizeof why;
   GeneratedRun generated;
-  if (!generated.open(memory.model(), file->program.get(),
-                      allSizes(result.description.sizes, given, usualSize), options.weights,
-                      options.input, entry, &why))
+  if (!generated.open(memory.model(), file->program.get(), result.subject, options.weights,
+                      options.input, &why))
     return fail(options.command, why);
-  result.sizes = generated.sizes();
+  result.subject.sizes = generated.sizes();
 
   std::optional<Progress> progress("compiling " + options.file);
   std::unique_ptr<JitModel> plainModel, timedModel;
   std::vector<std::string> names;
-  if (!compile(options, *plain, *timed, result, entry, plainModel, timedModel, names, error))
+  if (!compile(options, *plain, *timed, result, plainModel, timedModel, names, error))
     return fail(options.command, options.file + ": " + error);
   progress->says("running " + options.file);
   result.roofline = measuredRoofline(describeTarget(options.cpu).lanes, options.threads);
@@ -303,6 +311,7 @@ void addBench(CLI::App &app, int &code) {
       ->check(CLI::IsMember({"all", "last"}))
       ->type_name("WHICH")
       ->capture_default_str();
+  addStepOptions(*command, options->step);
   command->add_option("--threads", options->threads, "cores to use")
       ->check(CLI::Range(1, 512))
       ->type_name("N")
@@ -315,7 +324,8 @@ void addBench(CLI::App &app, int &code) {
       "examples:\n"
       "  qkv bench attention.qkv --size T=2048 --size S=2048\n"
       "  qkv bench gpt2.qkv --weights gpt2/ --size T=512 --logits last\n"
-      "  qkv bench m.qkv --cpu haswell --json");
+      "  qkv bench m.qkv --cpu haswell --json\n"
+      "  qkv bench llama/ --step --at 2000 --logits last");
   command->callback([options, &code] { code = run(*options); });
 }
 

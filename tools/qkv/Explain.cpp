@@ -5,6 +5,7 @@
 #include "tools/qkv/ModelFile.h"
 #include "tools/qkv/Report.h"
 #include "tools/qkv/SizeOptions.h"
+#include "tools/qkv/StepOptions.h"
 
 #include "compiler/passes/Target.h"
 
@@ -21,6 +22,7 @@ constexpr int64_t usualSize = 512;
 struct Options : ModelOptions {
   std::vector<std::string> sizes;
   std::string logits = "all";
+  StepOptions step;
   double peak = 0, bandwidth = 0;
   bool json = false;
 };
@@ -60,7 +62,7 @@ std::string kernelText(const KernelReport &kernel, const std::string &file,
   return text;
 }
 
-std::string explanationText(const Description &description, const std::vector<int64_t> &sizes,
+std::string explanationText(const Description &description, const Subject &subject,
                             const Explanation &explanation, const Roofline &roofline) {
   double flops = 0, bytes = 0, seconds = 0;
   for (const KernelReport &kernel : explanation.kernels) {
@@ -69,8 +71,8 @@ std::string explanationText(const Description &description, const std::vector<in
     seconds += roofline.seconds(kernel.flops, kernel.bytes);
   }
   std::string text = "model " + description.name;
-  if (!sizes.empty())
-    text += ", " + sizesText(description.sizes, sizes);
+  if (!subject.sizes.empty())
+    text += ", " + subjectText(description, subject);
   text += ": " + flopsText(flops) + ", " + bytesText(bytes) + ", at least " + secondsText(seconds) +
           " (at " + flopsText(roofline.flops) + "/s and " + bytesText(roofline.bandwidth) +
           "/s, one core)\n\nkernels, in the order in which they run\n";
@@ -88,6 +90,7 @@ std::string explanationText(const Description &description, const std::vector<in
 int run(Options options) {
   int code = 0;
   std::string error;
+  askForSteps(options.step, options);
   std::unique_ptr<ModelFile> file;
   std::unique_ptr<Compilation> compilation = openCompilation(options, file, code);
   if (!compilation)
@@ -95,17 +98,16 @@ int run(Options options) {
   Description description;
   if (!compilation->description(description, error))
     return fail(options.command, options.file + ": " + error);
-  std::map<std::string, int64_t> given;
-  if (std::string why = readSizes(description.sizes, description.name, options.sizes, given);
+  if (options.step.step && !description.stream)
+    if (std::string why = withoutSteps(*file, description); !why.empty())
+      return fail(options.command, options.file + ": " + why);
+  Subject subject;
+  if (std::string why = chooseSubject(description, options.step, options.logits == "last",
+                                      options.sizes, usualSize, subject);
       !why.empty())
     return misuse(options.command, why);
-  ExplainOptions wanted;
-  wanted.sizes = allSizes(description.sizes, given, usualSize);
-  wanted.entry = options.logits == "last" ? QKV_LAST : QKV_WHOLE;
-  if (!description.entry(wanted.entry))
-    return misuse(options.command, "--logits last: model " + description.name + " is no generator");
   Explanation explanation;
-  if (!compilation->explain(wanted, explanation, error))
+  if (!compilation->explain({subject.sizes, subject.entry, subject.part}, explanation, error))
     return fail(options.command, options.file + ": " + error);
   if (options.json)
     return print(options.command, explanationJson(explanation));
@@ -115,7 +117,7 @@ int run(Options options) {
     roofline.flops = options.peak > 0 ? roofline.flops : measured.flops;
     roofline.bandwidth = options.bandwidth > 0 ? roofline.bandwidth : measured.bandwidth;
   }
-  return print(options.command, explanationText(description, wanted.sizes, explanation, roofline));
+  return print(options.command, explanationText(description, subject, explanation, roofline));
 }
 
 } // namespace
@@ -136,6 +138,7 @@ void addExplain(CLI::App &app, int &code) {
       ->check(CLI::IsMember({"all", "last"}))
       ->type_name("WHICH")
       ->capture_default_str();
+  addStepOptions(*command, options->step);
   command->add_option("--peak", options->peak, "GFLOP/s of a core (default: measured)")
       ->check(CLI::PositiveNumber)
       ->type_name("N");
@@ -149,7 +152,8 @@ void addExplain(CLI::App &app, int &code) {
       "not taken. For each buffer: what it is for.\n\n"
       "examples:\n"
       "  qkv explain attention.qkv --size T=2048 --size S=2048\n"
-      "  qkv explain gpt2.qkv --weights gpt2/ --size T=1024 --logits last --json");
+      "  qkv explain gpt2.qkv --weights gpt2/ --size T=1024 --logits last --json\n"
+      "  qkv explain llama/ --step --at 2000");
   command->callback([options, &code] { code = run(*options); });
 }
 

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <map>
 #include <unistd.h>
@@ -121,34 +122,50 @@ void GeneratedRun::makeInputs(const qkv_model &model, const Program *program) {
   }
 }
 
-bool GeneratedRun::open(const qkv_model &model, const Program *program,
-                        const std::vector<int64_t> &sizes, const std::string &weights,
-                        const std::string &input, qkv_entry_kind entry, qkv_error *error) {
-  entry_ = entry;
+/// What grows is one buffer, before a step and behind it.
+void GeneratedRun::growInPlace(const qkv_stream &stream, const qkv_model &part) {
+  for (int32_t k = 0; k < stream.kept_count; ++k) {
+    const qkv_kept &one = stream.kept[k];
+    if (!one.grows || one.next < 0)
+      continue;
+    size_t bytes = rt::typeSize(part.inputs[one.input].type) *
+                   static_cast<size_t>(rt::elementCount(call_.inputShapes[one.input]));
+    memcpy(call_.results[one.next], call_.inputs[one.input], bytes);
+    call_.inputs[one.input] = call_.results[one.next];
+  }
+}
+
+bool GeneratedRun::open(const qkv_model &model, const Program *program, const Subject &subject,
+                        const std::string &weights, const std::string &input, qkv_error *error) {
+  subject_ = subject;
   if (!openWeights(model, weights, error))
     return false;
+  const qkv_model &called = subject.part ? *model.stream->parts[*subject.part] : model;
   if (!input.empty()) {
     std::string warnings;
     auto file = rt::Safetensors::openFile(input, error);
-    if (!file || !rt::bindInputs(model, std::move(file), call_, warnings, error))
+    if (!file || !rt::bindInputs(called, std::move(file), call_, warnings, error))
       return false;
   } else {
-    call_.sizes = sizes;
-    if (!rt::shapesOf(model, sizes, call_.inputShapes, call_.resultShapes, error))
+    call_.sizes = subject.sizes;
+    if (!rt::shapesOf(called, call_.sizes, call_.inputShapes, call_.resultShapes, error))
       return false;
-    makeInputs(model, program);
+    makeInputs(called, subject.part ? nullptr : program);
   }
   for (const rt::EntryResult &result :
-       rt::entryResults(*rt::findEntry(model, entry), call_.resultShapes)) {
-    size_t bytes = rt::typeSize(model.results[result.index].type) *
+       rt::entryResults(*rt::findEntry(called, subject.entry), call_.resultShapes)) {
+    size_t bytes = rt::typeSize(called.results[result.index].type) *
                    static_cast<size_t>(rt::elementCount(result.shape));
     call_.results.push_back(qkv_alloc(bytes));
   }
+  if (subject.part)
+    growInPlace(*model.stream, called);
   return true;
 }
 
 bool GeneratedRun::run(const qkv_model &model, qkv_error *error) {
-  return qkv_run(&model, entry_, weights_.get(), call_.sizes.data(), call_.inputs.data(),
+  const qkv_model &called = subject_.part ? *model.stream->parts[*subject_.part] : model;
+  return qkv_run(&called, subject_.entry, weights_.get(), call_.sizes.data(), call_.inputs.data(),
                  call_.results.data(), error) == 0;
 }
 

@@ -7,6 +7,7 @@
 
 #include "dsl/Program.h"
 #include "runtime/tensors/Inputs.h"
+#include "tools/qkv/StepOptions.h"
 
 #include <map>
 #include <memory>
@@ -16,11 +17,9 @@ namespace qkv::driver {
 
 class GeneratedRun {
 public:
-  /// `program` may be null (a dump); then ints are 0. `entry` is one for one sequence that the
-  /// model has. False with *error set.
-  bool open(const qkv_model &model, const Program *program, const std::vector<int64_t> &sizes,
-            const std::string &weights, const std::string &input, qkv_entry_kind entry,
-            qkv_error *error);
+  /// `program` may be null (a dump); then ints are 0. False with *error set.
+  bool open(const qkv_model &model, const Program *program, const Subject &subject,
+            const std::string &weights, const std::string &input, qkv_error *error);
   /// One run. False with *error set.
   bool run(const qkv_model &model, qkv_error *error);
   const std::vector<int64_t> &sizes() const { return call_.sizes; }
@@ -28,11 +27,12 @@ public:
 private:
   bool openWeights(const qkv_model &model, const std::string &path, qkv_error *error);
   void makeInputs(const qkv_model &model, const Program *program);
+  void growInPlace(const qkv_stream &stream, const qkv_model &part);
 
   using Weights = std::unique_ptr<qkv_weights, void (*)(qkv_weights *)>;
   Weights weights_{nullptr, qkv_weights_close};
   rt::Call call_;
-  qkv_entry_kind entry_ = QKV_WHOLE;
+  Subject subject_;
 };
 
 } // namespace qkv::driver

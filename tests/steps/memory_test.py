@@ -1,0 +1,162 @@
+"""Sequences that go back, that begin as others do, that forget.
+
+In: the program qkv. What must hold: a sequence that went back to a snapshot gives the bytes of the
+whole when it is fed again, whatever kinds of states the model has; texts do not depend on what others
+begin with; a stream that slides goes on as one does that never knew what was forgotten."""
+
+import ctypes
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+QKV = sys.argv[1]
+# A history, a window, a recurrence and a running sum.
+PAGE = """size T = stream(max: {max}), V = 258, C = 8
+index t < T, u < T, v < V, c < C
+model mixed(tokens[t] : token) -> logits[t,v] {{
+  x[t,c] = cos((tokens[t] + 1) * (c + 2) * 0.21)
+  h[-1,c] = 0
+  h[t,c] = tanh(0.9 * h[t-1,c] + x[t,c])
+  r[t,c] = sum[u](0.7 ^ (t - u) * x[u,c] where u <= t)
+  a[t,u] = softmax[u](sum[c](x[t,c] * x[u,c]) where u <= t and t - u < 70)
+  b[t,u] = softmax[u](sum[c](x[t,c] * h[u,c]) where u <= t)
+  y[t,c] = sum[u](a[t,u] * x[u,c]) + sum[u](b[t,u] * x[u,c]) + h[t,c] + r[t,c]
+  logits[t,v] = sum[c](y[t,c] * sin((v + 3) * (c + 1) * 0.11))
+}}
+"""
+VOCABULARY = 258
+
+
+def run(*command, text=b"", code=0):
+    done = subprocess.run(command, input=text, capture_output=True)
+    if done.returncode != code:
+        raise AssertionError(f"{command}: exit code {done.returncode}: {done.stderr.decode()}")
+    return done
+
+
+class Memory(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.page = os.path.join(cls.folder.name, "mixed.qkv")
+        with open(cls.page, "w") as file:
+            file.write(PAGE.format(max=400))
+        cls.program = os.path.join(cls.folder.name, "mixed")
+        run(QKV, "build", cls.page, "--with-batch", "-o", cls.program)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def test_snapshots(self):
+        path = os.path.join(self.folder.name, "libmixed.so")
+        run(QKV, "build", self.page, "--shared", "--with-steps", "-o", path)
+        library = ctypes.CDLL(path)
+        for name in ("open", "session_open", "sequence_begin", "sequence_copy"):
+            getattr(library, "mixed_" + name).restype = ctypes.c_void_p
+        for name in ("rewind", "positions"):
+            getattr(library, "mixed_sequence_" + name).restype = ctypes.c_int64
+
+        class Arguments(ctypes.Structure):
+            _fields_ = [("size", ctypes.c_size_t), ("T", ctypes.c_int64), ("tokens", ctypes.c_void_p),
+                        ("logits", ctypes.c_void_p)]
+
+        random.seed(3)
+        tokens = [random.randrange(256) for _ in range(300)]
+
+        def step(sequence, first, count):
+            given = (ctypes.c_int64 * count)(*tokens[first:first + count])
+            rows = (ctypes.c_float * (VOCABULARY * count))()
+            arguments = Arguments(ctypes.sizeof(Arguments), count, ctypes.addressof(given), ctypes.addressof(rows))
+            self.assertEqual(library.mixed_sequence_step(sequence, ctypes.byref(arguments), None), 0)
+            return bytes(rows)
+
+        def back(sequence, to):
+            return library.mixed_sequence_rewind(sequence, ctypes.c_int64(to), None)
+
+        model = ctypes.c_void_p(library.mixed_open(None, None))
+        session = ctypes.c_void_p(library.mixed_session_open(model, None))
+        empty = Arguments(ctypes.sizeof(Arguments), 0, None, None)
+        new = lambda: ctypes.c_void_p(library.mixed_sequence_begin(session, ctypes.byref(empty), None))
+        first = new()
+        whole = step(first, 0, 300)
+        rows = lambda at, count: whole[4 * VOCABULARY * at:4 * VOCABULARY * (at + count)]
+        self.assertEqual(back(first, 299), -1)  # nobody asked for snapshots
+        self.assertEqual(library.mixed_sequence_positions(first), 300)
+
+        sequence, at = new(), 0
+        self.assertEqual(library.mixed_sequence_snapshots(sequence, ctypes.c_int64(16), None), 0)
+        for count in (5, 10, 1, 1, 40, 3, 100, 64, 7):
+            self.assertEqual(step(sequence, at, count), rows(at, count))
+            at += count
+        copy = ctypes.c_void_p(library.mixed_sequence_copy(sequence, None))
+        for one in (sequence, copy):
+            for target, reached in ((231, 231), (230, 224), (223, 160), (159, 57), (59, 57), (31, 16), (15, 0)):
+                at = library.mixed_sequence_positions(one)
+                if at < target:
+                    self.assertEqual(step(one, at, target - at), rows(at, target - at))
+                got = back(one, target)
+                self.assertEqual(got, reached)
+                self.assertEqual(library.mixed_sequence_positions(one), got)
+                self.assertEqual(step(one, got, 3), rows(got, 3))
+        self.assertEqual(back(sequence, -1), -1)
+        self.assertEqual(back(sequence, 301), -1)
+        # One of now alone.
+        at = library.mixed_sequence_positions(first)
+        self.assertEqual(library.mixed_sequence_snapshots(first, ctypes.c_int64(0), None), 0)
+        self.assertEqual(back(first, at), at)
+        for one in (first, sequence, copy):
+            library.mixed_sequence_end(one)
+        library.mixed_session_close(session)
+        library.mixed_close(model)
+
+    def test_what_all_begin_with_is_computed_once(self):
+        head = "You are asked to be brief, to be right, and to be kind. "
+        lines = [head + rest for rest in ("One?", "Two?", "Three, or four?", "", "O")] + ["another", head]
+        text = "".join(line + "\n" for line in lines).encode()
+        options = ("--max-tokens", "8", "--logit-bias", "257=-100", "--temperature", "1")
+        for batch in ("1", "3", "8"):
+            done = run(self.program, "--batch", batch, "--stats", *options, text=text)
+            shared = re.search(rb"(\d+) of the prompts' computed for several", done.stderr)
+            self.assertTrue(shared, done.stderr)
+            self.assertGreaterEqual(int(shared[1]), 3 * len(head))
+            answers = done.stdout.split(b"\n")
+            # Alone, each as if it were the n-th line: what is drawn depends on its number.
+            for number, line in enumerate(lines):
+                before = b"".join(b"%d\n" % n for n in range(number))
+                alone = run(self.program, "--batch", "1", *options, text=before + line.encode() + b"\n")
+                self.assertEqual(alone.stdout.split(b"\n")[number], answers[number], (batch, line))
+
+    def test_sliding(self):
+        # Full at 40: the first 3 stay, of the 37 others the latest 18.
+        options = ("--tokens", "--logit-bias", "257=-100", "--context", "40")
+        prompt = [(7 * n * n + 3) % 256 for n in range(30)]
+        text = lambda tokens: " ".join(map(str, tokens))
+        generated = []
+
+        def more(tokens, count):
+            out = run(self.program, *options, "--max-tokens", str(count), "--prompt", text(tokens)).stdout
+            return [int(token) for token in out.split()]
+
+        tokens = list(prompt)
+        while len(generated) < 60:
+            new = more(tokens, min(40 - len(tokens), 60 - len(generated)))
+            generated += new
+            tokens += new
+            if len(tokens) == 40:
+                tokens = tokens[:3] + tokens[22:]
+        out = run(self.program, *options, "--max-tokens", "60", "--prompt", text(prompt), "--slide", "3").stdout
+        self.assertEqual([int(token) for token in out.split()], generated)
+        out = run(self.program, *options, "--max-tokens", "60", "--prompt", text(prompt), "--slide", "3",
+                  "--snapshots", "4").stdout
+        self.assertEqual([int(token) for token in out.split()], generated)
+        wrong = run(self.program, *options, "--slide", "40", "--prompt", "1", code=1)
+        self.assertIn(b"--slide keeps 40 tokens, the context has no more than 40", wrong.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
