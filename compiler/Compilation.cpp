@@ -83,6 +83,7 @@ std::unique_ptr<Compilation> Compilation::begin(const Program &program, const st
   options.panelWidth = target.panelWidth();
   options.lanes = target.lanes;
   options.element = form.element;
+  options.cache = form.cache;
   data->module = generate(*data->context, program, options);
   if (!data->module || mlir::failed(mlir::verify(*data->module))) {
     error = "the graph stage cannot be made of the equations\n" + said;

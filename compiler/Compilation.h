@@ -31,6 +31,7 @@ struct Form {
   unsigned parts = 0;        ///< of a model over a stream: bits by qkv_part
   bool batch = false;        ///< also for several sequences at once
   int32_t element = QKV_F32; ///< how matrices of weights are held
+  Half cache = Half::None;   ///< how floats are kept that grow from step to step
   bool fuse = true;          ///< softmax-weighted sums as one kernel each; else by blocks of rows
 };
 

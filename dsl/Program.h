@@ -150,6 +150,9 @@ struct ParamSource {
   double number = 0;
 };
 
+/// Floats of 16 bits.
+enum class Half { None, BFloat16, Float16 };
+
 struct Tensor {
   enum class Kind { Input, Param, Equation };
   Kind kind = Kind::Equation;
@@ -165,7 +168,10 @@ struct Tensor {
   /// How many of the first axes come from letters of a call and not from the equation.
   int lifted = 0;
   int instance = 0; ///< the call that made it; 0 is the model's own body
-  Span span;        ///< of the definition
+  /// Of floats: what they are rounded to as they are written. No page says so; what a step keeps
+  /// may be kept in fewer bytes.
+  Half half = Half::None;
+  Span span; ///< of the definition
 };
 
 /// One step of a `repeat`. Regions of one repeat have one `repeat` number.

@@ -244,7 +244,12 @@ std::string shapeText(const Program &program, const Tensor &tensor) {
                 (axis.after ? " to " + std::to_string(axis.after) + " behind its end" : "");
   }
   std::string shape = tensor.axes.empty() ? "" : "[" + letters + "] = [" + extents + "]";
-  return shape + " : " + (tensor.token ? "token" : typeName(tensor.type)) + beyond;
+  return shape + " : " +
+         (tensor.token                    ? "token"
+          : tensor.half == Half::BFloat16 ? "float, rounded to bf16"
+          : tensor.half == Half::Float16  ? "float, rounded to f16"
+                                          : typeName(tensor.type)) +
+         beyond;
 }
 
 std::string kindText(const Program &program, int number) {

@@ -16,8 +16,8 @@ extern "C" {
 
 #define QKV_ABI 7
 
-/* Element types of a model's tensors. */
-enum { QKV_FLOAT = 0, QKV_INT = 1, QKV_BOOL = 2 };
+/* Element types of a model's tensors; those of 16 bits only of what its steps keep. */
+enum { QKV_FLOAT = 0, QKV_INT = 1, QKV_BOOL = 2, QKV_FLOAT_BF16 = 3, QKV_FLOAT_F16 = 4 };
 
 /* Sequences that are computed at once, at most. */
 enum { QKV_MAX_SEQUENCES = 1 << 20 };
@@ -316,10 +316,9 @@ int qkv_sequences_step(qkv_sequence *const *sequences, int64_t count, const void
                        qkv_error *error, qkv_part part);
 /* Another sequence that goes on from the same place. Null with *error set. */
 qkv_sequence *qkv_sequence_copy(const qkv_sequence *sequence, qkv_error *error);
-/* Takes a snapshot of what has no past (states of recurrences, windows), and another one behind each
- * `every` positions from now on; 0: of now alone. The latest 16 are held, and one of no positions
- * where this is asked for before the first step.
- * 0, or -1 with *error set. */
+/* Takes a snapshot of what has no past (states of recurrences, windows), and another one behind
+ * each `every` positions from now on; 0: of now alone. The latest 16 are held, and one of no
+ * positions where this is asked for before the first step. 0, or -1 with *error set. */
 int qkv_sequence_snapshots(qkv_sequence *sequence, int64_t every, qkv_error *error);
 /* Goes back to the first `positions`, or where something that is kept has no past, to the latest
  * snapshot at or before them. Returns the positions that the sequence then has: those from there on

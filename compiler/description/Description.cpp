@@ -59,13 +59,15 @@ private:
   std::unordered_set<const Expr *> visited;
 };
 
-int typeCode(Type type) {
-  return type == Type::Bool ? QKV_BOOL : type == Type::Int ? QKV_INT : QKV_FLOAT;
+int typeCode(const Tensor &tensor) {
+  if (tensor.half != Half::None)
+    return tensor.half == Half::BFloat16 ? QKV_FLOAT_BF16 : QKV_FLOAT_F16;
+  return tensor.type == Type::Bool ? QKV_BOOL : tensor.type == Type::Int ? QKV_INT : QKV_FLOAT;
 }
 
 Description::Value describeValue(const Program &program, const Tensor &tensor,
                                  const std::string &name) {
-  Description::Value value{name, typeCode(tensor.type), tensor.token, {}};
+  Description::Value value{name, typeCode(tensor), tensor.token, {}};
   for (const Axis &axis : tensor.axes) {
     int size = -1;
     for (size_t i = 0; i < program.dynamicSizes.size(); ++i)

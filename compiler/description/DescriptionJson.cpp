@@ -183,7 +183,7 @@ std::string defect(const Description &d) {
     return what;
   for (const auto *list : {&d.inputs, &d.results})
     for (const Description::Value &v : *list) {
-      if (v.type < QKV_FLOAT || v.type > QKV_BOOL)
+      if (v.type < QKV_FLOAT || v.type > QKV_FLOAT_F16)
         return "type of " + v.name;
       for (const auto &axis : v.axes)
         if (outside(axis.size, d.sizes.size(), -1) || !Extent::parse(axis.extent, d.sizes.size()))

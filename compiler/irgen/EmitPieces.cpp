@@ -96,6 +96,8 @@ public:
     if (!reduces) {
       result = type.isF64() ? inside.emit(e) : inside.data(e);
       roundHere(result);
+      if (type.isBF16() || type.isF16())
+        result = arith::TruncFOp::create(b_, loc_, type, result);
     } else {
       Value value = type.isF64() ? inside.emit(e->args[0]) : inside.data(e->args[0]);
       Value soFar = body->getArguments().back();
@@ -377,12 +379,18 @@ private:
 Value FunctionEmitter::compute(const ExprPtr &e, const std::vector<Dimension> &dimensions,
                                mlir::Type type, const std::vector<Facts> &facts, Span span,
                                const std::string &label) {
-  if (asWeightedSum(program, e))
+  bool half = type.isBF16() || type.isF16();
+  if (asWeightedSum(program, e)) {
+    if (half)
+      throw Defect("irgen: a weighted sum in 16 bits");
     return attention(e, dimensions, facts, span, label);
+  }
   Location loc = state.location(span, label);
-  // A reduction of doubles in a tensor of floats is rounded behind.
-  bool exact = e->kind == K::Reduce && e->type == Type::Float && e->constant;
-  mlir::Type computed = exact ? mlir::Type(builder.getF64Type()) : type;
+  // A reduction is rounded behind: of doubles in a tensor of floats, of floats in 16 bits.
+  bool reduces = e->kind == K::Reduce && e->type == Type::Float;
+  mlir::Type computed = reduces && e->constant ? mlir::Type(builder.getF64Type())
+                        : reduces && half      ? builder.getF32Type()
+                                               : type;
   Value result = PieceEmitter(*this, dimensions, facts, loc).emit(e, computed, label);
   if (computed == type)
     return result;

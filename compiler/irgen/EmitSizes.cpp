@@ -164,6 +164,10 @@ mlir::Type FunctionEmitter::elementType(int tensor) {
     return builder.getI1Type();
   if (t.type == Type::Int)
     return builder.getI64Type();
+  if (t.half == Half::BFloat16)
+    return builder.getBF16Type();
+  if (t.half == Half::Float16)
+    return builder.getF16Type();
   if (auto held = prepared.held.find(tensor); held != prepared.held.end())
     switch (static_cast<qkv_element>(held->second.element)) {
     case QKV_F32:

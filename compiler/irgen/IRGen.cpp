@@ -214,8 +214,10 @@ std::vector<Unit> unitsOf(const Program &program, const GenerateOptions &options
   };
   if (options.parts && program.stream >= 0) {
     auto derived = streams::deriveStream(program);
-    if (auto *found = std::get_if<streams::Stream>(&derived))
+    if (auto *found = std::get_if<streams::Stream>(&derived)) {
       stream = std::move(*found);
+      streams::keepInHalf(*stream, options.cache);
+    }
   }
   // A generator goes on by steps where it can.
   auto wanted = [&](qkv_part part) { return stream && (options.parts & 1u << part); };

@@ -25,6 +25,8 @@ struct GenerateOptions {
   int64_t panelWidth = 0, lanes = 1;
   /// How those that are contracted or gathered hold an element: a qkv_element.
   int32_t element = QKV_F32;
+  /// How what grows from step to step holds a float.
+  Half cache = Half::None;
   /// Softmax-weighted sums as one operation each.
   bool fuse = true;
 };

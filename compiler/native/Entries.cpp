@@ -3,6 +3,7 @@
 #include "compiler/native/Entries.h"
 #include "compiler/description/Extent.h"
 #include "compiler/description/ExtentCode.h"
+#include "runtime/checkpoint/Element.h"
 
 #include "llvm/IR/IRBuilder.h"
 
@@ -105,7 +106,7 @@ private:
     auto *after = llvm::BasicBlock::Create(module.getContext(), "", function);
     builder.CreateCondBr(builder.CreateICmpEQ(given, none), allocate, after);
     builder.SetInsertPoint(allocate);
-    Value *bytes = builder.getInt64(type == QKV_FLOAT ? 4 : type == QKV_INT ? 8 : 1);
+    Value *bytes = builder.getInt64(rt::typeSize(type));
     for (Value *extent : shape)
       bytes = builder.CreateMul(bytes, extent);
     Value *made = builder.CreateCall(runtime("qkv_alloc", pointer, {word}), {bytes});

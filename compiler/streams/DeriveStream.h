@@ -69,6 +69,10 @@ struct Stream {
 /// The step, or a sentence why there is none. Precondition: program.stream >= 0.
 std::variant<Stream, Obstacle> deriveStream(const Program &program);
 
+/// Floats that grow from step to step (windows, histories) are kept in 16 bits: rounded when they
+/// are written, also for rows of the same step that read them. Other states stay as they are.
+void keepInHalf(Stream &stream, Half half);
+
 /// Whether the model is a generator whose logits grow row by row along their first axis.
 bool generates(const Stream &stream);
 

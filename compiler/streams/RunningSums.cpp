@@ -3,6 +3,7 @@
 #include "compiler/streams/Rearrange.h"
 
 #include "compiler/equations/Expressions.h"
+#include "compiler/streams/Decays.h"
 #include "compiler/streams/Factors.h"
 #include "compiler/streams/Positions.h"
 #include "dsl/proof/Proof.h"
@@ -19,13 +20,13 @@ namespace {
 /// A running sum taken apart.
 struct Parts {
   std::vector<ExprPtr> row, key; ///< factors without the key's letter, and without the row's
-  std::vector<ExprPtr> decay;    ///< g of factors g^(row - key)
-  std::vector<int> inner;        ///< letters of the sum within, in both
+  std::vector<ExprPtr> decay; ///< of factors that fall from row to row: what of one row (Decays.h)
+  std::vector<int> inner;     ///< letters of the sum within, in both
 };
 
 class Finder {
 public:
-  explicit Finder(Program &program) : program_(program) {}
+  explicit Finder(Program &program) : program_(program), decays_(program) {}
 
   std::set<int> run() {
     size_t count = program_.tensors.size();
@@ -108,8 +109,8 @@ private:
         parts.row.push_back(f);
       } else if (!row) {
         parts.key.push_back(f);
-      } else if (ExprPtr base = decayOf(f, key)) {
-        parts.decay.push_back(base);
+      } else if (ExprPtr step = decays_.of(f, row_, key)) {
+        parts.decay.push_back(step);
       } else {
         // A sum over further letters of such a product, perhaps by its name.
         ExprPtr inside = deepest > 0 ? definition(f) : nullptr;
@@ -149,27 +150,6 @@ private:
     return substitute(t.pieces[0].value, letters);
   }
 
-  /// g of g^(row - key), g free of both.
-  ExprPtr decayOf(const ExprPtr &f, int key) {
-    if (f->kind != K::Apply || f->op != Op::Pow)
-      return nullptr;
-    ExprPtr exponent = f->args[1];
-    while (exponent->kind == K::Convert)
-      exponent = exponent->args[0];
-    if (exponent->kind != K::Apply || exponent->op != Op::Sub)
-      return nullptr;
-    auto is = [](const ExprPtr &e, int letter) {
-      ExprPtr at = e;
-      while (at->kind == K::Convert)
-        at = at->args[0];
-      return at->kind == K::Letter && at->letter == letter;
-    };
-    const std::set<int> &free = letters_.of(f->args[0]);
-    bool plain = is(exponent->args[0], row_) && is(exponent->args[1], key) && !free.count(row_) &&
-                 !free.count(key);
-    return plain ? f->args[0] : nullptr;
-  }
-
   ExprPtr stateOf(const ExprPtr &e, int key, const Parts &parts) {
     // The state goes along every letter of the key's factors, and of the decay, but the key's.
     std::set<int> along;
@@ -177,6 +157,7 @@ private:
       for (const ExprPtr &f : *list)
         along.insert(letters_.of(f).begin(), letters_.of(f).end());
     along.erase(key);
+    along.erase(row_);
     double elements = 1, perPosition = 0;
     for (int l : along) {
       if (grows(l))
@@ -251,6 +232,7 @@ private:
   int tensor_ = -1, row_ = -1;
   std::set<int> states_;
   FreeLetters letters_;
+  Decays decays_;
   std::unordered_map<ExprPtr, ExprPtr> done_; ///< of the piece and row at hand
 };
 

@@ -39,6 +39,7 @@ struct StageReport {
 struct VerifyOptions {
   std::string cpu = "native";
   int32_t element = QKV_F32; ///< as in Compilation::begin
+  Half cache = Half::None;   ///< as Form::cache: then steps are compared among themselves alone
   bool fuse = true;          ///< as Form::fuse
   bool findEquation = true;
   std::string only; ///< one of verifiedStages(); empty: all

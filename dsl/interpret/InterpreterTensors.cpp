@@ -3,6 +3,7 @@
 // In: tensors with bound sizes. Out: the element at a position, computed at most once (but for
 // a value that happens to look like an empty cell). Inputs and parameters are only pointed to.
 #include "dsl/interpret/InterpreterMachine.h"
+#include "dsl/interpret/RoundHalf.h"
 
 #include <alloca.h>
 #include <cstdlib>
@@ -243,6 +244,8 @@ uint64_t Machine::compute(TensorState &t, int64_t offset) {
     if (!piece->guard || integer(*piece->guard, frame))
       bits =
           t.integral ? bitsOf(integer(*piece->value, frame)) : bitsOf(number(*piece->value, frame));
+    if (t.tensor->half != Half::None)
+      bits = bitsOf(roundedTo(t.tensor->half, floatOf(bits)));
     uint64_t cell = bits ^ TensorState::kEmpty;
     if (t.cells)
       t.cells[offset] = cell;

@@ -81,7 +81,19 @@ size_t dtypeSize(Dtype type) {
 
 const char *dtypeText(Dtype type) { return rows[static_cast<size_t>(type)].name; }
 
-size_t typeSize(int32_t type) { return type == QKV_FLOAT ? 4 : type == QKV_INT ? 8 : 1; }
+size_t typeSize(int32_t type) {
+  switch (type) {
+  case QKV_FLOAT:
+    return 4;
+  case QKV_INT:
+    return 8;
+  case QKV_FLOAT_BF16:
+  case QKV_FLOAT_F16:
+    return 2;
+  default:
+    return 1;
+  }
+}
 
 Dtype storedType(int32_t type) {
   return type == QKV_FLOAT ? Dtype::F32 : type == QKV_INT ? Dtype::I64 : Dtype::Bool;

@@ -65,7 +65,7 @@ size_t dtypeSize(Dtype type);
 /// The file's name for it.
 const char *dtypeText(Dtype type);
 
-/// Bytes of an element of a model's type (QKV_FLOAT, QKV_INT, QKV_BOOL).
+/// Bytes of an element of a model's type (QKV_FLOAT, QKV_INT, ...).
 size_t typeSize(int32_t type);
 
 /// How a file stores a result of a model's type: F32, I64, BOOL.

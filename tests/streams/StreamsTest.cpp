@@ -4,9 +4,11 @@
 #include "compiler/verify/Trial.h"
 #include "compiler/verify/Verify.h"
 #include "dsl/check/Checker.h"
+#include "dsl/interpret/RoundHalf.h"
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 
 namespace qkv {
@@ -84,6 +86,45 @@ TEST_P(Streams, anyChunksGiveTheSame) {
     EXPECT_TRUE(stage.same) << stage.failure
                             << (stage.difference ? stage.difference->text : std::string());
   }
+}
+
+TEST_P(Streams, keysInHalfGiveTheSameInAnyChunks) {
+  TrialOptions wanted;
+  const Atom &stream = program->atoms[program->stream];
+  wanted.sizes[stream.name] = std::min<int64_t>(stream.max, 75);
+  Trial trial = makeTrial(*program, wanted);
+  for (Half half : {Half::BFloat16, Half::Float16}) {
+    VerifyOptions options;
+    options.only = "step";
+    options.cache = half;
+    VerifyReport report = verify(*program, trial, options);
+    ASSERT_EQ(report.stages.size(), 1u);
+    EXPECT_TRUE(report.stages[0].same) << report.stages[0].failure;
+  }
+}
+
+/// The step of full.qkv, interpreted, against what is rounded by hand.
+TEST(Half, isRoundedAsItIsKept) {
+  Sources sources;
+  auto program = programOf(std::string(QKV_STREAM_MODELS) + "/full.qkv", sources);
+  ASSERT_TRUE(program);
+  auto stream = std::get<streams::Stream>(streams::deriveStream(*program));
+  streams::keepInHalf(stream, Half::BFloat16);
+  for (const streams::State &state : stream.states) {
+    EXPECT_EQ(stream.step.tensors[state.input].half, Half::BFloat16);
+    EXPECT_EQ(stream.step.tensors[state.next].half, Half::BFloat16);
+    EXPECT_EQ(stream.session.tensors[state.begin].half, Half::BFloat16);
+  }
+  using interpret::roundedTo;
+  EXPECT_EQ(roundedTo(Half::BFloat16, 1.00390625), 1);        // half of the last place: to even
+  EXPECT_EQ(roundedTo(Half::BFloat16, 1.01171875), 1.015625); // likewise, up
+  EXPECT_EQ(roundedTo(Half::BFloat16, 3.3961775e38), HUGE_VAL);
+  EXPECT_EQ(roundedTo(Half::BFloat16, 0x1p-133), 0x1p-133);
+  EXPECT_EQ(roundedTo(Half::Float16, 65519.99), 65504);
+  EXPECT_EQ(roundedTo(Half::Float16, -65520), -HUGE_VAL);
+  EXPECT_EQ(roundedTo(Half::Float16, 0x1.8p-24), 0x1p-23);
+  EXPECT_EQ(roundedTo(Half::Float16, 0x1p-25), 0);
+  EXPECT_EQ(roundedTo(Half::Float16, 1 + 0x1p-11), 1);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Streams, testing::ValuesIn(models()),

@@ -302,6 +302,7 @@ void addBench(CLI::App &app, int &code) {
       app.add_subcommand("bench", "run a model and say which kernel takes which time");
   addModelOptions(*command, *options, /*dumps=*/true, /*cpu=*/true);
   addWeightsType(*command, *options);
+  addCacheType(*command, *options);
   addSizeOption(*command, options->sizes, "512, or its max");
   command->add_option("--weights", options->weights, "parameters (default: generated)")
       ->type_name("PATH");

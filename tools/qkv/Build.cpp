@@ -212,6 +212,7 @@ void addBuild(CLI::App &app, int &code) {
       app.add_subcommand("build", "compile a model to a program, a shared library or an object");
   addModelOptions(*command, *options, /*dumps=*/true, /*cpu=*/true);
   addWeightsType(*command, *options);
+  addCacheType(*command, *options);
   command->add_option("-o,--output", options->output, "the output (default: the model's name)")
       ->type_name("FILE");
   command

@@ -219,6 +219,7 @@ void addChat(CLI::App &app, int &code) {
       app.add_subcommand("chat", "talk with a model, by the chat template of its checkpoint");
   addModelOptions(*command, *options, /*dumps=*/true, /*cpu=*/true);
   addWeightsType(*command, *options);
+  addCacheType(*command, *options);
   options->program.generation.snapshots = 512;
   addTextOptions(*command, options->program, options->weights);
   command->add_option("--system", options->system, "what the model is told first")

@@ -129,6 +129,7 @@ void addExplain(CLI::App &app, int &code) {
       app.add_subcommand("explain", "say which kernels a model is made into, and why");
   addModelOptions(*command, *options, /*dumps=*/true, /*cpu=*/true);
   addWeightsType(*command, *options);
+  addCacheType(*command, *options);
   addSizeOption(*command, options->sizes, "512, or its max");
   command
       ->add_option("--weights", options->weights,

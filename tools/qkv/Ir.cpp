@@ -79,7 +79,8 @@ int runStep(Options &options) {
     return fail(options.command, options.file + ":" +
                                      (why->span ? std::to_string(why->span.line()) + ": " : " ") +
                                      why->text);
-  const streams::Stream &stream = std::get<streams::Stream>(derived);
+  streams::Stream &stream = std::get<streams::Stream>(derived);
+  streams::keepInHalf(stream, cacheOf(options));
   ProgramPart part{options.part.line, options.part.function, /*live=*/true};
   std::string step = programText(stream.step, part);
   if (!options.part.whole())
@@ -204,6 +205,7 @@ void addIr(CLI::App &app, int &code) {
   CLI::App *command = app.add_subcommand("ir", "print a model at a stage of the compiler");
   addModelOptions(*command, *options, /*dumps=*/true, /*cpu=*/true);
   addWeightsType(*command, *options);
+  addCacheType(*command, *options);
   command
       ->add_option("--stage", options->stage,
                    "ast: checked equations; equations: rewritten; step: of the next positions of "

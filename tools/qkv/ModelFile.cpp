@@ -46,6 +46,20 @@ void addWeightsType(CLI::App &app, ModelOptions &options) {
       ->capture_default_str();
 }
 
+void addCacheType(CLI::App &app, ModelOptions &options) {
+  app.add_option("--cache-type", options.cacheType,
+                 "how floats are kept that grow from step to step, keys and values: rounded once")
+      ->check(CLI::IsMember({"f32", "bf16", "f16"}))
+      ->type_name("TYPE")
+      ->capture_default_str();
+}
+
+Half cacheOf(const ModelOptions &options) {
+  return options.cacheType == "bf16"  ? Half::BFloat16
+         : options.cacheType == "f16" ? Half::Float16
+                                      : Half::None;
+}
+
 void addModelOptions(CLI::App &app, ModelOptions &options, bool dumps, bool cpu) {
   app.set_help_flag("-h,--help", "print this help");
   app.add_option("file", options.file,
@@ -202,12 +216,19 @@ std::unique_ptr<Compilation> openCompilation(ModelOptions &options,
     return nullptr;
   std::string error;
   std::unique_ptr<Compilation> compilation;
+  bool steps = options.parts != 0 && file->program && file->program->stream >= 0;
+  if (cacheOf(options) != Half::None && !steps) {
+    code = misuse(options.command, "--cache-type is for what is kept from step to step, and there "
+                                   "are no steps here");
+    return nullptr;
+  }
   if (file->program) {
     compilation = Compilation::begin(*file->program, options.cpu, error,
                                      {.whole = options.whole,
                                       .parts = options.parts,
                                       .batch = options.batch,
                                       .element = elementOf(options),
+                                      .cache = cacheOf(options),
                                       .fuse = !options.unfused});
   } else {
     std::optional<Stage> from;

@@ -32,6 +32,7 @@ struct ModelOptions {
   bool batch = false;              ///< code for several sequences at once, too
   bool unfused = false;            ///< attention by blocks of rows
   std::string weightsType = "f32"; ///< how matrices of weights are held
+  std::string cacheType = "f32";   ///< how floats are kept that grow from step to step
 };
 
 /// Adds FILE, --model and --ignore-config; with `dumps` also --from; with `cpu` also --cpu.
@@ -41,6 +42,11 @@ void addModelOptions(CLI::App &app, ModelOptions &options, bool dumps, bool cpu)
 void addWeightsType(CLI::App &app, ModelOptions &options);
 /// What it says: a qkv_element.
 int32_t elementOf(const ModelOptions &options);
+
+/// Adds --cache-type.
+void addCacheType(CLI::App &app, ModelOptions &options);
+/// What it says.
+Half cacheOf(const ModelOptions &options);
 
 /// The configuration beside (or packed in) the weights, if there is one. 0, or 1 after reporting.
 int readConfiguration(const ModelOptions &options, CheckOptions &check);

@@ -61,6 +61,7 @@ void addRun(CLI::App &app, int &code) {
   CLI::App *command = app.add_subcommand("run", "compile a model in memory and run it");
   addModelOptions(*command, *options, /*dumps=*/true, /*cpu=*/true);
   addWeightsType(*command, *options);
+  addCacheType(*command, *options);
   addProgramOptions(*command, options->program, options->weights);
   command
       ->add_option("--chunk", options->program.chunk,

@@ -20,7 +20,6 @@ using streams::State;
 
 struct Options : ModelOptions {
   std::vector<std::string> sizes;
-  std::string cacheType;
   bool json = false;
 };
 
@@ -49,9 +48,10 @@ public:
   double perPosition = 0, perSequence = 0;
 
 private:
-  double bytes(Type type) const {
-    bool half = options_.cacheType == "bf16" || options_.cacheType == "f16" ||
-                (options_.cacheType.empty() && options_.weightsType != "f32");
+  /// Of an element.
+  double bytes(const State &state) const {
+    Type type = program_.tensors[state.tensor].type;
+    bool half = streams::growsInPlace(state.kind) && cacheOf(options_) != Half::None;
     return type == Type::Float ? (half ? 2 : 4) : type == Type::Int ? 8 : 1;
   }
 
@@ -62,7 +62,7 @@ private:
     out.kind = streams::stateKindName(state.kind);
     bool session = state.kind == State::Session;
     out.span = state.cause.span ? state.cause.span : tensor.span;
-    double one = bytes(tensor.type); // of a position, or of all
+    double one = bytes(state); // of a position, or of all
     int row = session ? -1 : stream_.rowOf[state.tensor];
     for (size_t a = 0; a < tensor.axes.size(); ++a) {
       if (!state.slice.empty() && state.slice[a])
@@ -217,17 +217,12 @@ void addState(CLI::App &app, int &code) {
   CLI::App *command =
       app.add_subcommand("state", "what a model over a stream remembers of one sequence, and why");
   addModelOptions(*command, *options, /*dumps=*/false, /*cpu=*/false);
-  addWeightsType(*command, *options);
+  addCacheType(*command, *options);
   addSizeOption(*command, options->sizes, "their greatest");
   command
       ->add_option("--weights", options->weights,
                    "weights whose config.json gives the sizes read by config(...)")
       ->type_name("PATH");
-  command
-      ->add_option("--cache-type", options->cacheType,
-                   "how floats are kept: f32, bf16, f16 (default: as the weights are held)")
-      ->check(CLI::IsMember({"f32", "bf16", "f16"}))
-      ->type_name("TYPE");
   command->add_flag("--json", options->json, "print the table as JSON");
   command->footer("What is read at another position than the one that is computed must be kept.\n"
                   "kinds: first, last (few positions), window, history (all positions), session\n"

@@ -131,6 +131,7 @@ int run(Options options) {
     how.fuse = !options.unfused;
     how.cpu = options.cpu;
     how.element = elementOf(options);
+    how.cache = cacheOf(options);
     how.progress = [&](const std::string &stage, double share) {
       progress.says("verifying " + options.file + ": " + stage);
       progress.at(share);
@@ -151,6 +152,7 @@ void addVerify(CLI::App &app, int &code) {
       app.add_subcommand("verify", "compare every stage of the compiler with the interpreter");
   addModelOptions(*command, *options, /*dumps=*/false, /*cpu=*/true);
   addWeightsType(*command, *options);
+  addCacheType(*command, *options);
   addSizeOption(*command, options->sizes, "small ones");
   command->add_option("--weights", options->weights, "parameters (default: generated)")
       ->type_name("PATH");

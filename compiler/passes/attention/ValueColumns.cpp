@@ -43,8 +43,16 @@ Value ValueColumns::load(Value buffer, ArrayRef<Lanes> indices, const Column &co
 
 Value ValueColumns::loadValue(unsigned number, ValueRange outer, Value key, ArrayRef<Value> own,
                               const Column &column) {
-  return load(op_.getValues()[number], indices(op_.valueMap(number), outer, key, own, column),
-              column);
+  Value value =
+      load(op_.getValues()[number], indices(op_.valueMap(number), outer, key, own, column), column);
+  Type element = getElementTypeOrSelf(value.getType());
+  if (!element.isBF16() && !element.isF16())
+    return value;
+  OpBuilder &b = lanes_.builder();
+  Type wide = b.getF32Type();
+  if (auto vector = dyn_cast<VectorType>(value.getType()))
+    wide = vector.clone(b.getF32Type());
+  return arith::ExtFOp::create(b, op_.getLoc(), wide, value);
 }
 
 Value ValueColumns::loadOutput(unsigned number, ValueRange outer, Value row, ArrayRef<Value> own,

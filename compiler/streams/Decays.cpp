@@ -1,0 +1,178 @@
+// What falls from position to position (Decays.h).
+#include "compiler/streams/Decays.h"
+
+#include "dsl/proof/Proof.h"
+
+#include <algorithm>
+
+namespace qkv::streams {
+
+using namespace equations;
+using K = Expr::Kind;
+
+namespace {
+
+ExprPtr plain(ExprPtr e) {
+  while (e->kind == K::Convert)
+    e = e->args[0];
+  return e;
+}
+
+bool isLetter(const ExprPtr &e, int letter) {
+  ExprPtr at = plain(e);
+  return at->kind == K::Letter && at->letter == letter;
+}
+
+/// Whether a condition says a < b, or with `orEqual` a <= b, of two letters.
+bool says(const ExprPtr &e, int a, int b, bool orEqual) {
+  if (e->kind != K::Apply || e->args.size() != 2)
+    return false;
+  Op up = orEqual ? Op::LessEqual : Op::Less, down = orEqual ? Op::GreaterEqual : Op::Greater;
+  return (e->op == up && isLetter(e->args[0], a) && isLetter(e->args[1], b)) ||
+         (e->op == down && isLetter(e->args[0], b) && isLetter(e->args[1], a));
+}
+
+/// letter - 1.
+bool isBefore(const ExprPtr &e, int letter) {
+  return e->kind == K::Apply && e->op == Op::Sub && isLetter(e->args[0], letter) &&
+         e->args[1]->kind == K::Int && e->args[1]->integer == 1;
+}
+
+} // namespace
+
+ExprPtr Decays::of(const ExprPtr &factor, int row, int key) {
+  if (factor->kind == K::Reduce && factor->reduction == Reduction::Prod)
+    return ofProduct(factor, row, key);
+  if (factor->kind != K::Apply)
+    return nullptr;
+  if (factor->op == Op::Pow)
+    return ofPower(factor, factor->args[0], plain(factor->args[1]), row, key);
+  if (factor->op == Op::Exp)
+    return ofPower(factor, nullptr, factor->args[0], row, key);
+  return nullptr;
+}
+
+/// prod[m](g[m] where key < m <= row)
+ExprPtr Decays::ofProduct(const ExprPtr &product, int row, int key) {
+  if (product->letters.size() != 1 || !product->args[1])
+    return nullptr;
+  int m = product->letters[0];
+  std::vector<ExprPtr> guards = conjuncts(product->args[1]);
+  if (guards.size() != 2 || program_.letters[m].extent != program_.letters[row].extent)
+    return nullptr;
+  auto between = [&](const ExprPtr &above, const ExprPtr &below) {
+    return says(above, key, m, false) && says(below, m, row, true);
+  };
+  const std::set<int> &free = letters_.of(product->args[0]);
+  if ((!between(guards[0], guards[1]) && !between(guards[1], guards[0])) || free.count(row) ||
+      free.count(key))
+    return nullptr;
+  return substitute(product->args[0], {{m, letter(row)}});
+}
+
+/// base ^ (c[row] - c[key]); of no base e.
+ExprPtr Decays::ofPower(const ExprPtr &power, const ExprPtr &base, const ExprPtr &exponent, int row,
+                        int key) {
+  if (exponent->kind != K::Apply || exponent->op != Op::Sub)
+    return nullptr;
+  if (base && (letters_.of(base).count(row) || letters_.of(base).count(key)))
+    return nullptr;
+  const ExprPtr &ofRow = exponent->args[0], &ofKey = exponent->args[1];
+  if (base && isLetter(ofRow, row) && isLetter(ofKey, key))
+    return base;
+  if (letters_.of(ofRow).count(key) || !letters_.of(ofRow).count(row) ||
+      letters_.of(ofKey).count(row) || !same(ofRow, row, ofKey, key))
+    return nullptr;
+  ExprPtr step = difference(ofRow, row);
+  return base ? apply(Op::Pow, {base, step}, power->span) : apply(Op::Exp, {step}, power->span);
+}
+
+/// Whether two expressions are the same but that one has the row where the other has the key.
+bool Decays::same(const ExprPtr &ofRow, int row, const ExprPtr &ofKey, int key) const {
+  auto text = [&](const ExprPtr &e, int own) {
+    std::string out;
+    Text(program_, [&](int l) {
+      return l == own ? std::string("p") : "l" + std::to_string(l);
+    }).write(e, out);
+    return out;
+  };
+  return text(ofRow, row) == text(ofKey, key);
+}
+
+/// e[row] - e[row - 1]; of the first row anything.
+ExprPtr Decays::difference(const ExprPtr &e, int row) const {
+  ExprPtr value = plain(e), step;
+  if (value->kind == K::Read)
+    step = lastTerm(*value, row);
+  if (!step) {
+    ExprPtr before = apply(Op::Sub, {letter(row), integer(1)}, e->span);
+    step = apply(Op::Sub, {e, substitute(e, {{row, before}})}, e->span);
+  }
+  if (step->type == Type::Int)
+    step = toFloat(step);
+  // (Nothing is there yet that the first row's could be multiplied with.)
+  ExprPtr behind = apply(Op::Greater, {letter(row), integer(0)}, e->span);
+  return choose(behind, step, number(0), e->span);
+}
+
+/// Of a read of c[t] = c[t-1] + a[t], or of sum[m](a[m] where m <= t): a[t]. Null of others.
+ExprPtr Decays::lastTerm(const Expr &read, int row) const {
+  const Tensor &t = program_.tensors[read.tensor];
+  if (t.kind != Tensor::Kind::Equation)
+    return nullptr;
+  const Piece *general = nullptr;
+  for (const Piece &piece : t.pieces) {
+    bool all = std::all_of(piece.indices.begin(), piece.indices.end(),
+                           [](const PieceIndex &i) { return i.letter >= 0; });
+    if (all && !piece.guard && !general)
+      general = &piece;
+    else if (all)
+      return nullptr;
+    // Others are of the first position, and of what is before it.
+    for (const PieceIndex &i : piece.indices)
+      if (i.letter < 0 && i.position != Size(0) && i.position != Size(-1))
+        return nullptr;
+  }
+  std::optional<size_t> axis;
+  for (size_t a = 0; a < read.args.size(); ++a)
+    if (isLetter(read.args[a], row) && !axis)
+      axis = a;
+    else if (!general || letters_.of(read.args[a]).count(row))
+      return nullptr;
+  if (!general || !axis)
+    return nullptr;
+  for (const Piece &piece : t.pieces)
+    for (size_t a = 0; a < piece.indices.size(); ++a)
+      if (a != *axis && piece.indices[a].letter < 0)
+        return nullptr;
+  std::unordered_map<int, ExprPtr> letters;
+  for (size_t a = 0; a < read.args.size(); ++a)
+    letters[general->indices[a].letter] = read.args[a];
+  int own = general->indices[*axis].letter;
+  const ExprPtr &v = general->value;
+  if (v->kind == K::Reduce && v->reduction == Reduction::Sum && v->letters.size() == 1 &&
+      v->args[1] && program_.letters[v->letters[0]].extent == program_.letters[own].extent &&
+      says(v->args[1], v->letters[0], own, true) && !letters_.of(v->args[0]).count(own)) {
+    letters[v->letters[0]] = read.args[*axis];
+    return substitute(v->args[0], letters);
+  }
+  if (v->kind != K::Apply || v->op != Op::Add)
+    return nullptr;
+  for (size_t side : {size_t(0), size_t(1)}) {
+    const ExprPtr &before = v->args[side], &rest = v->args[1 - side];
+    if (before->kind != K::Read || before->tensor != read.tensor)
+      continue;
+    bool previous = true, reads = false;
+    for (size_t a = 0; a < before->args.size(); ++a)
+      previous = previous && (a == *axis ? isBefore(before->args[a], own)
+                                         : isLetter(before->args[a], general->indices[a].letter));
+    forEachNode(rest, [&](const Expr &n) {
+      reads = reads || (n.kind == K::Read && n.tensor == read.tensor);
+    });
+    if (previous && !reads)
+      return substitute(rest, letters);
+  }
+  return nullptr;
+}
+
+} // namespace qkv::streams

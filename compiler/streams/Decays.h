@@ -1,0 +1,32 @@
+// Factors of a running sum's terms that fall from position to position.
+//
+// In: a factor with the letters of a row and of a key in it. Out: what a sum over the keys up to
+// the row before is multiplied by when the row comes. Holds: the product of what is given for the
+// rows behind a key, up to a row, is the factor of that key and that row.
+#pragma once
+
+#include "compiler/equations/Expressions.h"
+
+namespace qkv::streams {
+
+class Decays {
+public:
+  explicit Decays(const Program &program) : program_(program) {}
+
+  /// Of g^(row - key), exp(c[row] - c[key]) and b^(c[row] - c[key]), prod[m](g[m] where key < m <=
+  /// row): an expression of the row; null of any other.
+  ExprPtr of(const ExprPtr &factor, int row, int key);
+
+private:
+  ExprPtr ofProduct(const ExprPtr &product, int row, int key);
+  ExprPtr ofPower(const ExprPtr &power, const ExprPtr &base, const ExprPtr &exponent, int row,
+                  int key);
+  ExprPtr difference(const ExprPtr &e, int row) const;
+  ExprPtr lastTerm(const Expr &read, int row) const;
+  bool same(const ExprPtr &ofRow, int row, const ExprPtr &ofKey, int key) const;
+
+  const Program &program_;
+  mutable equations::FreeLetters letters_;
+};
+
+} // namespace qkv::streams
