@@ -1,4 +1,4 @@
-"""Safetensors files of float32 and int64 arrays.
+"""Safetensors files of float32 and int64 arrays, and of bfloat16 as its bits in uint16.
 
 In and out: a name's numpy array. Holds: a file shows when it is complete.
 """
@@ -9,11 +9,12 @@ import struct
 
 import numpy
 
-TYPES = {"F32": numpy.dtype("<f4"), "I64": numpy.dtype("<i8")}
+TYPES = {"F32": numpy.dtype("<f4"), "I64": numpy.dtype("<i8"),
+         "BF16": numpy.dtype("<u2")}
 
 
 def write(path, arrays):
-    """arrays: a name's array of float32 or int64."""
+    """arrays: a name's array of one of the types."""
     header, data = {}, b""
     for name, array in arrays.items():
         kind = next(kind for kind, dtype in TYPES.items() if dtype == array.dtype)
