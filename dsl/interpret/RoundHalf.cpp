@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-namespace qkv::interpret {
+namespace qkv {
 
 double roundedTo(Half half, double x) {
   if (half == Half::None || x == 0 || !std::isfinite(x))
@@ -24,4 +24,4 @@ double roundedTo(Half half, double x) {
              : rounded;
 }
 
-} // namespace qkv::interpret
+} // namespace qkv

@@ -3,10 +3,10 @@
 
 #include "dsl/Program.h"
 
-namespace qkv::interpret {
+namespace qkv {
 
 /// The nearest number that 16 bits of that kind hold, the even one of two; beyond the greatest
 /// infinity. What is no number stays none.
 double roundedTo(Half half, double x);
 
-} // namespace qkv::interpret
+} // namespace qkv
