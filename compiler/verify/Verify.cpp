@@ -310,8 +310,8 @@ private:
       for (const Piece &p : t.pieces)
         equations::forEachNode(p.value, [&](const Expr &e) {
           found = found || (e.kind == Expr::Kind::Reduce &&
-                            (e.reduction == Reduction::Rank || e.reduction == Reduction::Argmax ||
-                             e.reduction == Reduction::Argmin));
+                            (e.reduction == Reduction::Rank || e.reduction == Reduction::ArgMax ||
+                             e.reduction == Reduction::ArgMin));
         });
     return found;
   }
