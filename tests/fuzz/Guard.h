@@ -1,24 +1,13 @@
 // Runs what may crash, hang or eat memory in a process of its own.
 #pragma once
 
+#include "tests/fuzz/Slowdown.h"
+
 #include <cstdint>
 #include <functional>
 #include <string>
 
 namespace qkv::test {
-
-/// How many times slower than otherwise everything may be in this build.
-#if defined(__SANITIZE_ADDRESS__)
-constexpr int slowdown = 10;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-constexpr int slowdown = 10;
-#else
-constexpr int slowdown = 1;
-#endif
-#else
-constexpr int slowdown = 1;
-#endif
 
 struct Guarded {
   std::string said;   ///< what the function returned
