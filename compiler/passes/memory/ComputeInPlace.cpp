@@ -103,6 +103,18 @@ private:
     for (Value operand : insert->getOperands())
       if (operand != insert.getSource() && !dominance.properlyDominates(operand, first))
         return;
+    // Where the same part is read, as by a step of a recurrence that goes on from it, it is the one
+    // that is written over.
+    for (Operation *user : insert.getDest().getUsers())
+      if (auto read = dyn_cast<tensor::ExtractSliceOp>(user);
+          read && read.getType() == insert.getSourceType() && read.getSource() == insert.getDest() &&
+          read.getMixedOffsets() == insert.getMixedOffsets() &&
+          read.getMixedSizes() == insert.getMixedSizes() &&
+          read.getMixedStrides() == insert.getMixedStrides() &&
+          dominance.properlyDominates(read.getOperation(), first)) {
+        origin->set(read);
+        return;
+      }
     OpBuilder builder(first);
     origin->set(tensor::ExtractSliceOp::create(builder, insert.getLoc(), insert.getSourceType(),
                                                insert.getDest(), insert.getMixedOffsets(),
