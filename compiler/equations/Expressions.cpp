@@ -109,6 +109,25 @@ ExprPtr withArgs(const ExprPtr &e, std::vector<ExprPtr> args) {
   return copy;
 }
 
+std::optional<LetterPlus> letterPlus(const ExprPtr &e) {
+  if (e->kind == K::Letter)
+    return LetterPlus{e->letter, Size(0)};
+  if (e->kind == K::Int)
+    return LetterPlus{-1, Size(e->integer)};
+  if (e->kind == K::Size)
+    return LetterPlus{-1, e->size};
+  if (e->kind != K::Apply || (e->op != Op::Add && e->op != Op::Sub && e->op != Op::Mul))
+    return std::nullopt;
+  auto a = letterPlus(e->args[0]), b = letterPlus(e->args[1]);
+  if (!a || !b || (a->letter >= 0 && b->letter >= 0) || (e->op == Op::Sub && b->letter >= 0))
+    return std::nullopt;
+  if (e->op == Op::Mul)
+    return a->letter >= 0 || b->letter >= 0 ? std::nullopt
+                                            : std::optional(LetterPlus{-1, a->rest * b->rest});
+  return LetterPlus{std::max(a->letter, b->letter),
+                    e->op == Op::Add ? a->rest + b->rest : a->rest - b->rest};
+}
+
 ExprPtr both(const ExprPtr &a, const ExprPtr &b) {
   if (!a || !b || a == b)
     return a ? a : b;

@@ -7,6 +7,7 @@
 #include "dsl/Program.h"
 
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -29,6 +30,14 @@ ExprPtr reduce(Reduction reduction, std::vector<int> letters, ExprPtr body, Expr
                Span span);
 /// A node like `e` with other arguments; `e` itself where they are the same.
 ExprPtr withArgs(const ExprPtr &e, std::vector<ExprPtr> args);
+
+/// A letter (or none, -1) plus a size.
+struct LetterPlus {
+  int letter = -1;
+  Size rest;
+};
+/// An index that is one, whatever the values are.
+std::optional<LetterPlus> letterPlus(const ExprPtr &index);
 
 /// `a and b`; null is true.
 ExprPtr both(const ExprPtr &a, const ExprPtr &b);

@@ -44,7 +44,7 @@ static std::pair<Value, AffineMap> valueOperand(FunctionEmitter &f, ScalarEmitte
       continue;
     }
     if (found == number.end()) {
-      offsets.push_back(getAsOpFoldResult(outside.storageIndex(index, t.axes[a])));
+      offsets.push_back(getAsOpFoldResult(outside.storageIndex(index, read->tensor, a)));
       sizes.push_back(b.getIndexAttr(1));
       whole = false;
       continue;
@@ -154,8 +154,8 @@ Value FunctionEmitter::attention(const ExprPtr &e, const std::vector<Dimension> 
   if (factor)
     factors.push_back(factor);
   if (sum.placeAxis >= 0)
-    places.push_back(inside.storageIndex(sum.value->args[sum.placeAxis],
-                                         program.tensors[sum.value->tensor].axes[sum.placeAxis]));
+    places.push_back(
+        inside.storageIndex(sum.value->args[sum.placeAxis], sum.value->tensor, sum.placeAxis));
   ScoreOp::create(builder, loc, score, part, any, all, factors, places);
   return op.getResult(0);
 }

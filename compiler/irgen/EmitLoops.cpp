@@ -234,7 +234,8 @@ private:
     const Tensor &t = f_.program.tensors[tensor];
     for (size_t p = t.pieces.size(); p-- > 0;) {
       int piece = static_cast<int>(p);
-      if (t.pieces[p].indices[axis].letter < 0 && isStart(t, t.pieces[p], tensor, axis))
+      if (t.pieces[p].indices[axis].letter < 0 && isStart(t, t.pieces[p], tensor, axis) &&
+          (!f_.keptOf(tensor, axis) || isBeforeAll(tensor, piece, axis)))
         early_.push_back({tensor, piece});
       else
         segments_[tensor].push_back(segmentOf(tensor, piece, axis));
@@ -245,6 +246,22 @@ private:
         f_.tensors[tensor] = f_.computePiece(tensor, piece, f_.tensors[tensor]);
         f_.at.erase({tensor, axis});
       }
+  }
+
+  /// Whether the loop comes to all positions of a tensor's letters later.
+  bool isBeforeAll(int tensor, int piece, int axis) {
+    const Tensor &t = f_.program.tensors[tensor];
+    const Size &position = t.pieces[piece].indices[axis].position;
+    for (size_t p = 0; p < t.pieces.size(); ++p) {
+      if (t.pieces[p].indices[axis].letter < 0)
+        continue;
+      PieceRange range = f_.bounds.range(tensor, static_cast<int>(p), axis);
+      if (!f_.bounds.atLeast(loop_.forward ? range.base - position - Size(1)
+                                           : position - range.base - range.extent,
+                             0))
+        return false;
+    }
+    return true;
   }
 
   Segment segmentOf(int tensor, int piece, int axis) {
@@ -354,6 +371,8 @@ private:
 } // namespace
 
 void FunctionEmitter::computeLoop(const ScheduleNode &loop) {
+  if (loop.axes.empty()) // what it computed is in another loop (KeepLatest.cpp)
+    return;
   if (prepared.grouped.count(loop.axes[0].first))
     computeGroup(loop);
   else

@@ -232,7 +232,8 @@ private:
         continue;
       }
       auto split = splitIndex(e->args[i]);
-      if (!split || (split->letter >= 0 && !letters.insert(split->letter).second))
+      if (!split || (split->letter >= 0 &&
+                     (!letters.insert(split->letter).second || f_.keptOf(e->tensor, i))))
         return false;
       const Axis &axis = t.axes[i];
       if (split->letter >= 0
@@ -256,7 +257,7 @@ private:
       if (indices[i].letter == -2) // has this position alone
         continue;
       if (indices[i].letter < 0) {
-        Value at = outside_.storageIndex(e->args[i], axis);
+        Value at = outside_.storageIndex(e->args[i], e->tensor, i);
         parts.push_back({getAsOpFoldResult(at), b_.getIndexAttr(1), {}});
         whole = false;
         continue;

@@ -18,10 +18,10 @@ void FunctionEmitter::emit(const std::vector<Item> &items) {
       computeEach(item);
     else if (item.node < 0)
       callStep(item);
-    else if (plan.nodes[item.node].tensor >= 0)
-      computeWhole(plan.nodes[item.node].tensor);
-    else
-      computeLoop(plan.nodes[item.node]);
+    else if (const ScheduleNode &node = plan.nodes[item.node]; node.tensor < 0)
+      computeLoop(node);
+    else if (!plan.joinedInto.count(node.tensor))
+      computeWhole(node.tensor);
   }
 }
 

@@ -359,17 +359,19 @@ Value ScalarEmitter::index(const ExprPtr &e) {
   return doneIndex_[e] = v;
 }
 
-Value ScalarEmitter::storageIndex(const ExprPtr &e, const Axis &axis) {
+Value ScalarEmitter::storageIndex(const ExprPtr &e, int tensor, size_t number) {
+  const Axis &axis = function_.program.tensors[tensor].axes[number];
   Location loc = at(e);
   Value v = index(e);
   if (axis.before)
     v = builder_.createOrFold<arith::AddIOp>(loc, v, function_.constant(axis.before));
   if (function_.bounds.inside(e, axis, factsFor(e)))
-    return v;
+    return function_.slot(builder_, loc, v, tensor, number);
   Value count = function_.asValue(function_.storageExtent(axis));
   Value last = builder_.createOrFold<arith::SubIOp>(loc, count, function_.constant(1));
   v = builder_.createOrFold<arith::MinSIOp>(loc, v, last);
-  return builder_.createOrFold<arith::MaxSIOp>(loc, v, function_.constant(0));
+  v = builder_.createOrFold<arith::MaxSIOp>(loc, v, function_.constant(0));
+  return function_.slot(builder_, loc, v, tensor, number);
 }
 
 Value ScalarEmitter::read(const ExprPtr &e) {
@@ -388,7 +390,7 @@ Value ScalarEmitter::read(const ExprPtr &e) {
     for (size_t i = 0; i < e->args.size(); ++i) {
       if (function_.isLocal(e->tensor, i))
         continue;
-      indices.push_back(storageIndex(e->args[i], t.axes[i]));
+      indices.push_back(storageIndex(e->args[i], e->tensor, i));
       if (auto group = function_.prepared.grouped.find(e->tensor);
           i == 0 && function_.blocks.count(e->tensor))
         indices[0] = builder_.createOrFold<arith::SubIOp>(

@@ -182,16 +182,32 @@ mlir::Type FunctionEmitter::elementType(int tensor) {
 
 RankedTensorType FunctionEmitter::storageType(int tensor) {
   SmallVector<int64_t> shape;
-  for (const Axis &a : program.tensors[tensor].axes) {
+  const std::vector<Axis> &axes = program.tensors[tensor].axes;
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const Axis &a = axes[i];
     auto known = a.extent.constant();
-    shape.push_back(known ? std::max<int64_t>(*known, 0) + a.before + a.after
-                          : ShapedType::kDynamic);
+    int64_t kept = keptOf(tensor, i);
+    shape.push_back(kept    ? kept
+                    : known ? std::max<int64_t>(*known, 0) + a.before + a.after
+                            : ShapedType::kDynamic);
   }
   if (const qkv_held *held = panels(tensor)) {
     std::vector<int64_t> inMemory = rt::heldShape(*held, {shape.begin(), shape.end()});
     shape.assign(inMemory.begin(), inMemory.end());
   }
   return RankedTensorType::get(shape, elementType(tensor));
+}
+
+int64_t FunctionEmitter::keptOf(int tensor, size_t axis) const {
+  auto found = plan.kept.find({tensor, static_cast<int>(axis)});
+  return found == plan.kept.end() ? 0 : found->second;
+}
+
+Value FunctionEmitter::slot(OpBuilder &at, Location loc, Value index, int tensor, size_t axis) {
+  int64_t kept = keptOf(tensor, axis);
+  return kept == 1  ? constant(0)
+         : kept > 1 ? at.createOrFold<arith::RemUIOp>(loc, index, constant(kept))
+                    : index;
 }
 
 const qkv_held *FunctionEmitter::panels(int tensor) const {
@@ -207,8 +223,10 @@ Value FunctionEmitter::zeros(int tensor, Location loc) {
   SmallVector<OpFoldResult> shape;
   const std::vector<Axis> &axes = program.tensors[tensor].axes;
   for (size_t a = 0; a < axes.size(); ++a)
-    if (!isLocal(tensor, a))
-      shape.push_back(storageExtent(axes[a]));
+    if (!isLocal(tensor, a)) {
+      int64_t kept = keptOf(tensor, a);
+      shape.push_back(kept ? OpFoldResult(builder.getIndexAttr(kept)) : storageExtent(axes[a]));
+    }
   mlir::Type type = elementType(tensor);
   Value empty = tensor::EmptyOp::create(builder, loc, shape, type);
   Value zero = arith::ConstantOp::create(builder, loc, builder.getZeroAttr(type));

@@ -131,6 +131,10 @@ void FunctionEmitter::computeWhole(int tensor) {
     tensors[tensor] = tensors.at(other);
     return;
   }
+  if (auto joined = plan.joined.find(tensor); joined != plan.joined.end()) {
+    computeJoined(tensor, joined->second);
+    return;
+  }
   if (auto from = continued(program, bounds, t);
       from && elementType(from->input) == elementType(tensor)) {
     tensors[tensor] = computeContinued(tensor, from->input, from->axis);
@@ -171,7 +175,10 @@ Value FunctionEmitter::computePiece(int tensor, int piece, Value into) {
         letters[index.letter] = loop->second;
       if (isLocal(tensor, a))
         continue;
-      offsets.push_back(add(loc, OpFoldResult(loop->second), before));
+      OpFoldResult offset = add(loc, OpFoldResult(loop->second), before);
+      if (keptOf(tensor, a))
+        offset = getAsOpFoldResult(slot(builder, loc, asValue(offset), tensor, a));
+      offsets.push_back(offset);
       sizes.push_back(builder.getIndexAttr(1));
     } else if (index.letter >= 0) {
       PieceRange range = bounds.range(tensor, piece, static_cast<int>(a));

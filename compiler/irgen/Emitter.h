@@ -80,6 +80,11 @@ public:
   /// A size that is a number of positions: at least 0.
   mlir::OpFoldResult extent(const Size &size);
   mlir::OpFoldResult storageExtent(const Axis &axis);
+  /// Where position `index` of an axis is, counted from the first that it has (P4), in memory.
+  mlir::Value slot(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value index, int tensor,
+                   size_t axis);
+  /// How many positions a tensor of a loop has (Plan::kept); 0: all.
+  int64_t keptOf(int tensor, size_t axis) const;
   mlir::Value asValue(mlir::OpFoldResult size);
   mlir::OpFoldResult add(mlir::Location loc, mlir::OpFoldResult a, mlir::OpFoldResult b);
   mlir::Type elementType(int tensor);
@@ -102,6 +107,7 @@ public:
   // EmitTensors.cpp, EmitLoops.cpp
   void computeWhole(int tensor);
   void computeLoop(const ScheduleNode &loop);
+  void computeJoined(int tensor, const Joined &joined); // EmitJoined.cpp
   /// Writes a piece into `into`, at the positions of the loops around.
   mlir::Value computePiece(int tensor, int piece, mlir::Value into);
 
@@ -139,6 +145,7 @@ public:
   std::map<std::pair<int, int>, std::pair<std::optional<Size>, std::optional<Size>>> loopRanges;
   /// Tensors of a loop that are read at their own position alone: they have no such axis.
   std::map<int, std::set<int>> local;
+  /// Whether a tensor has no such axis in memory.
   bool isLocal(int tensor, size_t axis) const;
   /// In a loop over chosen positions: tensors that have the choices of the position at hand alone
   /// along their first axis, and the sizes that say which those are.
@@ -181,8 +188,8 @@ public:
   /// The same, floats as f32.
   mlir::Value data(const ExprPtr &e);
   mlir::Value index(const ExprPtr &e);
-  /// The index plus the axis' positions before 0, forced inside where it is not provably.
-  mlir::Value storageIndex(const ExprPtr &e, const Axis &axis);
+  /// Where a tensor has an index in memory; it is forced inside where it is not provably.
+  mlir::Value storageIndex(const ExprPtr &e, int tensor, size_t axis);
   /// From here on `facts` are known of indices that `letter` is in.
   void assumeFor(int letter, const std::vector<Facts> &facts) {
     assumedFor_ = letter;

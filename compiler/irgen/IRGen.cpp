@@ -134,7 +134,11 @@ static void emitEntry(ModuleState &state, const Plan &plan, const Description::E
 static Plan planOf(const Prepared &prepared, std::vector<ScheduleNode> nodes,
                    const OwnSizes *own = nullptr) {
   loopByRows(prepared.program, nodes);
-  return plan(prepared, std::move(nodes), own);
+  Kept kept = keepLatest(prepared, nodes, own);
+  Plan out = plan(prepared, std::move(nodes), own);
+  out.kept = std::move(kept);
+  findJoined(out, /*late=*/!own);
+  return out;
 }
 
 /// The same of a program whose rows are not grouped yet.
@@ -184,7 +188,8 @@ static bool emitMixed(ModuleState &state, const Prepared &prepared,
   groupRows(several, batched);
   if (!addsToAll(prepared, several, own))
     return false;
-  Plan all = planOf(several, std::move(batched), &own), one = planOf(prepared, nodes);
+  Plan all = planOf(several, std::move(batched), &own);
+  Plan one = plan(prepared, nodes); // of which groups are computed, by the same nodes
   if (!groupSequences(all, own))
     return false;
   Bounds bounds(program);

@@ -160,7 +160,7 @@ private:
 
 Plan plan(const Prepared &prepared, std::vector<ScheduleNode> nodes, const OwnSizes *own) {
   const Program &program = prepared.program;
-  Plan out{prepared, std::move(nodes), {}, {}, {}, {}};
+  Plan out{prepared, std::move(nodes), {}, {}, {}, {}, {}, {}, {}};
   std::vector<int> all;
   for (size_t n = 0; n < out.nodes.size(); ++n)
     all.push_back(static_cast<int>(n));
@@ -242,9 +242,14 @@ private:
     const Tensor &tensor = program_.tensors[t];
     out_.text += std::string(typeName(tensor.type)) + (tensor.constant ? "!" : "") +
                  (plan_.ofInput[t] ? "" : "~") + "[";
-    for (const Axis &a : tensor.axes)
+    for (size_t i = 0; i < tensor.axes.size(); ++i) {
+      const Axis &a = tensor.axes[i];
       out_.text += a.extent.text(program_.atoms) + ":" + std::to_string(a.before) + ":" +
-                   std::to_string(a.after) + ",";
+                   std::to_string(a.after);
+      if (auto kept = plan_.kept.find({t, static_cast<int>(i)}); kept != plan_.kept.end())
+        out_.text += "%" + std::to_string(kept->second);
+      out_.text += ",";
+    }
     out_.text += "]";
     if (auto found = prepared_.held.find(t); found != prepared_.held.end()) {
       const qkv_held &held = found->second;

@@ -21,6 +21,23 @@ struct Item {
   bool eachSequence = false;
 };
 
+/// How many of its latest positions a tensor of a loop has in memory along the loop's axis, by
+/// (tensor, axis): position p stands at p modulo that number.
+using Kept = std::map<std::pair<int, int>, int64_t>;
+
+/// A tensor that is others put together along an axis (EmitJoined.cpp).
+struct Joined {
+  struct Part {
+    int tensor;
+    Size from, count; ///< which of its positions
+    Size to;          ///< where the first one goes
+    int64_t step;     ///< and how far from each other they stand there
+  };
+  int axis = 0;
+  bool merges = false; ///< it is one tensor with axes merged into that one
+  std::vector<Part> parts = {};
+};
+
 /// Everything that is to be emitted for one entry, in order.
 struct Plan {
   const Prepared &prepared;
@@ -29,10 +46,21 @@ struct Plan {
   std::vector<std::vector<int>> readers; ///< of each tensor: those live that read it
   std::vector<bool> isResult;            ///< by tensor
   std::vector<bool> ofInput;             ///< by tensor: whether it depends on an input
+  Kept kept;
+  std::map<int, Joined> joined;  ///< by tensor
+  std::map<int, int> joinedInto; ///< a part that nobody else reads -> what it is computed into
 };
 
 /// LoopsByRows.cpp. Puts loops over rows around recurrences of rows.
 void loopByRows(const Program &program, std::vector<ScheduleNode> &nodes);
+
+/// KeepLatest.cpp. What loops keep of their tensors; what they read or what reads them enters them,
+/// where that keeps less; their nodes stay, empty. `own`: sizes that sequences do not share.
+Kept keepLatest(const Prepared &prepared, std::vector<ScheduleNode> &nodes, const OwnSizes *own);
+
+/// EmitJoined.cpp. Finds the tensors of an order that are others put together. `late`: their parts
+/// may be computed where those are.
+void findJoined(Plan &plan, bool late);
 
 /// Groups the nodes by the steps they belong to, keeping every read behind its computation. A
 /// step that is entangled with what is outside stays apart as single nodes.

@@ -286,6 +286,7 @@ void StepBuilder::finish() {
 std::variant<Stream, Obstacle> deriveStream(const Program &program) {
   Stream out;
   out.model = program;
+  lettersFirst(out.model);
   std::set<int> sums = runningSums(out.model);
   absorbMaps(out.model);
   nameSums(out.model);

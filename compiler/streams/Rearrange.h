@@ -4,6 +4,7 @@
 //   - A sum inside of an equation that depends on fewer of its positions gets a name: of
 //     tanh(sum[k](Wq[a,k] * s[i,k]) + sum[k](Wk[a,k] * h[j,k])) the part of position j is kept, or
 //     computed once, and not what it is made of.
+//   - Conditions on letters alone are asked first: what is read under the others is read less.
 //   - What is read under a guard alone has it as its own.
 //   - A linear map between what could be kept and what is read moves to the other side of the sum.
 //   - A sum over all positions so far whose weights are products of a row's part and a key's,
@@ -24,6 +25,9 @@ void absorbMaps(Program &program);
 
 /// Names sums, in place.
 void nameSums(Program &program);
+
+/// Puts the conditions of `and` that read no data in front of those that do, in place.
+void lettersFirst(Program &program);
 
 /// Lets tensors be computed only where they are read, in place: the guards around all reads of one
 /// are its own.

@@ -196,6 +196,17 @@ std::optional<Constant> CompileTime::configured(const ast::Expr &e, Scope *scope
   }
   isThere = true;
   bool text = isTextual(fallback);
+  // A literal default says what is meant.
+  bool boolean = fallback && fallback->kind == ast::Expr::Kind::Boolean;
+  bool number = fallback && (fallback->kind == ast::Expr::Kind::Integer ||
+                             fallback->kind == ast::Expr::Kind::Number);
+  if ((boolean && value.is_number()) || (number && value.is_boolean())) {
+    error(at,
+          "\"" + written + "\" in the configuration is " + kindOfValue(value) +
+              ", and its default is " + (boolean ? "a boolean" : "a number"),
+          "C2");
+    return std::nullopt;
+  }
   if (value.is_string() && !numberIn(value) && (text || !fallback))
     return ofText(value.get<std::string>());
   if (!text && value.is_boolean())
@@ -203,8 +214,8 @@ std::optional<Constant> CompileTime::configured(const ast::Expr &e, Scope *scope
   if (!text && value.is_number_integer() &&
       !(value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX))
     return ofSize(Size(value.get<int64_t>()));
-  if (auto number = text ? std::nullopt : numberIn(value))
-    return ofNumber(*number);
+  if (auto real = text ? std::nullopt : numberIn(value))
+    return ofNumber(*real);
   error(at,
         "\"" + written + "\" in the configuration is " + kindOfValue(value) +
             (text ? ", and its default is a text" : ", not a number or a boolean"),

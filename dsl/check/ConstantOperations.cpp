@@ -216,7 +216,9 @@ std::optional<bool> CompileTime::sameText(const Constant &a, const Constant &b,
     error(at,
           "a text is compared with a text, and this is " +
               std::string(kindOf(a.kind == Constant::Kind::Text ? b : a)),
-          "C2");
+          "C2")
+        .hint("config(\"kind\", \"none\"), with a text as its default, is a text in every "
+              "configuration");
     return std::nullopt;
   }
   if (op != "==" && op != "!=") {

@@ -4,6 +4,7 @@
 #include "dsl/check/Elaborator.h"
 #include "dsl/syntax/Parser.h"
 
+#include <algorithm>
 #include <functional>
 
 namespace qkv::sema {
@@ -73,6 +74,11 @@ FileScope *Elaborator::load(const Source &source) {
     }
     f->uses.push_back(load(*used));
   }
+  // What those use is handed on, behind what the file names itself.
+  for (size_t direct = f->uses.size(), i = 0; i < direct; ++i)
+    for (FileScope *further : std::vector<FileScope *>(f->uses[i]->uses))
+      if (further != f && std::find(f->uses.begin(), f->uses.end(), further) == f->uses.end())
+        f->uses.push_back(further);
   return f;
 }
 

@@ -358,10 +358,10 @@ private:
     const PlacedRead *place = shown(cycle[0], cycle.size() > 1 ? cycle[1] : cycle[0], by);
     return diagnostics_.error(
         place && place->read->span ? place->read->span : program_.tensors[cycle[0]].span,
-        cycle.size() == 1 ? first + " needs itself, and not provably at earlier positions along "
-                                    "one axis, or at later ones"
-                          : "these equations need each other, and not provably at earlier "
-                            "positions along one axis, or at later ones: " +
+        cycle.size() == 1 ? first + " needs itself, and in no order of axes provably at earlier "
+                                    "positions, or at later ones"
+                          : "these equations need each other, and in no order of axes "
+                            "provably at earlier positions, or at later ones: " +
                                 path + first,
         "R1");
   }

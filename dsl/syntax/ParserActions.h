@@ -180,14 +180,14 @@ inline const auto setBrackets = [](auto &ctx) {
   x3::_val(ctx).indexed = true;
   x3::_val(ctx).letters = std::move(x3::_attr(ctx));
 };
-/// The one string in what a param is made of; null with `several` where there are more.
-inline const Expr *tensorIn(const Expr &e, bool &several) {
+/// The first string in what a param is made of; `second` is the next one, where there are more.
+inline const Expr *tensorIn(const Expr &e, const Expr *&second) {
   if (e.kind == Expr::Kind::String)
     return &e;
   const Expr *found = nullptr;
   auto look = [&](const ExprPtr &part) {
-    const Expr *one = part ? tensorIn(*part, several) : nullptr;
-    several |= one && found;
+    const Expr *one = part ? tensorIn(*part, second) : nullptr;
+    second = second || !found ? second : one;
     found = found ? found : one;
   };
   for (const ExprPtr &child : e.children)
@@ -202,9 +202,13 @@ inline const auto addStored = [](auto &ctx) {
     stored.emplace_back();
   ast::Stored &last = stored.back();
   last.value = std::move(x3::_attr(ctx));
-  bool several = false;
-  last.tensor = tensorIn(*last.value, several);
-  if (several || !last.tensor)
+  const Expr *second = nullptr;
+  last.tensor = tensorIn(*last.value, second);
+  if (second && second->name.text == last.tensor->name.text)
+    throw Misuse{last.value->span,
+                 "a parameter is made of one tensor of the checkpoint, and it is named twice here",
+                 "C5", "what takes it twice is an equation: w2[c] = w[c] * w[c]"};
+  if (second || !last.tensor)
     throw Misuse{last.value->span,
                  "a parameter is made of one tensor of the checkpoint, and several are named here",
                  "C5", "a letter inside a name stacks tensors: \"experts.{e}.weight\""};

@@ -84,3 +84,33 @@ func.func private @elements(%x: tensor<8x8xf32>) -> tensor<8x8xf32> {
   } -> tensor<8x8xf32>
   return %d : tensor<8x8xf32>
 }
+
+// -----
+
+// Axes that are merged at the end: the result is looked at with them apart.
+// CHECK-LABEL: func.func @merged
+// CHECK: %[[APART:.*]] = memref.expand_shape %{{.*}} {{\[\[}}0], [1, 2]] output_shape [%{{.*}}, 3, 5] : memref<?x15xf32> into memref<?x3x5xf32>
+// CHECK: %[[PLACE:.*]] = bufferization.to_tensor %[[APART]] restrict writable
+// CHECK: linalg.exp ins(%{{.*}}) outs(%[[PLACE]]
+// CHECK-NOT: collapse_shape
+func.func @merged(%ctx: !llvm.ptr, %n: index, %x: tensor<?x3x5xf32>, %y: memref<?x15xf32>) attributes {qkv.entry} {
+  %e = tensor.empty(%n) : tensor<?x3x5xf32>
+  %row = linalg.exp ins(%x : tensor<?x3x5xf32>) outs(%e : tensor<?x3x5xf32>) -> tensor<?x3x5xf32>
+  %all = tensor.collapse_shape %row [[0], [1, 2]] : tensor<?x3x5xf32> into tensor<?x15xf32>
+  bufferization.materialize_in_destination %all in restrict writable %y : (tensor<?x15xf32>, memref<?x15xf32>) -> ()
+  return
+}
+
+// -----
+
+// A step of a recurrence goes on from the place that it writes: it is one slice.
+// CHECK-LABEL: func.func @step
+// CHECK: %[[OLD:.*]] = tensor.extract_slice
+// CHECK: linalg.exp ins(%[[OLD]] : tensor<8xf32>) outs(%[[OLD]] : tensor<8xf32>)
+func.func @step(%ctx: !llvm.ptr, %x: tensor<1x8xf32>) -> tensor<1x8xf32> {
+  %old = tensor.extract_slice %x[0, 0] [1, 8] [1, 1] : tensor<1x8xf32> to tensor<8xf32>
+  %e = tensor.empty() : tensor<8xf32>
+  %new = linalg.exp ins(%old : tensor<8xf32>) outs(%e : tensor<8xf32>) -> tensor<8xf32>
+  %all = tensor.insert_slice %new into %x[0, 0] [1, 8] [1, 1] : tensor<8xf32> into tensor<1x8xf32>
+  return %all : tensor<1x8xf32>
+}

@@ -77,21 +77,23 @@ std::map<int, Values> paramsOf(const Program &program, const rt::Safetensors *fi
     const Tensor &tensor = program.tensors[number];
     if (tensor.kind != Tensor::Kind::Param)
       continue;
-    if (tensor.param.stored[0].names.size() != 1)
-      throw std::runtime_error(tensor.name + ": stacked names, which no figure has");
     std::vector<int64_t> shape;
     for (const Axis &axis : tensor.axes)
       shape.push_back(axis.extent.constant().value());
     Values values;
-    if (const rt::FileTensor *stored =
-            file ? file->find(tensor.param.stored[0].names[0]) : nullptr) {
-      values = valuesOf(*stored, Type::Float);
-      if (values.count() != rt::elementCount(shape))
-        throw std::runtime_error(tensor.param.stored[0].names[0] + ": another number of elements");
+    const StoredForm &form = tensor.param.stored[0];
+    for (const std::string &name : form.names) // one behind the other: the first letters
+      if (const rt::FileTensor *stored = file ? file->find(name) : nullptr) {
+        std::vector<double> part = valuesOf(*stored, Type::Float).floats;
+        values.floats.insert(values.floats.end(), part.begin(), part.end());
+      }
+    if (!values.floats.empty()) {
+      if (static_cast<int64_t>(values.floats.size()) != rt::elementCount(shape))
+        throw std::runtime_error(form.names[0] + ": another number of elements");
     } else if (tensor.param.fallback == ParamSource::Fallback::Number) {
       values.floats.assign(rt::elementCount(shape), tensor.param.number);
     } else {
-      throw std::runtime_error("no weights " + tensor.param.stored[0].names[0]);
+      throw std::runtime_error("no weights " + form.names[0]);
     }
     values.shape = shape;
     params[static_cast<int>(number)] = std::move(values);

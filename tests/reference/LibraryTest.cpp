@@ -33,7 +33,8 @@ bool has(const std::string &text, const std::string &pattern) {
 
 TEST(Library, checksWithoutAWord) {
   Sources sources;
-  checked(QKV_STD "/nn.qkv", sources);
+  for (const char *file : {"/nn.qkv", "/recurrent.qkv"})
+    checked(std::string(QKV_STD) + file, sources);
   for (const std::string &model : modelsOf(QKV_REFERENCE "/nn")) {
     SCOPED_TRACE(model);
     checked(QKV_REFERENCE "/nn/" + model + ".qkv", sources);
@@ -45,9 +46,12 @@ TEST(Library, everyFunctionHasARowAndAModel) {
   std::string table = textOf(QKV_STD "/README.md"), models;
   for (const std::string &model : modelsOf(QKV_REFERENCE "/nn"))
     models += textOf(QKV_REFERENCE "/nn/" + model + ".qkv");
-  ast::File library = checked(QKV_STD "/nn.qkv", sources);
-  EXPECT_GT(library.definitions.size(), 80u);
-  for (const ast::Definition &definition : library.definitions) {
+  std::vector<ast::Definition> definitions;
+  for (const char *file : {"/nn.qkv", "/recurrent.qkv"})
+    for (ast::Definition &definition : checked(std::string(QKV_STD) + file, sources).definitions)
+      definitions.push_back(std::move(definition));
+  EXPECT_GT(definitions.size(), 95u);
+  for (const ast::Definition &definition : definitions) {
     const std::string &name = definition.name.text;
     EXPECT_TRUE(has(table, "`" + name + "[`(]")) << name << " is not in dsl/std/README.md";
     EXPECT_TRUE(has(models, "\\b" + name + "\\(")) << name << " is called by no model of nn/";
@@ -56,8 +60,10 @@ TEST(Library, everyFunctionHasARowAndAModel) {
 
 // What is built into the programs is the file.
 TEST(Library, isEmbedded) {
-  ASSERT_TRUE(standardLibrary("nn"));
-  EXPECT_EQ(standardLibrary("nn"), textOf(QKV_STD "/nn.qkv"));
+  for (const char *name : {"nn", "recurrent"}) {
+    ASSERT_TRUE(standardLibrary(name));
+    EXPECT_EQ(standardLibrary(name), textOf(std::string(QKV_STD) + "/" + name + ".qkv"));
+  }
   EXPECT_FALSE(standardLibrary("nothing"));
 }
 

@@ -319,9 +319,79 @@ def attention():
         "sunk": sink(True), "sunk_windowed": sink((j <= i) & (i - j < 4))})
 
 
+def images():
+    """Convolutions that only look back, and over rows and columns."""
+    random = Random(530)
+    causal, patches, padded = nn.Conv1d(5, 6, 3, dilation=2), nn.Conv2d(3, 4, 2, stride=2), nn.Conv2d(3, 4, 3, padding=1)
+    for module in (causal, patches, padded):
+        random.fill(module)
+    x, image = random(9, 5), random(3, 8, 6)
+    before = torch.cat([torch.zeros(4, 5), x])
+    write("images", prefixed(causal=causal, patches=patches, padded=padded), {"x": x, "image": image},
+          {"back": causal(before.T).T, "small": patches(image), "same": padded(image)})
+
+
+def heads_and_places():
+    random = Random(540)
+    q, x = random(7, 12).numpy(), random(7, 12).numpy()
+    row, column = np.array([0, 0, 1, 3, 2, 5, 4], np.int64), np.array([2, 0, 1, 1, 6, 3, 0], np.int64)
+    half = np.arange(7)
+    write("places", {}, {"q": q, "x": x, "row": row, "column": column}, {
+        "apart": x.reshape(7, 3, 4).transpose(1, 0, 2), "beside": x.reshape(7, 3, 4).transpose(0, 2, 1).reshape(7, 12),
+        "partial": np.concatenate([rotate(q[:, :8], half + 5, 10000, False), q[:, 8:]], -1),
+        "scaled": rotate(q, (half + 1) / 8, 500, False),
+        "grid": np.concatenate([rotate(q[:, :6], row, 100, False), rotate(q[:, 6:], column, 100, False)], -1)})
+
+
+def pooled():
+    random = Random(550)
+    q, k, v, rq, rk, x, w = (random(*shape).numpy() for shape in
+                             ((9, 6), (9, 6), (9, 5), (8, 6), (8, 6), (9, 6), (6,)))
+    i, j = np.arange(9)[:, None], np.arange(9)[None]
+    near = np.clip(i - j + 4, 0, 7)
+    score = q @ k.T + np.take_along_axis(q @ rk.T, near, 1) + np.take_along_axis(k @ rq.T, near, 1).T
+    write("pooled", {"pool.weight": w}, {"q": q, "k": k, "v": v, "rq": rq, "rk": rk, "x": x},
+          {"far": softmax(score / np.sqrt(18)) @ v, "one": softmax(x @ w) @ x})
+
+
+def experts():
+    random = Random(560)
+    x, router = random(7, 6).numpy(), random(5, 6).numpy()
+    gate, up, down = (random(*shape, scale=0.4).numpy() for shape in ((5, 8, 6), (5, 8, 6), (5, 6, 8)))
+    score = x @ router.T
+    share = softmax(score, np.argsort(np.argsort(-score, 1), 1) < 2)
+    hidden = [(x @ gate[e].T) / (1 + np.exp(-(x @ gate[e].T))) * (x @ up[e].T) for e in range(5)]
+    weights = {"moe.gate.weight": router}
+    for e in range(5):
+        for name, value in (("gate", gate), ("up", up), ("down", down)):
+            weights[f"moe.experts.{e}.{name}_proj.weight"] = value[e]
+    write("experts", weights, {"x": x},
+          {"y": sum(share[:, e:e + 1] * (hidden[e] @ down[e].T) for e in range(5)), "share": share})
+
+
+def states():
+    """Memories that are matrices, a step after the other."""
+    random = Random(570)
+    x, B, C, q, v = (random(*shape).numpy() for shape in ((11, 4), (11, 5), (11, 5), (11, 6), (11, 4)))
+    dt, A = np.abs(random(11, 4).numpy()), -np.abs(random(4, 5).numpy())
+    key = random(11, 6).numpy()
+    key = (key / np.linalg.norm(key, axis=1, keepdims=True)).astype(np.float32).astype(np.float64)
+    beta, fade = (random.generator.rand(2, 11)).astype(np.float32).astype(np.float64)
+    s, m, space, delta = np.zeros((4, 5)), np.zeros((6, 4)), [], []
+    for t in range(11):
+        s = np.exp(dt[t][:, None] * A) * s + np.outer(dt[t] * x[t], B[t])
+        space.append(s @ C[t])
+        m = fade[t] * m
+        m = m + beta[t] * np.outer(key[t], v[t] - key[t] @ m)
+        delta.append(q[t] @ m)
+    write("states", {}, {"x": x, "B": B, "C": C, "q": q, "v": v, "dt": dt, "A": A, "key": key, "beta": beta,
+                         "fade": fade}, {"space": np.array(space), "delta": np.array(delta)})
+
+
 if __name__ == "__main__":
     os.makedirs(FOLDER, exist_ok=True)
     with torch.no_grad():
         for case in (recurrent, multihead, transformer, language_model, convolution, tables, elements,
-                     feed_forward, positions, alignments, attention):
+                     feed_forward, positions, alignments, attention, images, heads_and_places, pooled,
+                     experts, states):
             case()

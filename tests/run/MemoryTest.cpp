@@ -123,6 +123,29 @@ model m(q[t,d], k[j,d], v[j,e]) -> c[t,e] {
 )",
 };
 
+/// A state space: what reads its state at its own step is computed beside it.
+const char *const stateSpace = R"(size T = dynamic(max: 900)
+index t < T, d < 16, n < 64
+model m(x[t,d], B[t,n], C[t,n]) -> (y[t,d], last[d,n]) {
+  fade[t,d,n] = exp(-x[t,d] ^ 2 * (n + 1))
+  h[-1,d,n] = 0
+  h[t,d,n] = fade[t,d,n] * h[t-1,d,n] + B[t,n] * x[t,d]
+  y[t,d] = sum[n](C[t,n] * h[t,d,n])
+  last[d,n] = h[T-1,d,n]
+}
+)";
+
+TEST(Memory, ofARecurrenceTheLatestIsKept) {
+  auto checked = checkText(stateSpace, "m.qkv");
+  ASSERT_TRUE(checked->program) << checked->diagnostics;
+  constexpr int64_t step = 16 * 64 * 4;
+  for (int64_t size : {7, 800}) {
+    PeakReport peak = explainedPeak(*checked->program, {size});
+    EXPECT_EQ(static_cast<size_t>(peak.bytes), measuredPeak(*checked->program, {size}));
+    EXPECT_LT(peak.bytes, 4 * step + size * 16 * 4 * 2) << size; // not 800 steps
+  }
+}
+
 TEST(Memory, peakIsThatOfARun) {
   for (const char *text : models) {
     auto checked = checkText(text, "m.qkv");

@@ -141,8 +141,80 @@ constexpr Idiom idioms[] = {
     {"  O_m[i] = max[j](X[j,0]M)\n"
      "  O[i,a] = sum[j](exp(X[j,0] - O_m[i]) * Z[j,a]M) / (0.5 + sum[j](exp(X[j,0] - O_m[i])M))",
      "ia"},
-    // What is chosen.
+    // A letter again (L4).
+    {"  O[i,a] = exp(tanh(X[i,a])) / sum[a](exp(tanh(X[i,a]))) + Y[i,a]", "ia"},
+    {"  O[i,a] = X[i,a] * rsqrt(mean[a](X[i,a] ^ 2) + 0.5) * B[a] - max[i](Y[i,a]) * 0.1", "ia"},
+    {"  O[i,a] = (X[i,a] - sum[i](X[i,a] / T)) * tanh(sum[j](Y[j,a] / T where j != i))", "ia"},
+    // Pieces along an axis (P5).
+    {"  index O_n < 2 * N\n  O_z[i,2*a] = X[i,a] * B[a]\n  O_z[i,2*a+1] = tanh(Y[i,a])\n"
+     "  O[i,a] = O_z[i,a] - 0.5 * O_z[i,a+N] + 0.1 * max[O_n](O_z[i,O_n])",
+     "ia"},
+    {"  O_z[i,a] = X[i,a]\n  O_z[i,N+b] = sum[a](W[b,a] * Y[i,a])\n  O_z[i,2*N] = 1\n"
+     "  O[i,a] = O_z[i,2*a] * O_z[i,a+N] + O_z[i,a+N+1]",
+     "ia"},
+    {"  O_z[2*i,a] = X[i,a]\n  O_z[2*i+1,a] = Y[i,a] + B[a]\n  O[i,a] = O_z[i,a] * O_z[i+T,a]",
+     "ia"},
+    {"  O_z[T+i,a] = X[i,a]\n  O_z[i,a] = exp(tanh(Y[i,a]))\n  O[i,a] = O_z[2*i,a] - O_z[2*i+1,a]",
+     "ia"},
+    {"  O_z[i,(a,b)] = X[i,a] * Y[i,b]\n"
+     "  O[i,a] = sum[b](O_z[i,(a,b)] * W[a,b]) / N + O_z[i,N*a] - O_z[i,a]",
+     "ia"},
+    {"  O_z[(a,i)] = X[i,a] + B[a]\n  O[i,a] = O_z[(a,i)] * 0.5 + O_z[a*T] + O_z[i]", "ia"},
+    {"  O_z[i,0] = B[0]\n  O_z[i,a+1] = tanh(O_z[i,a] + X[i,a])\n  O[i,a] = O_z[i,a+1] + O_z[i,0]",
+     "ia"},
+    // Recurrences along two axes (R4).
+    {"  O[-1,-1] = 1\n  O[-1,a] = B[a]\n  O[i,-1] = 0.5\n"
+     "  O[i,a] = tanh(0.5 * O[i-1,a] + 0.25 * O[i,a-1] * O[i-1,a-1] + X[i,a])",
+     "ia"},
+    {"  O_d[i,N] = 0.25\n  O_d[T,a] = B[a]\n  O_d[T,N] = 0\n"
+     "  O_d[i,a] = min(O_d[i+1,a] + 0.5, O_d[i,a+1] + 0.25, O_d[i+1,a+1] + abs(X[i,a]))\n"
+     "  O[a] = tanh(O_d[0,a])",
+     "a"},
+    {"  O_d[i,a] = tanh(X[i,a] + (if i > 0 then 0.5 * O_d[i-1,a] else B[a])\n"
+     "                  + (if a > 0 then 0.25 * O_d[i,a-1] else Y[i,0]))\n"
+     "  O = sum[a](O_d[T-1,a] * B[a])",
+     ""},
+    // States of which the latest are kept, what reads them with them.
+    {"  O_h[-1,a,b] = 0\n  O_h[-2,a,b] = B[a]\n"
+     "  O_h[i,a,b] = 0.5 * O_h[i-1,a,b] - 0.25 * O_h[i-2,a,b] + X[i,a] * Y[i,b]\n"
+     "  O_g[i,a,b] = tanh(O_h[i,a,b]) * O_h[i-1,a,b]\n"
+     "  O[i,a] = sum[b](O_g[i,a,b] * Z[i,b]) / N",
+     "ia"},
+    {"  O_d[i,a,b] = exp(tanh(X[i,a] * W[a,b])) * 0.3\n  O_h[T,a,b] = 1\n"
+     "  O_h[i,a,b] = O_d[i,a,b] * O_h[i+1,a,b] + Y[i,b] * X[i,a]\n"
+     "  O[i,a] = max[b](O_h[i,a,b] * Z[i,b]) + O_h[0,a,0] - O_h[i,0,a]",
+     "ia"},
+    {"  O_m[-1,a,b] = 0\n  O_u[i,b] = sum[a](tanh(X[i,a]) * O_m[i-1,a,b]) / N\n"
+     "  O_m[i,a,b] = O_m[i-1,a,b] + 0.5 * tanh(X[i,a]) * (Y[i,b] - O_u[i,b])\n"
+     "  O_v[i,a] = sum[b](O_m[i,a,b] * tanh(Z[i,b])) / N\n  O[i,a] = O_v[i,a] + O_m[T-1,a,a] / T",
+     "ia"},
+    // Running reductions (R5).
+    {"  O[i,a] = prod[j](tanh(X[j,a]) + 0.5 where j <= i) + mean[j](Y[j,a] where j >= i)", "ia"},
+    {"  O[i,a] = logsumexp[j](X[j,a] where j <= i) - max[j](X[j,a] where j <= i)", "ia"},
+    {"  O_c[i,a] = sum[j](Y[j,a] where j <= i) / T\n"
+     "  O[i,a] = tanh(O_c[i,a]) * sum[j](exp(tanh(X[j,a] - O_c[j,a])) where j < i) / T",
+     "ia"},
+    {"  O[i,a] = Y[argmax[j]((j * 7) % 5 where j <= i),a] + X[argmin[j]((j * 3) % 4 where j <= "
+     "i),a]",
+     "ia"},
+    // What is chosen: ranks of what no computation rounds.
     {"  O[i,a] = X[i,argmax[b](B[b])] * Y[i,a]", "ia"},
+    {"  O[i,a] = sum[b](W[a,b] * X[i,b] where rank[b](W[a,b]) < 2) + Y[i,a]", "ia"},
+    {"  O_g[i,b] = if i % 2 == 0 then W[0,b] else V[0,b]\n"
+     "  O_s[i,b] = softmax[b](O_g[i,b] where rank[b](O_g[i,b]) < 2)\n"
+     "  O[i,a] = sum[b](O_s[i,b] * tanh(sum[a](W[a,b] * X[i,a]) + B[a]))",
+     "ia"},
+    {"  O_s[i,j] = sum[a](X[i,a] * Y[j,a])\n"
+     "  O_w[i,j] = softmax[j](O_s[i,j] where rank[j]((i + 3 * j) % 5M) < 3)\n"
+     "  O[i,a] = sum[j](O_w[i,j] * Z[j,a])",
+     "ia"},
+    {"  O_r[i,j] = rank[j]((i * j) % 7M)\n"
+     "  O[i,a] = sum[j](if O_r[i,j] < 4 and j != i + 1 then Z[j,a] * X[i,a] else 0)",
+     "ia"},
+    // Constants of a configuration that is not there (C2).
+    {"  const O_k = config(\"O.kinds[1]\", \"wide\"), O_f = config(\"O.flag\", false)\n"
+     "  O_x = if O_k == \"wide\" then X + Y else X\n  O = if O_f then O_x else O_x + tanh(Z)",
+     "ia"},
 };
 
 /// Functions and blocks: mapped over letters by slices, cells of recurrences, in repeats.

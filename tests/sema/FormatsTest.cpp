@@ -112,6 +112,10 @@ TEST(C2, WhatIsNotOfItsDefaultsKind) {
   };
   EXPECT_EQ(said("config(\"a\", \"none\")", R"({"a": 3})"),
             "\"a\" in the configuration is a number, and its default is a text [C2]\n");
+  EXPECT_EQ(said("config(\"a\", true)", R"({"a": 1})"),
+            "\"a\" in the configuration is a number, and its default is a boolean [C2]\n");
+  EXPECT_EQ(said("config(\"a\", 2)", R"({"a": true})"),
+            "\"a\" in the configuration is a boolean, and its default is a number [C2]\n");
   EXPECT_EQ(said("config(\"a\", 3)", R"({"a": "three"})"),
             "\"a\" in the configuration is a text, not a number or a boolean [C2]\n");
   EXPECT_EQ(said("config(\"a\", 3)", R"({"a": [3]})"),

@@ -30,8 +30,7 @@ std::string said(const std::string &text) {
 
 const char *const positions = "size T = dynamic(max: 64)\nindex t < T, j < T\n";
 const char *const notEarlier =
-    ", and not provably at earlier positions along one axis, or at later "
-    "ones";
+    ", and in no order of axes provably at earlier positions, or at later ones";
 const char *const startHint =
     "  hint: a recurrence reads what was computed before, as in h[t-1,o], "
     "with its start as an equation of its own, h[-1,o] = 0\n";

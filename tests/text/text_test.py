@@ -371,11 +371,12 @@ def keys(place):
     with open(place.path("list.qkv"), "w") as file:
         file.write('size T = dynamic(max: 4)\nindex t < T\nmodel m(x[t]) -> y[t] {\n'
                    '  repeat l < 2 { x = if config("a[{l}]", "g") == "g" then x * 2 else x }\n'
-                   '  y[t] = x[t] * config("b[0].c", 1) * config("d.1", 1)\n}\n')
+                   '  y[t] = x[t] * config("b[0].c", 1) * config("d.1", 1) * config("e").length\n}\n')
     os.makedirs(place.path("list"))
-    write_json(place.path("list/config.json"), {"a": ["f", "g"], "b": [{"c": 3}], "d": [4, 5]})
+    write_json(place.path("list/config.json"), {"a": ["f", "g"], "b": [{"c": 3}], "d": [4, 5], "e": [7]})
     error = place.call(place.qkv, "check", place.path("list.qkv"), "--weights", place.path("list"), code=1)
     assert '"d.0"' in error and '"a.' not in error and '"b.' not in error, error
+    assert '"e.0"' in error, error  # its length says nothing of what is in it
     # The page of another family, whose names and keys would fit.
     write_json(os.path.join(copy, "config.json"), config)
     for other in ("mistral", "qwen2"):

@@ -160,7 +160,9 @@ bool keyFits(std::string_view form, std::string_view key) {
 std::set<std::string> namedKeys(const std::string &page) {
   std::set<std::string> keys;
   constexpr std::string_view call = "config";
-  size_t depth = 0; // of parentheses inside a call
+  constexpr std::string_view lengthOf = ".length";
+  size_t depth = 0;                         // of parentheses inside a call
+  std::vector<std::set<std::string>> calls; // what is named in each of them
   for (size_t at = 0; at < page.size(); ++at) {
     if (page[at] == '#') {
       at = std::min(page.find('\n', at), page.size());
@@ -173,18 +175,23 @@ std::set<std::string> namedKeys(const std::string &page) {
         if (page[i] != ']') // "a[0]" is "a.0"
           key += page[i] == '}' ? '*' : page[i] == '[' ? '.' : page[i];
       }
-      if (constexpr std::string_view length = ".length"; key.ends_with(length))
-        key.resize(key.size() - length.size()); // as config("a").length is of all of it
       if (depth > 0)
-        keys.insert(key);
+        calls.back().insert(key);
       at = end;
     } else if (page[at] == '(') {
       size_t before = page.find_last_not_of(' ', at == 0 ? 0 : at - 1);
       bool opens = before != page.npos && before + 1 >= call.size() &&
                    page.compare(before + 1 - call.size(), call.size(), call) == 0;
       depth += depth > 0 || opens ? 1 : 0;
+      if (depth > 0)
+        calls.emplace_back();
     } else if (page[at] == ')' && depth > 0) {
       --depth;
+      // config("a").length reads nothing that is in the list, nor does config("a.length", 4).
+      std::set<std::string> own = std::move(calls.back());
+      calls.pop_back();
+      if (page.compare(at + 1, lengthOf.size(), lengthOf) != 0)
+        (calls.empty() ? keys : calls.back()).merge(own);
     }
   }
   return keys;

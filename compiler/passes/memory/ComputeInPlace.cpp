@@ -8,6 +8,7 @@
 
 #include "compiler/dialect/QkvDialect.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -57,6 +58,11 @@ OpOperand *originOf(Value value) {
 }
 
 struct ComputeInPlace : impl::ComputeInPlaceBase<ComputeInPlace> {
+  void getDependentDialects(DialectRegistry &registry) const override {
+    ComputeInPlaceBase::getDependentDialects(registry);
+    registry.insert<arith::ArithDialect, memref::MemRefDialect>();
+  }
+
   void runOnOperation() override {
     func::FuncOp function = getOperation();
     if (function.isDeclaration())
@@ -75,7 +81,7 @@ struct ComputeInPlace : impl::ComputeInPlaceBase<ComputeInPlace> {
     });
     // Results first: an insertion adds a reader to what it inserts into.
     for (auto result : results)
-      computeInto(result);
+      computeInto(apart(result));
     for (auto insert : inserts)
       computeInto(insert, dominance);
     function.walk([](linalg::GenericOp op) { computeOver(op); });
@@ -103,6 +109,19 @@ private:
     for (Value operand : insert->getOperands())
       if (operand != insert.getSource() && !dominance.properlyDominates(operand, first))
         return;
+    // Where the same part is read, as by a step of a recurrence that goes on from it, it is the one
+    // that is written over.
+    for (Operation *user : insert.getDest().getUsers())
+      if (auto read = dyn_cast<tensor::ExtractSliceOp>(user);
+          read && read.getType() == insert.getSourceType() &&
+          read.getSource() == insert.getDest() &&
+          read.getMixedOffsets() == insert.getMixedOffsets() &&
+          read.getMixedSizes() == insert.getMixedSizes() &&
+          read.getMixedStrides() == insert.getMixedStrides() &&
+          dominance.properlyDominates(read.getOperation(), first)) {
+        origin->set(read);
+        return;
+      }
     OpBuilder builder(first);
     origin->set(tensor::ExtractSliceOp::create(builder, insert.getLoc(), insert.getSourceType(),
                                                insert.getDest(), insert.getMixedOffsets(),
@@ -152,6 +171,47 @@ private:
     return true;
   }
 
+  /// What has axes merged is written as it was before, in the same place.
+  static bufferization::MaterializeInDestinationOp
+  apart(bufferization::MaterializeInDestinationOp result) {
+    auto merged = result.getSource().getDefiningOp<tensor::CollapseShapeOp>();
+    auto place = dyn_cast<BlockArgument>(result.getDest());
+    if (!merged || !merged->hasOneUse() || !place || place.getOwner() != result->getBlock())
+      return result;
+    ArrayRef<int64_t> shape = merged.getSrcType().getShape();
+    auto groups = merged.getReassociationIndices();
+    for (const ReassociationIndices &group : groups) // an extent at most is found by dividing
+      if (llvm::count_if(group, [&](int64_t d) { return ShapedType::isDynamic(shape[d]); }) > 1 ||
+          llvm::is_contained(shape, 0))
+        return result;
+    OpBuilder builder = OpBuilder::atBlockBegin(result->getBlock());
+    Location loc = result.getLoc();
+    SmallVector<OpFoldResult> sizes;
+    for (auto [axis, group] : llvm::enumerate(groups)) {
+      int64_t known = 1;
+      for (int64_t d : group)
+        known *= ShapedType::isDynamic(shape[d]) ? 1 : shape[d];
+      for (int64_t d : group) {
+        if (!ShapedType::isDynamic(shape[d])) {
+          sizes.push_back(builder.getIndexAttr(shape[d]));
+          continue;
+        }
+        Value size = memref::DimOp::create(builder, loc, place, axis);
+        Value by = arith::ConstantIndexOp::create(builder, loc, known);
+        sizes.push_back(builder.createOrFold<arith::DivUIOp>(loc, size, by));
+      }
+    }
+    auto type = MemRefType::get(shape, merged.getSrcType().getElementType());
+    Value wide = memref::ExpandShapeOp::create(builder, loc, type, place, groups, sizes);
+    builder.setInsertionPoint(result);
+    auto made = bufferization::MaterializeInDestinationOp::create(
+        builder, loc, /*result=*/Type(), merged.getSrc(), wide, result.getRestrict(),
+        result.getWritable());
+    result.erase();
+    merged.erase();
+    return made;
+  }
+
   void computeInto(bufferization::MaterializeInDestinationOp result) {
     // At the end of the function: whatever writes over the value before then gets a copy.
     Block *block = result->getBlock();
@@ -160,7 +220,9 @@ private:
       return;
     OpOperand *origin = originOf(result.getSource());
     Value place = result.getDest();
-    auto memory = place.getDefiningOp<MemoryOp>();
+    Operation *memory = place.getDefiningOp();
+    if (!isa_and_nonnull<MemoryOp, memref::ExpandShapeOp>(memory))
+      memory = nullptr;
     if (!origin || !result.getRestrict() || place.getParentBlock() != block ||
         !(memory || isa<BlockArgument>(place)) ||
         origin->get().getType() != result.getSource().getType())
