@@ -69,6 +69,17 @@ bool takeSeed(const char *text, Options &o, std::string &why) {
   return true;
 }
 
+/// The file that says what a text must be; there is one of them.
+bool takeForm(const char *text, std::string &path, Options &o, std::string &why) {
+  why = o.generation.form.given()
+            ? "beside another one, or --grammar and --json-schema exclude each other"
+            : "empty, expected a file";
+  if (o.generation.form.given() || !*text)
+    return false;
+  path = text;
+  return true;
+}
+
 bool takeStop(const char *text, Options &o, std::string &why) {
   if (!*text) {
     why = "empty, expected a text";
@@ -91,6 +102,10 @@ const std::vector<TextOption> &textOptions() {
       {"prompt-chunk", "N", "tokens of a prompt that are computed at a time (512)",
        [](const char *t, O &o, W &w) { return whole(t, 1, o.generation.promptChunk, w); }},
       {"stop", "TEXT", "end before TEXT; may be given several times", takeStop},
+      {"grammar", "FILE", "only text of a grammar (GBNF), whose tokens are masked before all else",
+       [](const char *t, O &o, W &w) { return takeForm(t, o.generation.form.grammar, o, w); }},
+      {"json-schema", "FILE", "only JSON that is valid by a schema",
+       [](const char *t, O &o, W &w) { return takeForm(t, o.generation.form.jsonSchema, o, w); }},
       {"temperature", "X", "0: always the likeliest token (default); 1: as the model says",
        [](const char *t, O &o, W &w) {
          return real(t, 0, 1000, o.generation.sampling.temperature, w);

@@ -81,7 +81,7 @@ std::vector<SamplerChain::Candidate> SamplerChain::penalized(const Choice &choic
   // What is not a number, and what can never be, is no candidate.
   std::vector<Candidate> candidates;
   for (int64_t token = 0; token < choice.count; ++token)
-    if (logits[token] > -INFINITY)
+    if (logits[token] > -INFINITY && choice.mayBe(token))
       candidates.push_back({logits[token], token});
   return candidates;
 }
@@ -121,7 +121,7 @@ void SamplerChain::keepLikeliest(std::vector<Candidate> &candidates) const {
 int64_t SamplerChain::choose(const Choice &choice) const {
   std::vector<Candidate> candidates = penalized(choice);
   if (candidates.empty())
-    return 0;
+    return choice.firstAllowed();
   auto largest =
       std::max_element(candidates.begin(), candidates.end(),
                        [](const Candidate &a, const Candidate &b) { return a.logit < b.logit; });
