@@ -60,6 +60,17 @@ bool Generator::prepare(qkv_error *error) {
   std::string why;
   if (!(chain = SamplerChain::make(options.sampling, why)))
     return fail(error, why);
+  if (options.sampling.dry > 0) {
+    const std::vector<std::string> &given = options.sampling.dryBreakers;
+    std::vector<bool> breakers(static_cast<size_t>(choices));
+    for (int64_t token = 0; token < choices; ++token) {
+      std::string text = tokenizer->decode({token}, /*special=*/true);
+      for (const std::string &breaker : given.empty() ? usualBreakers : given)
+        if (text.find(breaker) != text.npos)
+          breakers[static_cast<size_t>(token)] = true;
+    }
+    chain->breakAt(std::move(breakers));
+  }
   if (options.beams.width > 1 && !chain->greedy())
     return fail(error, "--beams looks for the likeliest text: it goes with no option that changes "
                        "how a token is drawn (" +
