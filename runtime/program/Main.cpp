@@ -191,6 +191,11 @@ int checkOutputs(const Options &options, const std::vector<NamedFile> &also) {
     outputs.push_back({"--output", path});
   if (!options.logits.empty())
     outputs.push_back({"--logits", options.logits});
+  const TextForm &form = options.generation.form;
+  for (auto &[name, path] :
+       {std::pair("--grammar", form.grammar), std::pair("--json-schema", form.jsonSchema)})
+    if (!path.empty())
+      inputs.push_back({name, path});
   std::vector<NamedFile> weights;
   if (options.hasWeights)
     weights = filesOfWeights("--weights", options.weights);

@@ -69,6 +69,24 @@ bool takeSeed(const char *text, Options &o, std::string &why) {
   return true;
 }
 
+/// The file that says what a text must be; there is one of them.
+bool takeForm(const char *text, std::string &path, Options &o, std::string &why) {
+  why = o.generation.form.given()
+            ? "beside another one, or --grammar and --json-schema exclude each other"
+            : "empty, expected a file";
+  if (o.generation.form.given() || !*text)
+    return false;
+  path = text;
+  return true;
+}
+
+bool takeBreaker(const char *text, Options &o, std::string &why) {
+  why = "empty, expected a text";
+  if (*text)
+    o.generation.sampling.dryBreakers.emplace_back(text);
+  return *text != 0;
+}
+
 bool takeStop(const char *text, Options &o, std::string &why) {
   if (!*text) {
     why = "empty, expected a text";
@@ -98,6 +116,10 @@ const std::vector<TextOption> &textOptions() {
        "remember states every N tokens, to go back to (chat: 512, otherwise 0: not)",
        [](const char *t, O &o, W &w) { return whole(t, 0, o.generation.snapshots, w); }},
       {"stop", "TEXT", "end before TEXT; may be given several times", takeStop},
+      {"grammar", "FILE", "only text of a grammar (GBNF), whose tokens are masked before all else",
+       [](const char *t, O &o, W &w) { return takeForm(t, o.generation.form.grammar, o, w); }},
+      {"json-schema", "FILE", "only JSON that is valid by a schema",
+       [](const char *t, O &o, W &w) { return takeForm(t, o.generation.form.jsonSchema, o, w); }},
       {"temperature", "X", "0: always the likeliest token (default); 1: as the model says",
        [](const char *t, O &o, W &w) {
          return real(t, 0, 1000, o.generation.sampling.temperature, w);
@@ -106,6 +128,8 @@ const std::vector<TextOption> &textOptions() {
        [](const char *t, O &o, W &w) { return whole(t, 0, o.generation.sampling.topK, w); }},
       {"top-p", "X", "among the likeliest that have probability X together",
        [](const char *t, O &o, W &w) { return real(t, 0, 1, o.generation.sampling.topP, w); }},
+      {"typical", "X", "among those nearest to the expected surprise, of probability X together",
+       [](const char *t, O &o, W &w) { return real(t, 0, 1, o.generation.sampling.typical, w); }},
       {"min-p", "X", "among those at least X times as likely as the likeliest",
        [](const char *t, O &o, W &w) { return real(t, 0, 1, o.generation.sampling.minP, w); }},
       {"repetition-penalty", "X", "what was generated is less likely by this factor (1: no)",
@@ -120,6 +144,14 @@ const std::vector<TextOption> &textOptions() {
        [](const char *t, O &o, W &w) {
          return real(t, -100, 100, o.generation.sampling.frequency, w);
        }},
+      {"dry", "X", "X * BASE^(n - LENGTH) less for what goes on with n repeated tokens (0: no)",
+       [](const char *t, O &o, W &w) { return real(t, 0, 1000, o.generation.sampling.dry, w); }},
+      {"dry-base", "BASE", "of that penalty (1.75)",
+       [](const char *t, O &o, W &w) { return real(t, 1, 100, o.generation.sampling.dryBase, w); }},
+      {"dry-length", "LENGTH", "of that penalty: fewer repeated tokens are none (2)",
+       [](const char *t, O &o, W &w) { return whole(t, 1, o.generation.sampling.dryLength, w); }},
+      {"dry-breaker", "TEXT", "nothing is repeated over TEXT (line ends : \" *); several times",
+       takeBreaker},
       {"penalty-prompt", nullptr, "penalties count the prompt's tokens, too",
        [](const char *, O &o, W &) { return o.generation.sampling.penaltyPrompt = true; }},
       {"logit-bias", "TOKEN=X", "added to a token's logit; may be given several times", takeBias},

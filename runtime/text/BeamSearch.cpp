@@ -36,9 +36,9 @@ double logSum(const float *logits, int64_t count) {
 
 BeamSearch::BeamSearch(const Tokenizer &tokenizer, const TokenText &words, int64_t choices,
                        const BeamOptions &options, const std::vector<std::string> *stops,
-                       std::unique_ptr<TokenSequence> first)
-    : tokenizer(tokenizer), choices(choices), options(options) {
-  beams.push_back({std::move(first), 0, words, TextOut(stops), ""});
+                       const Constraint *constraint, std::unique_ptr<TokenSequence> first)
+    : tokenizer(tokenizer), choices(choices), options(options), constraint(constraint) {
+  beams.push_back({std::move(first), 0, words, TextOut(stops), "", {}});
 }
 
 std::vector<TokenSequence *> BeamSearch::open() const {
@@ -67,8 +67,12 @@ void BeamSearch::extend(Beam beam, int64_t token, double score) {
   if (tokenizer.ends(token))
     return keepEnded(std::move(beam));
   beam.sequence->append(token);
-  beam.out += beam.text.push(beam.words.push(token));
-  if (beam.text.stopped())
+  bool first = beam.words.atBeginning();
+  std::string text = beam.words.push(token);
+  if (constraint && (text != constraint->text(token, first) || !constraint->take(beam.place, text)))
+    return; // (a text that is written otherwise here than elsewhere)
+  beam.out += beam.text.push(text);
+  if (beam.text.stopped() || (constraint && !constraint->goesOn(beam.place)))
     return keepEnded(std::move(beam));
   beams.push_back(std::move(beam));
 }
@@ -81,8 +85,12 @@ bool BeamSearch::take() {
     const float *logits = beams[b].sequence->logits();
     double total = logSum(logits, choices);
     std::vector<Candidate> own;
+    std::shared_ptr<const TokenMask> allowed;
+    if (constraint && !(allowed = constraint->next(beams[b].place, beams[b].words.atBeginning())))
+      continue;
     for (int64_t token = 0; token < choices; ++token)
-      if (double score = beams[b].score + logits[token] - total; score > -INFINITY)
+      if (double score = beams[b].score + logits[token] - total;
+          score > -INFINITY && (!allowed || isIn(*allowed, token)))
         own.push_back({score, b, token});
     // Tokens that end a text leave room: of twice as many there are enough that go on.
     size_t most = std::min(own.size(), 2 * width);
@@ -102,8 +110,12 @@ bool BeamSearch::take() {
     const Candidate &chosen = all[i];
     Beam &from = before[chosen.beam];
     bool last = --uses[chosen.beam] == 0;
-    Beam beam{last ? std::move(from.sequence) : from.sequence->copy(), 0, from.words, from.text,
-              from.out};
+    Beam beam{last ? std::move(from.sequence) : from.sequence->copy(),
+              0,
+              from.words,
+              from.text,
+              from.out,
+              from.place};
     extend(std::move(beam), chosen.token, chosen.score);
   }
   return !beams.empty() && (static_cast<int64_t>(ended.size()) < options.width ||

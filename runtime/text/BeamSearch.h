@@ -6,6 +6,7 @@
 // with alpha alone); ties go to the one found first, so that the same input gives the same text.
 #pragma once
 
+#include "runtime/grammar/Constraint.h"
 #include "runtime/text/Sequence.h"
 #include "runtime/text/TextOut.h"
 #include "runtime/text/TokenText.h"
@@ -24,10 +25,10 @@ struct BeamOptions {
 class BeamSearch {
 public:
   /// `words` goes on from the prompt. `choices`: tokens below that are chosen. `stops` as of
-  /// TextOut.
+  /// TextOut. `constraint`: what the text must be; null: any.
   BeamSearch(const Tokenizer &tokenizer, const TokenText &words, int64_t choices,
              const BeamOptions &options, const std::vector<std::string> *stops,
-             std::unique_ptr<TokenSequence> first);
+             const Constraint *constraint, std::unique_ptr<TokenSequence> first);
 
   /// The sequences whose logits take() wants: equally long.
   std::vector<TokenSequence *> open() const;
@@ -45,6 +46,7 @@ private:
     TokenText words;
     TextOut text;
     std::string out;
+    Constraint::Place place;
   };
   double normalised(double score, int64_t tokens) const;
   void extend(Beam beam, int64_t token, double score);
@@ -53,6 +55,7 @@ private:
   const Tokenizer &tokenizer;
   const int64_t choices;
   const BeamOptions &options;
+  const Constraint *constraint;
   int64_t made = 0;
   std::vector<Beam> beams;
   std::vector<std::pair<double, Beam>> ended; ///< at most `width`, the best first

@@ -20,6 +20,8 @@ const char *endingText(Ending ending) {
     return "the end token";
   case Ending::StopString:
     return "a stop string";
+  case Ending::Complete:
+    return "the text is complete";
   case Ending::MaxTokens:
     return "--max-tokens";
   case Ending::Full:
@@ -59,6 +61,17 @@ bool Generator::prepare(qkv_error *error) {
   std::string why;
   if (!(chain = SamplerChain::make(options.sampling, why)))
     return fail(error, why);
+  if (options.sampling.dry > 0) {
+    const std::vector<std::string> &given = options.sampling.dryBreakers;
+    std::vector<bool> breakers(static_cast<size_t>(choices));
+    for (int64_t token = 0; token < choices; ++token) {
+      std::string text = tokenizer->decode({token}, /*special=*/true);
+      for (const std::string &breaker : given.empty() ? usualBreakers : given)
+        if (text.find(breaker) != text.npos)
+          breakers[static_cast<size_t>(token)] = true;
+    }
+    chain->breakAt(std::move(breakers));
+  }
   if (options.beams.width > 1 && !chain->greedy())
     return fail(error, "--beams looks for the likeliest text: it goes with no option that changes "
                        "how a token is drawn (" +
@@ -76,6 +89,9 @@ bool Generator::prepare(qkv_error *error) {
     return fail(error,
                 format("--slide keeps %lld tokens, the context has no more than %lld",
                        static_cast<long long>(options.slide), static_cast<long long>(positions())));
+  if (options.form.given() &&
+      !(constraint = openConstraint(options.form, *tokenizer, choices, error)))
+    return false;
   if (stepsText(model))
     sequences = std::make_unique<Stepped>(model, weights, vocabulary, options.promptChunk);
   else
@@ -166,6 +182,7 @@ void Generator::begin(std::string_view source, std::string_view prompt, Stream &
   stream.prompt = stream.promptNow = tokens.size();
   stream.words = TokenText(*tokenizer, tokens);
   stream.text = TextOut(&options.stops);
+  stream.place = {};
   stream.sequence = sequences->begin(std::move(sourceTokens), std::move(tokens));
   if (!stream.failed)
     beginSearch(stream);
@@ -173,8 +190,9 @@ void Generator::begin(std::string_view source, std::string_view prompt, Stream &
 
 void Generator::beginSearch(Stream &stream) const {
   if (options.beams.width > 1)
-    stream.search = std::make_unique<BeamSearch>(*tokenizer, stream.words, choices, options.beams,
-                                                 &options.stops, std::move(stream.sequence));
+    stream.search =
+        std::make_unique<BeamSearch>(*tokenizer, stream.words, choices, options.beams,
+                                     &options.stops, constraint.get(), std::move(stream.sequence));
 }
 
 void Generator::resume(std::vector<int64_t> tokens, Stream &stream) const {
@@ -184,6 +202,7 @@ void Generator::resume(std::vector<int64_t> tokens, Stream &stream) const {
   stream.prompt = stream.promptNow = tokens.size();
   stream.text = TextOut(&options.stops);
   stream.words = TokenText(*tokenizer, tokens);
+  stream.place = {};
   bool full = static_cast<int64_t>(tokens.size()) > positions();
   if (full || tokens.empty()) {
     fail(&stream.error,
@@ -250,6 +269,8 @@ void Generator::end(Stream &stream, Ending ending) const {
     stream.sequence = stream.search->best(text, ended);
     stream.search.reset();
     stream.ending = ended ? Ending::EndToken : ending;
+    if (!stream.sequence && constraint)
+      return fails(stream, "no token goes on with a text of the grammar");
     if (options.tokens && stream.sequence) {
       text.clear();
       const std::vector<int64_t> &tokens = stream.sequence->tokens();
@@ -275,8 +296,11 @@ void Generator::take(Stream &stream) const {
     return;
   }
   TokenSequence &sequence = *stream.sequence;
+  std::shared_ptr<const TokenMask> mask;
+  if (constraint && !allowed(stream, mask))
+    return;
   int64_t token = sampler->choose(
-      {sequence.logits(), choices, sequence.tokens(), stream.promptNow, stream.number});
+      {sequence.logits(), choices, sequence.tokens(), stream.promptNow, stream.number, mask.get()});
   if (options.snapshots > 0 && stream.generated == 0)
     sequence.snapshots(static_cast<size_t>(options.snapshots)); // of the prompt's end
   if (stream.logits) {
@@ -285,15 +309,43 @@ void Generator::take(Stream &stream) const {
   }
   if (tokenizer->ends(token))
     return end(stream, Ending::EndToken);
+  bool first = stream.words.atBeginning();
+  std::string text = stream.words.push(token);
+  if (constraint &&
+      (text != constraint->text(token, first) || !constraint->take(stream.place, text)))
+    return fails(stream, format("the tokenizer writes token %lld otherwise here than elsewhere: no "
+                                "grammar can be kept",
+                                static_cast<long long>(token)));
   sequence.append(token);
   ++stream.generated;
-  std::string text = stream.text.push(stream.words.push(token));
+  text = stream.text.push(text);
   if (options.tokens)
     text = (stream.generated > 1 ? " " : "") + std::to_string(token);
   if (!text.empty() && !stream.emit(stream.to, text))
     return end(stream, Ending::Reader);
   if (stream.text.stopped())
     end(stream, Ending::StopString);
+  else if (constraint && !constraint->goesOn(stream.place))
+    end(stream, Ending::Complete);
+}
+
+/// The tokens that a stream may go on with. False: it has ended, or failed.
+bool Generator::allowed(Stream &stream, std::shared_ptr<const TokenMask> &mask) const {
+  if (!(mask = constraint->next(stream.place, stream.words.atBeginning())))
+    fails(stream, "the grammar can be read in too many ways here to be followed");
+  else if (std::any_of(mask->begin(), mask->end(), [](uint64_t some) { return some != 0; }))
+    return true;
+  else if (constraint->mayEnd(stream.place))
+    end(stream, Ending::Complete);
+  else
+    fails(stream, "no token goes on with a text of the grammar");
+  return false;
+}
+
+void Generator::fails(Stream &stream, const std::string &why) const {
+  fail(&stream.error, why);
+  stream.failed = stream.done = true;
+  stream.ending = Ending::Failed;
 }
 
 /// Whether computing a stream failed: then it is over.

@@ -4,6 +4,7 @@
 
 #include "runtime/qkv.h"
 #include "runtime/text/BeamSearch.h"
+#include "runtime/text/ConstrainedText.h"
 #include "runtime/text/SamplerChain.h"
 #include "runtime/text/Sequence.h"
 #include "runtime/text/TextOut.h"
@@ -18,7 +19,7 @@
 namespace qkv::rt {
 
 /// Why a stream ended.
-enum class Ending { None, EndToken, StopString, MaxTokens, Full, Reader, Failed };
+enum class Ending { None, EndToken, StopString, Complete, MaxTokens, Full, Reader, Failed };
 const char *endingText(Ending ending);
 
 /// How text is generated.
@@ -26,6 +27,7 @@ struct GenerationOptions {
   SamplerOptions sampling{.temperature = 0};
   BeamOptions beams;
   std::vector<std::string> stops; ///< none is empty
+  TextForm form;                  ///< what a text must be
   int64_t maxTokens = -1;         ///< -1: until the stream is full
   int64_t context = -1;           ///< positions of a stream; -1: what the model holds
   int64_t promptChunk = 512;      ///< positions of a prompt that are computed at a time
@@ -48,6 +50,7 @@ struct Stream {
   Ending ending = Ending::None;
   TextOut text;
   TokenText words;
+  Constraint::Place place;              // in what a text must be
   std::vector<float> *logits = nullptr; // gets those of each token that was chosen,
   std::vector<int64_t> chosen;          // which then stand here, with the one that ended it
   qkv_error error = {};
@@ -103,6 +106,8 @@ private:
   bool promptTokens(std::string_view prompt, std::vector<int64_t> &tokens, std::string &why) const;
   int64_t positions() const;
   void take(Stream &stream) const;
+  bool allowed(Stream &stream, std::shared_ptr<const TokenMask> &mask) const;
+  void fails(Stream &stream, const std::string &why) const;
   bool failed(Stream &stream) const;
   void beginSearch(Stream &stream) const;
   void goBackTo(std::vector<int64_t> tokens, Stream &stream) const;
@@ -120,7 +125,8 @@ private:
   std::unique_ptr<ByteTokenizer> bytes; ///< where there is no other
   std::unique_ptr<SamplerChain> chain;
   Greedy greedy;
-  const Sampler *sampler = nullptr; // one of them
+  const Sampler *sampler = nullptr;       // one of them
+  std::unique_ptr<Constraint> constraint; ///< null: any text
   std::unique_ptr<Sequences> sequences;
 };
 

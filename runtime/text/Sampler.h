@@ -1,6 +1,8 @@
 // In: the logits of the next token. Out: the token that is taken.
 #pragma once
 
+#include "runtime/grammar/Constraint.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -14,6 +16,16 @@ struct Choice {
   const std::vector<int64_t> &tokens; ///< the stream so far: the prompt, then what was generated
   size_t prompt;                      ///< how many of them are the prompt's
   uint64_t sequence;                  ///< which of several streams this is
+  const TokenMask *allowed = nullptr; ///< null: all; else at least one is
+
+  bool mayBe(int64_t token) const { return !allowed || isIn(*allowed, token); }
+  /// What is chosen where nothing speaks for any.
+  int64_t firstAllowed() const {
+    int64_t token = 0;
+    while (token + 1 < count && !mayBe(token))
+      ++token;
+    return token;
+  }
 };
 
 class Sampler {

@@ -16,6 +16,8 @@ public:
   /// `before`: the tokens that the text goes on from.
   TokenText(const Tokenizer &tokenizer, const std::vector<int64_t> &before);
   std::string push(int64_t token);
+  /// Whether no text stands before.
+  bool atBeginning() const { return latest.empty(); }
 
 private:
   const Tokenizer *tokenizer = nullptr;

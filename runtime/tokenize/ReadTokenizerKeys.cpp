@@ -6,6 +6,9 @@
 #include "runtime/tokenize/Splittings.h"
 #include "runtime/tokenize/TextTokenizer.h"
 
+#include <algorithm>
+#include <limits>
+
 namespace qkv::rt {
 namespace {
 
@@ -32,12 +35,19 @@ private:
   bool readTokens(TextTokenizer &tokenizer);
   bool readScored(TextTokenizer &tokenizer);
   bool readMerged(TextTokenizer &tokenizer);
+  bool readWordPiece(TextTokenizer &tokenizer);
+  bool readUnigram(TextTokenizer &tokenizer);
+  bool readScores(std::vector<double> &scores);
+  bool readCharacterMap(NormalizeAll &steps);
+  std::string asWordPiece(std::string text, int64_t kind);
   bool readAround(TextTokenizer &tokenizer);
 
   const Metadata &metadata;
   std::string &why;
   int64_t count = 0;
-  bool addBos = false;
+  bool addBos = false, addEos = false;
+  bool wordPiece = false;     ///< tokens stand otherwise in the file
+  std::vector<int64_t> kinds; ///< of each token, where the file says it
 };
 
 const MetaValue *KeyReader::list(const char *name, bool needed) {
@@ -80,9 +90,12 @@ bool KeyReader::readTokens(TextTokenizer &tokenizer) {
   MetaItems texts(*tokens), kinds(types ? *types : MetaValue());
   for (MetaValue text, kind; texts.next(text); ++count) {
     std::string valid = replaceInvalid(text.text);
+    bool typed = types && kinds.next(kind);
+    this->kinds.push_back(typed ? kind.whole : int64_t(Normal));
+    if (wordPiece)
+      valid = asWordPiece(std::move(valid), this->kinds.back());
     tokenizer.model->vocabulary.add(valid, count);
-    if (types && kinds.next(kind) &&
-        (kind.whole == Control || kind.whole == UserDefined || kind.whole == Unknown)) {
+    if (typed && (kind.whole == Control || kind.whole == UserDefined || kind.whole == Unknown)) {
       AddedToken added;
       added.token = count;
       added.content = valid;
@@ -179,15 +192,122 @@ bool KeyReader::readMerged(TextTokenizer &tokenizer) {
   return true;
 }
 
+/// The file has a word's beginning behind U+2581, and what goes on with one without its ##.
+std::string KeyReader::asWordPiece(std::string text, int64_t kind) {
+  constexpr std::string_view beginning = "\xE2\x96\x81";
+  if (kind == Control || kind == Unknown || kind == UserDefined)
+    return text;
+  // (The file does not say whether text is lower-cased; where tokens have capitals, it is not.)
+  if (std::any_of(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'Z'; }) &&
+      kind == Normal)
+    wrong("its vocabulary has capitals, and the file does not say how text is prepared for it: "
+          "name a "
+          "tokenizer.json (--tokenizer)");
+  return text.starts_with(beginning) ? text.substr(beginning.size()) : "##" + text;
+}
+
+/// BERT's: lower case, no accents, each sign and each ideograph a word.
+bool KeyReader::readWordPiece(TextTokenizer &tokenizer) {
+  auto model = std::make_unique<WordPiece>();
+  WordPiece &pieces = *model;
+  tokenizer.model = std::move(model);
+  wordPiece = true;
+  if (!readTokens(tokenizer))
+    return false;
+  int64_t unknown = token("unknown_token_id"), first = token("cls_token_id"),
+          last = token("seperator_token_id"); // (as the format spells it)
+  if (first < 0)
+    first = token("bos_token_id");
+  if (last < 0)
+    last = token("eos_token_id");
+  if (unknown < 0 || first < 0 || last < 0)
+    return wrong("it does not name its tokens for what is unknown, before a text and behind one "
+                 "(tokenizer.ggml.unknown_token_id, cls_token_id, seperator_token_id)");
+  pieces.unknown = *pieces.vocabulary.text(unknown);
+  tokenizer.before = {first};
+  tokenizer.behind = {last};
+  tokenizer.normalizer = std::make_unique<BertNormalizer>();
+  auto words = std::make_unique<SplitAll>();
+  words->steps.push_back(std::make_unique<SplitCharacters>(isSpace, Behavior::Removed));
+  words->steps.push_back(std::make_unique<SplitCharacters>(isPunctuation, Behavior::Isolated));
+  tokenizer.preTokenizer = std::move(words);
+  tokenizer.decoder = std::make_unique<DecodeWordPiece>();
+  return why.empty();
+}
+
+/// Those of special tokens and of bytes are no numbers: they are never found in a text.
+bool KeyReader::readScores(std::vector<double> &scores) {
+  const MetaValue *list = this->list("scores", true);
+  if (!list)
+    return false;
+  if (list->items != MetaType::F32 || list->count != uint64_t(count))
+    return wrong("tokenizer.ggml.scores has not an f32 for each token");
+  MetaItems items(*list);
+  for (MetaValue item; items.next(item);) {
+    int64_t kind = kinds[scores.size()];
+    bool plain = kind == Normal || kind == UserDefined;
+    scores.push_back(plain ? item.number : std::numeric_limits<double>::quiet_NaN());
+  }
+  return true;
+}
+
+/// SentencePiece's map of characters: a list of bytes.
+bool KeyReader::readCharacterMap(NormalizeAll &steps) {
+  const MetaValue *list = this->list("precompiled_charsmap", false);
+  if (!list || list->count == 0)
+    return why.empty();
+  std::string bytes;
+  MetaItems items(*list);
+  for (MetaValue item; items.next(item);)
+    bytes += static_cast<char>(item.whole);
+  auto map = std::make_unique<CharacterMap>();
+  if ((list->items != MetaType::U8 && list->items != MetaType::I8) || !map->read(bytes))
+    return wrong("tokenizer.ggml.precompiled_charsmap is no map of characters");
+  steps.steps.push_back(std::move(map));
+  return true;
+}
+
+/// SentencePiece's Unigram.
+bool KeyReader::readUnigram(TextTokenizer &tokenizer) {
+  auto model = std::make_unique<Unigram>();
+  Unigram &unigram = *model;
+  tokenizer.model = std::move(model);
+  auto steps = std::make_unique<NormalizeAll>();
+  std::vector<double> scores;
+  if (!readTokens(tokenizer) || !readScores(scores) || !readCharacterMap(*steps))
+    return false;
+  unigram.unknown = token("unknown_token_id");
+  unigram.byteFallback = std::count(kinds.begin(), kinds.end(), ByteToken) == 256;
+  unigram.prepare(std::move(scores));
+  if (flag("remove_extra_whitespaces", false))
+    steps->steps.push_back(std::make_unique<SqueezeSpaces>());
+  tokenizer.normalizer = std::move(steps);
+  bool prefixed = flag("add_space_prefix", true);
+  auto spaces = std::make_unique<Metaspace>();
+  spaces->prefix = prefixed ? Metaspace::Prefix::Always : Metaspace::Prefix::Never;
+  tokenizer.preTokenizer = std::move(spaces);
+  auto decoder = std::make_unique<DecodeAll>();
+  if (unigram.byteFallback)
+    decoder->steps.push_back(std::make_unique<DecodeByteFallback>());
+  auto seen = std::make_unique<DecodeMetaspace>();
+  seen->prefixed = prefixed;
+  decoder->steps.push_back(std::move(seen));
+  tokenizer.decoder = std::move(decoder);
+  addEos = true;
+  return why.empty();
+}
+
 bool KeyReader::readAround(TextTokenizer &tokenizer) {
   int64_t bos = token("bos_token_id"), eos = token("eos_token_id");
+  if (wordPiece) // (what stands around a text has keys of its own)
+    return why.empty();
   if (flag("add_bos_token", addBos)) {
     if (bos < 0)
       return wrong("a token is to stand before each text, but there is no "
                    "tokenizer.ggml.bos_token_id");
     tokenizer.before.push_back(bos);
   }
-  if (flag("add_eos_token", false)) {
+  if (flag("add_eos_token", addEos)) {
     if (eos < 0)
       return wrong("a token is to stand behind each text, but there is no "
                    "tokenizer.ggml.eos_token_id");
@@ -204,9 +324,12 @@ std::unique_ptr<TextTokenizer> KeyReader::read() {
   std::string_view model = metadata.text("tokenizer.ggml.model");
   bool done = model == "gpt2"    ? readMerged(*tokenizer)
               : model == "llama" ? readScored(*tokenizer)
-              : model.empty()    ? wrong("it has no tokenizer (tokenizer.ggml.model)")
-                                 : wrong("its tokenizer (tokenizer.ggml.model) is " + quote(model) +
-                                         ", which is not known; those of gpt2 and llama are read");
+              : model == "bert"  ? readWordPiece(*tokenizer)
+              : model == "t5"    ? readUnigram(*tokenizer)
+              : model.empty()
+                  ? wrong("it has no tokenizer (tokenizer.ggml.model)")
+                  : wrong("its tokenizer (tokenizer.ggml.model) is " + quote(model) +
+                          ", which is not known; those of gpt2, llama, bert and t5 are read");
   if (!done || !readAround(*tokenizer) || !why.empty())
     return nullptr;
   return tokenizer->prepare(why) ? std::move(tokenizer) : nullptr;

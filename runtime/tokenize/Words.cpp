@@ -11,10 +11,12 @@ void Unigram::prepare(std::vector<double> all) {
   scores = std::move(all);
   double least = std::numeric_limits<double>::infinity();
   for (double score : scores)
-    least = std::min(least, score);
+    if (score < least) // (not NaN: that token is never found in a text)
+      least = score;
   unknownScore = least - 10; // SentencePiece's penalty
   for (int64_t token = 0; token < vocabulary.size(); ++token)
-    if (const std::string *text = vocabulary.text(token); text && !text->empty())
+    if (const std::string *text = vocabulary.text(token);
+        text && !text->empty() && scores[token] == scores[token])
       trie.add(*text, vocabulary.find(*text));
 }
 

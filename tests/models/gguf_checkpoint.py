@@ -52,8 +52,14 @@ def text(value):
     return struct.pack("<Q", len(data)) + data
 
 
+class Signed(list):
+    """A list of i32."""
+
+
 def typed(value):
     """The type's number and the bytes."""
+    if isinstance(value, Signed):
+        return 9, struct.pack(f"<IQ{len(value)}i", 5, len(value), *value)
     if isinstance(value, bool):
         return 7, struct.pack("<B", value)
     if isinstance(value, int):

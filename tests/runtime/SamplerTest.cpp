@@ -50,6 +50,49 @@ TEST(Sampler, DrawsAreThoseOfTheDefinition) {
   EXPECT_EQ(lines, 8);
 }
 
+/// The same: typical sampling and DRY.
+TEST(Sampler, RepeatsAreThoseOfTheDefinition) {
+  std::vector<float> logits;
+  for (int i = 0; i < 12; ++i)
+    logits.push_back(static_cast<float>(i * 7919 % 1000) / 500);
+  std::vector<bool> breakers(12);
+  breakers[3] = breakers[11] = true;
+  std::ifstream file(QKV_FIGURES "/repeats.txt");
+  int lines = 0;
+  for (std::string line; std::getline(file, line); ++lines) {
+    std::istringstream in(line);
+    SamplerOptions o;
+    in >> o.typical >> o.topP >> o.dry >> o.dryBase >> o.dryLength >> o.temperature >> o.seed;
+    auto chain = make(o);
+    chain->breakAt(breakers);
+    std::vector<int64_t> tokens{7, 7};
+    for (int64_t wanted; in >> wanted;) {
+      tokens.push_back(choose(*chain, logits, tokens, 2, 3));
+      ASSERT_EQ(tokens.back(), wanted) << line << "\nafter " << tokens.size() - 3;
+    }
+    EXPECT_EQ(tokens.size(), 62u);
+  }
+  EXPECT_EQ(lines, 5);
+}
+
+/// What is masked is never chosen, whatever speaks for it.
+TEST(Sampler, OnlyWhatIsAllowed) {
+  std::vector<float> logits{5, 1, 2, std::numeric_limits<float>::quiet_NaN()};
+  std::vector<int64_t> tokens;
+  TokenMask some{0b0110}, nothingElse{0b1000};
+  for (double temperature : {0.0, 1.0})
+    for (bool greedy : {false, true}) {
+      SamplerOptions options;
+      options.temperature = temperature;
+      options.topK = 1;
+      auto chain = make(options);
+      Greedy likeliest;
+      const Sampler &sampler = greedy ? static_cast<const Sampler &>(likeliest) : *chain;
+      EXPECT_EQ(sampler.choose({logits.data(), 4, tokens, 0, 0, &some}), 2);
+      EXPECT_EQ(sampler.choose({logits.data(), 4, tokens, 0, 0, &nothingElse}), 3);
+    }
+}
+
 TEST(Sampler, ExpIsWithinTwoUnitsOfTheLastPlace) {
   for (double x = 0; x > -740; x -= 0.0137) {
     double wanted = std::exp(x);
@@ -129,6 +172,10 @@ TEST(Sampler, OptionsOutOfRange) {
   fails([](auto &o) { o.temperature = NAN; }, "temperature is");
   fails([](auto &o) { o.topK = -1; }, "top-k is -1");
   fails([](auto &o) { o.topP = 1.5; }, "top-p is 1.5");
+  fails([](auto &o) { o.typical = 2; }, "typical is 2");
+  fails([](auto &o) { o.dry = -1; }, "the DRY penalty is -1");
+  fails([](auto &o) { o.dryBase = 0.5; }, "the base of the DRY penalty is 0.5");
+  fails([](auto &o) { o.dryLength = 0; }, "lets pass is 0");
   fails([](auto &o) { o.minP = -0.5; }, "min-p is -0.5");
   fails([](auto &o) { o.repetition = 0; }, "the repetition penalty is 0");
   fails([](auto &o) { o.bias = {{-1, 0}}; }, "a token with a bias is -1");
@@ -144,7 +191,12 @@ TEST(Sampler, TheChainSaysWhatItDoes) {
   options.repetition = 1.1;
   EXPECT_EQ(make(options)->text(),
             "repetition penalty 1.1, top-k 40, top-p 0.9, temperature 0.7, draw");
-  options.temperature = 0;
+  options.dry = 0.8;
+  options.typical = 0.5;
+  EXPECT_EQ(make(options)->text(),
+            "repetition penalty 1.1, DRY 0.8 x 1.75^(n - 2), top-k 40, typical 0.5, "
+            "top-p 0.9, temperature 0.7, draw");
+  options.temperature = options.dry = 0;
   EXPECT_EQ(make(options)->text(), "repetition penalty 1.1, the likeliest");
 }
 

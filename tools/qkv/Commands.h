@@ -21,5 +21,6 @@ void addState(CLI::App &app, int &code);
 void addWeights(CLI::App &app, int &code);
 void addChat(CLI::App &app, int &code);
 void addTokenize(CLI::App &app, int &code);
+void addEmbed(CLI::App &app, int &code);
 
 } // namespace qkv::driver

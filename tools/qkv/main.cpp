@@ -128,6 +128,7 @@ int main(int argc, char **argv) {
   addBench(app, code);
   addWeights(app, code);
   addTokenize(app, code);
+  addEmbed(app, code);
   addChat(app, code);
   try {
     app.parse(argc, argv);

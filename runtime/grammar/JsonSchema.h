@@ -1,0 +1,46 @@
+// In: a file of JSON schemas. Out: what stands at a place of it, and what may hold by a schema.
+#pragma once
+
+#define JSON_NO_IO
+#include <nlohmann/json.hpp>
+
+#include <string>
+#include <vector>
+
+namespace qkv::rt {
+
+/// (With its members in the order of the file.)
+using OrderedJson = nlohmann::ordered_json;
+
+/// Types as bits: of a whole number both are set.
+enum JsonType : unsigned {
+  Null = 1,
+  Boolean = 2,
+  Text = 4,
+  Whole = 8,
+  Fraction = 16,
+  List = 32,
+  Object = 64,
+  All = 127
+};
+
+unsigned jsonTypeOf(const OrderedJson &value);
+/// What a `type` names. False: it names something else.
+bool typesNamed(const OrderedJson &given, unsigned &types);
+
+class JsonSchema {
+public:
+  explicit JsonSchema(const OrderedJson &root) : root(root) {}
+  /// The schema at a path "#/a/b"; null if there is none.
+  const OrderedJson *find(const std::string &path) const;
+  /// The types of what may hold by a schema.
+  unsigned typesOf(const OrderedJson &given, int depth = 0) const;
+  /// Whether it is certain that no value holds by both.
+  bool apart(const OrderedJson &a, const OrderedJson &b) const;
+
+private:
+  const OrderedJson &resolved(const OrderedJson &one) const;
+  const OrderedJson &root;
+};
+
+} // namespace qkv::rt
