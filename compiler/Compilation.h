@@ -32,6 +32,7 @@ struct Form {
   bool batch = false;        ///< also for several sequences at once
   int32_t element = QKV_F32; ///< how matrices of weights are held
   bool fuse = true;          ///< softmax-weighted sums as one kernel each; else by blocks of rows
+  const Program *trace = nullptr; ///< what can be traced (compiler/trace), or null
 };
 
 class Compilation {

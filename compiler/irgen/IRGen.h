@@ -27,6 +27,8 @@ struct GenerateOptions {
   int32_t element = QKV_F32;
   /// Softmax-weighted sums as one operation each.
   bool fuse = true;
+  /// Also @NAME.trace: a program of the same inputs and parameters (compiler/trace); null: none.
+  const Program *trace = nullptr;
 };
 
 /// The module of a program. Its attribute `qkv.description` holds everything a caller must
