@@ -66,7 +66,6 @@ ROWS = (
     Row("06-order", "sinusoidal positions", "order.qkv", "sinusoidal_positions", "sinusoidal", "2"),
     Row("06-order", "learned", "order.qkv", "learned_positions", "learned", "2"),
     Row("06-order", "rotary", "order.qkv", "rotary_positions", "rotary", "2"),
-    Row("06-order", "ALiBi", "order.qkv", "alibi_positions", "alibi", "2"),
     Row("07-parts-of-a-layer", "attention alone", "parts.qkv", "bare", "bare", "2"),
     Row("07-parts-of-a-layer", "+ scaling", "parts.qkv", "scaled", "scaled", "2"),
     Row("07-parts-of-a-layer", "+ four heads", "parts.qkv", "heads", "heads", "2"),

@@ -53,17 +53,18 @@ std::string commonName(const Program &program, const std::vector<int> &steps) {
 
 /// Whether tensors can lie beside each other in one.
 bool alike(const Tensor &a, const Tensor &b) {
-  return a.type == b.type && std::equal(a.axes.begin(), a.axes.end(), b.axes.begin(), b.axes.end(),
-                                        [](const Axis &x, const Axis &y) { return x.extent == y.extent; });
+  return a.type == b.type &&
+         std::equal(a.axes.begin(), a.axes.end(), b.axes.begin(), b.axes.end(),
+                    [](const Axis &x, const Axis &y) { return x.extent == y.extent; });
 }
 
-/// All that can be asked for. Where each step of a repeat has as many tensors of one equation, those
-/// of one place in the step are an entry.
+/// All that can be asked for. Where each step of a repeat has as many tensors of one equation,
+/// those of one place in the step are an entry.
 class Entries {
 public:
   explicit Entries(const Program &program) : program_(program) {
-    using Equation = std::tuple<int, int, std::string, size_t>; // the repeat, label and place
-    std::map<Equation, std::map<int, std::vector<int>>> repeats;  // then by the region's step
+    using Equation = std::tuple<int, int, std::string, size_t>;  // the repeat, label and place
+    std::map<Equation, std::map<int, std::vector<int>>> repeats; // then by the region's step
     for (size_t t = 0; t < program.tensors.size(); ++t) {
       const Tensor &tensor = program.tensors[t];
       if (tensor.kind != Tensor::Kind::Equation)
@@ -73,7 +74,8 @@ public:
         continue;
       const Region &region = program.regions[tensor.region];
       repeats[{region.parent, region.repeat, tensor.label, tensor.span.begin}]
-             [static_cast<int>(region.step)].push_back(static_cast<int>(t));
+             [static_cast<int>(region.step)]
+                 .push_back(static_cast<int>(t));
     }
     for (auto &[equation, steps] : repeats)
       addRepeat(std::get<0>(equation), std::get<1>(equation), steps);
@@ -209,8 +211,8 @@ int resultOf(Program &program, const Entry &entry) {
   result.constant = std::all_of(members.begin(), members.end(),
                                 [&](int t) { return program.tensors[t].constant; });
   if (!entry.steps.empty())
-    result.axes.push_back({program.regions[first.region].letter,
-                           Size(static_cast<int64_t>(members.size())), 0, 0});
+    result.axes.push_back(
+        {program.regions[first.region].letter, Size(static_cast<int64_t>(members.size())), 0, 0});
   for (const Axis &axis : first.axes)
     result.axes.push_back({axis.name, axis.extent, 0, 0});
   for (size_t step = 0; step < members.size(); ++step) {

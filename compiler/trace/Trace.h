@@ -14,10 +14,12 @@
 
 namespace qkv::trace {
 
-/// A name is a tensor's own ("encoder.layers.0.self_attn.alpha"), or the last words of it ("alpha");
-/// `*` is any one word. Tensors of all steps of a repeat are one result with an axis of the steps in
-/// front, named with `*` where their names differ; the name of one step's means that one alone.
-/// Nothing, with `error`, where a name means no tensor.
+/// A name is a tensor's own ("encoder.layers.0.self_attn.alpha"), or the last words of it
+/// ("alpha");
+/// `*` is any one word. (What a call gives goes by its name there: of m = norm(x) it is "norm.z".)
+/// Tensors of all steps of a repeat are one result with an axis of the steps in front, named with
+/// `*` where their names differ; the name of one step's means that one alone. Nothing, with
+/// `error`, where a name means no tensor.
 std::optional<Program> traceOf(const Program &program, const std::vector<std::string> &names,
                                std::string &error);
 

@@ -109,8 +109,7 @@ void runBatch(const qkv_model &model, const qkv_weights *weights, const Options 
 bool writeFile(const qkv_model &model, const std::string &path, Job &job) {
   OutputFile file;
   return (file.open(path, &job.error) &&
-          writeSafetensors(file, tensorsOf(model, job), &job.error) &&
-          file.commit(&job.error)) ||
+          writeSafetensors(file, tensorsOf(model, job), &job.error) && file.commit(&job.error)) ||
          fails(job);
 }
 

@@ -10,7 +10,20 @@
 namespace qkv::rt {
 namespace {
 
-enum { Weights = 1, Input, Output, Batch, Prompt, Chunk, Threads, Logits, Trace, Help, Version, Text };
+enum {
+  Weights = 1,
+  Input,
+  Output,
+  Batch,
+  Prompt,
+  Chunk,
+  Threads,
+  Logits,
+  Trace,
+  Help,
+  Version,
+  Text
+};
 
 const option longOptions[] = {{"weights", required_argument, nullptr, Weights},
                               {"input", required_argument, nullptr, Input},
@@ -208,8 +221,9 @@ std::string helpText(const qkv_model &model, const Options &options) {
       text += format("  %-22s %s\n", head.c_str(), option.help);
     }
   if (options.traced) {
-    text += "  --trace NAME,...     intermediate tensors as further results; of one line or prompt\n"
-            "                       they go to --output FILE, with its tokens:\n";
+    text +=
+        "  --trace NAME,...     intermediate tensors as further results; of one line or prompt\n"
+        "                       they go to --output FILE, with its tokens:\n";
     for (int32_t i = 0; i < options.traced->result_count; ++i)
       text += format("                         %s\n", options.traced->results[i].name);
   }

@@ -26,12 +26,12 @@ struct Options {
   bool hasWeights = false, hasPrompt = false, help = false, version = false;
   std::string weights, prompt;
   std::vector<std::string> inputs, outputs;
-  int64_t batch = 0;     // 0: one
-  int64_t chunk = 0;     // functions: positions of the stream at a time; 0: all at once
-  int threads = 0;       // 0: QKV_THREADS or the cores there are
-  bool stats = false;    // generators: times and counts on standard error
-  std::string tokenizer; // where it is, or "bytes"; empty: with the weights
-  std::string logits;    // a file for those of generated tokens; empty: none
+  int64_t batch = 0;                 // 0: one
+  int64_t chunk = 0;                 // functions: positions of the stream at a time; 0: all at once
+  int threads = 0;                   // 0: QKV_THREADS or the cores there are
+  bool stats = false;                // generators: times and counts on standard error
+  std::string tokenizer;             // where it is, or "bytes"; empty: with the weights
+  std::string logits;                // a file for those of generated tokens; empty: none
   std::vector<std::string> trace;    // names of tensors that are results, too
   const qkv_model *traced = nullptr; // whose results they are; null: nothing can be traced
   /// Reads tokenizers; null in programs that were linked without them.

@@ -33,11 +33,12 @@ std::string untraceable(const qkv_model &model, const Options &options) {
                     [&](std::string_view result) { return meansTensor(name, result); }))
       continue;
     int64_t near = nearestName(names, name);
-    return format("--trace %s means none of what model %s was built to trace (%s)%s", name.c_str(),
-                  model.name, all.c_str(),
-                  near < 0 ? ""
-                           : ("; did you mean " + std::string(names[static_cast<size_t>(near)]) + "?")
-                                 .c_str());
+    return format(
+        "--trace %s means none of what model %s was built to trace (%s)%s", name.c_str(),
+        model.name, all.c_str(),
+        near < 0
+            ? ""
+            : ("; did you mean " + std::string(names[static_cast<size_t>(near)]) + "?").c_str());
   }
   return "";
 }

@@ -1,6 +1,6 @@
 // In: a run of a model, and names of tensors that lie between its inputs and results. Out: those
-// tensors, computed by the model of its trace (Options::traced). Holds: what the run itself gives is
-// not touched.
+// tensors, computed by the model of its trace (Options::traced). Holds: what the run itself gives
+// is not touched.
 #pragma once
 
 #include "runtime/program/Program.h"

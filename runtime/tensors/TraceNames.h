@@ -1,6 +1,6 @@
-// In: names of intermediate tensors as a user asks for them. Out: which tensors are meant. Holds: the
-// compiler, which looks among a program's tensors, and a built program, which looks among those that
-// it can trace, understand a name alike.
+// In: names of intermediate tensors as a user asks for them. Out: which tensors are meant. Holds:
+// the compiler, which looks among a program's tensors, and a built program, which looks among those
+// that it can trace, understand a name alike.
 #pragma once
 
 #include <string>

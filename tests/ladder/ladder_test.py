@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 """The models of a rung of examples/, trained: all ways to run them agree, and are right.
 
-In:  a built qkv; the number of a rung, or `order`; the models' weights and figures (logits of two
-     lines, and the text of lines, as another framework computes them: train.py --figures).
+In:  a built qkv; the number of a rung, or `order`; how much of it (below); the models' weights and
+     figures (logits of two lines, and the text of 100, as another framework computes them: train.py
+     --figures).
 Out: what differs; exit code 1 then.
 Holds: what is compared with what:
-       logits, JIT              the figures, 1e-5 of the largest
-       logits, built program    JIT, byte for byte
-       logits, --chunk 1        --chunk 5, byte for byte; the figures
-       text, built program      the figures' text; one line, the JIT's and the interpreter's
-       text, --beams 4          --beams 4 of the JIT; no likelier date is missed than one in twenty
-With QKV_LADDER_LINES=N the text of N lines is compared (default: 100), and of 20 the interpreter's.
+       figures  each model's logits with the figures, 1e-5 of the largest; the first model's text, too
+       ways     of the first model: logits by --chunk 1 with the figures and, byte for byte, with
+                --chunk 5; the interpreter's text; --beams 4, which misses no more than one date of
+                those that are found without
+       built    the same of the built program, its logits and text byte for byte the JIT's
+       all      figures, ways and built of every model, the interpreter's text of 20 lines: long
 """
 
 import os
@@ -26,7 +27,6 @@ import generate  # noqa: E402
 import safetensors  # noqa: E402
 from rungs import ROWS  # noqa: E402
 
-LINES = int(os.environ.get("QKV_LADDER_LINES", 0))
 SENTENCES = "我是你爸爸", "你是我爸爸"
 
 
@@ -62,71 +62,85 @@ def close(got, wanted, what):
 class Model:
     def __init__(self, qkv, row, folder):
         self.row, self.folder = row, folder
-        self.program = os.path.join(folder, "program")
-        page = [row.page, "--model", row.model, "--weights", row.weights]
-        self.jit = [qkv, "run", *page]
-        self.meaning = [qkv, "interpret", *page]
-        run([qkv, "build", *page, "--with-steps", "--with-batch", "-o", self.program])
+        self.page = [row.page, "--model", row.model, "--weights", row.weights]
+        self.jit = [qkv, "run", *self.page]
+        self.meaning = [qkv, "interpret", *self.page]
+        with open(row.figures("text").replace(".safetensors", ".txt"), "rb") as file:
+            self.written = file.read().split(b"\n")[:-1]
+        half = len(self.written) // 2
+        self.pairs = [pair for long in (False, True) for pair in generate.pairs(half, 2, long)]
+
+    def built(self, qkv):
+        program = os.path.join(self.folder, "program")
+        run([qkv, "build", *self.page, "--with-steps", "--with-batch", "-o", program])
+        return [program]
 
     def logits(self, command, kind):
         output = os.path.join(self.folder, "out.safetensors")
         run([*command, "--input", self.row.figures(kind), "--output", output])
         return floats(output)
 
-    def text(self, command, sources, options):
-        given = "".join(map(self.row.line, sources))
-        answers = run([*command, *options], given).split(b"\n")[:-1]
+    def text(self, command, part, options=()):
+        """What is written for some of the lines."""
+        sources = [source for source, _ in self.pairs[part]]
+        options = [*(self.row.options if "--batch" not in options else []), *options]
+        answers = run([*command, *options], "".join(map(self.row.line, sources))).split(b"\n")[:-1]
         expect(len(answers) == len(sources), f"{len(answers)} answers to {len(sources)} lines")
         return answers
 
 
-def check_logits(model):
+def check_figures(model, text):
     for kind in "plain", "long":
-        wanted = floats(model.row.figures(kind))
-        jit = model.logits(model.jit, kind)
-        close(jit, wanted, f"{kind}: logits")
-        expect(model.logits([model.program], kind) == jit, f"{kind}: the program's logits")
-        steps = model.logits([model.program, "--chunk", "1"], kind)
-        close(steps, wanted, f"{kind}: logits, --chunk 1")
-        expect(model.logits([model.program, "--chunk", "5"], kind) == steps,
-               f"{kind}: logits, --chunk 5")
+        if kind == "long" or text:
+            close(model.logits(model.jit, kind), floats(model.row.figures(kind)), f"{kind}: logits")
+    if text:
+        some = slice(None, None, 5)
+        check_same(model, model.text(model.jit, some), model.written[some], some)
 
 
-def check_text(model):
-    row, most = model.row, LINES or 100
-    with open(row.figures("text").replace(".safetensors", ".txt"), "rb") as file:
-        wanted = file.read().split(b"\n")[:-1]
-    pairs = [pair for long in (False, True)
-             for pair in generate.pairs(len(wanted) // 2, 2, long)][::max(1, len(wanted) // most)]
-    wanted = wanted[::max(1, len(wanted) // most)]
-    sources = [source for source, _ in pairs]
-    got = model.text([model.program], sources, ["--batch", "32"])
-    other = [n for n in range(len(got)) if got[n] != wanted[n]]
-    expect(not other, f"{len(other)} of {len(got)} lines, the first: " +
-           "".join(f"{sources[n]!r} is {got[n]}, the figures have {wanted[n]}" for n in other[:1]))
-    few = 20 if LINES else 1
-    for command, options in (model.jit, row.options), (model.meaning, row.options):
-        for part in slice(few), slice(-few, None):
-            expect(model.text(command, sources[part], options) == got[part],
-                   f"text of {command[1]}")
-    some = slice(None, None, max(1, len(sources) // 20))
-    beams = ["--beams", "4", *row.options]
-    found = model.text([model.program], sources[some], beams)
-    expect(model.text(model.jit, sources[some], beams) == found, "text of run --beams 4")
-    dates = [iso.encode() for _, iso in pairs[some]]
-    right = [sum(a == b for a, b in zip(answers, dates)) for answers in (found, got[some])]
+def check_same(model, got, wanted, part):
+    for answer, other, (source, _) in zip(got, wanted, model.pairs[part]):
+        expect(answer == other, f"{source!r} is {answer}, the figures have {other}")
+
+
+def check_ways(model, command, count):
+    """Of qkv run or a built program."""
+    steps = model.logits([*command, "--chunk", "1"], "long")
+    close(steps, floats(model.row.figures("long")), "logits by --chunk 1")
+    expect(model.logits([*command, "--chunk", "5"], "long") == steps, "logits by --chunk 5")
+    for part in slice(count), slice(-count, None):
+        check_same(model, model.text(model.meaning, part), model.written[part], part)
+    some = slice(None, None, 10)
+    found, greedy = model.text(command, some, ["--beams", "4"]), model.written[some]
+    right = [sum(answer == iso.encode() for answer, (_, iso) in zip(answers, model.pairs[some]))
+             for answers in (found, greedy)]
     expect(right[0] >= right[1] - 1, f"{right[0]} dates by --beams 4, {right[1]} without")
+    return found
 
 
-def check_rung(qkv, number):
+def check_built(qkv, model, count):
+    program = model.built(qkv)
+    for kind in "plain", "long":
+        expect(model.logits(program, kind) == model.logits(model.jit, kind), f"{kind}: logits")
+    everything = slice(None)
+    check_same(model, model.text(program, everything, ["--batch", "32"]), model.written, everything)
+    expect(check_ways(model, program, count) == model.text(model.jit, slice(None, None, 10),
+                                                           ["--beams", "4"]), "text by --beams 4")
+
+
+def check_rung(qkv, number, what):
     rows = [row for row in ROWS if row.folder.startswith(number)]
     expect(rows, f"there is no rung {number}")
-    for row in rows:
+    for row in rows if what in ("figures", "all") else rows[:1]:
         with tempfile.TemporaryDirectory() as folder:
             try:
                 model = Model(qkv, row, folder)
-                check_logits(model)
-                check_text(model)
+                if what in ("figures", "all"):
+                    check_figures(model, text=what == "all" or row == rows[0])
+                if what == "ways":
+                    check_ways(model, model.jit, count=1)
+                if what in ("built", "all"):
+                    check_built(qkv, model, count=10 if what == "all" else 1)
             except Failed as why:
                 raise Failed(f"{row.folder} {row.model}: {why}") from None
         print(f"{row.folder} {row.model}: as it should be", flush=True)
@@ -137,11 +151,11 @@ def encoded(qkv, model, weights, line):
     page = os.path.join(ROOT, "examples", "06-order", "order.qkv")
     with tempfile.TemporaryDirectory() as folder:
         output = os.path.join(folder, "trace.safetensors")
-        run([qkv, "run", page, "--model", model, "--weights",
-             os.path.join(ROOT, "examples", weights + ".safetensors"), "--trace", "encoder.m",
+        run([qkv, "run", page, "--model", model, "--max-tokens", "1", "--weights",
+             os.path.join(ROOT, "examples", weights + ".safetensors"), "--trace", "encoder.norm.z",
              "--output", output], line + "\n")
         tensors = safetensors.read(output)
-        name, = (name for name in tensors if name.endswith("encoder.m"))
+        name, = (name for name in tensors if name.endswith("encoder.norm.z"))
         (rows, columns), values = floats(output, name)
     return [values[i * columns:(i + 1) * columns] for i in range(rows)]
 
@@ -151,8 +165,7 @@ def check_order(qkv):
     for model, weights, lost in (("none", "05-attention/set", True),
                                  ("sinusoidal_positions", "06-order/sinusoidal", False),
                                  ("learned_positions", "06-order/learned", False),
-                                 ("rotary_positions", "06-order/rotary", False),
-                                 ("alibi_positions", "06-order/alibi", False)):
+                                 ("rotary_positions", "06-order/rotary", False)):
         a, b = (encoded(qkv, model, weights, line) for line in SENTENCES)
         # Of each vector of one sentence, how far the nearest one of the other is.
         far = max(min(max(abs(x - y) for x, y in zip(one, other)) for other in b) for one in a)
@@ -162,12 +175,12 @@ def check_order(qkv):
 
 
 def main():
-    qkv, what = sys.argv[1:]
+    qkv, rung, *what = sys.argv[1:]
     try:
-        if what == "order":
+        if rung == "order":
             check_order(qkv)
         else:
-            check_rung(qkv, what)
+            check_rung(qkv, rung, *(what or ["figures"]))
     except Failed as why:
         sys.exit(f"ladder_test.py: {why}")
 

@@ -1,10 +1,13 @@
-// Intermediate tensors as results: which a name means, what is computed of them, and that the model's
-// own results keep their bits.
+// Intermediate tensors as results: which a name means, what is computed of them, and that the
+// model's own results keep their bits.
 #include "compiler/trace/Trace.h"
+#include "compiler/description/Description.h"
 #include "runtime/checkpoint/Safetensors.h"
+#include "runtime/program/Trace.h"
 #include "runtime/tensors/TraceNames.h"
 #include "tests/run/Support.h"
 
+#include <cmath>
 #include <gtest/gtest.h>
 
 using namespace qkv;
@@ -29,7 +32,8 @@ block look(x[i,c]) -> z[i,c] {
 }
 model layers(x[i,c]) -> y[i,c] {
   angle[i,c] = i / 10 ^ (c / C)
-  x[i,c] = x[i,c] + sin(angle[i,c])
+  placed[i,c] = x[i,c] + sin(angle[i,c])
+  x = placed
   repeat l < L {
     found = look(x) from "layers.{l}.self."
     again = look(found) from "layers.{l}.again."
@@ -42,7 +46,8 @@ model layers(x[i,c]) -> y[i,c] {
 }
 )";
 
-std::optional<Program> traced(const Program &program, const std::string &names, std::string &error) {
+std::optional<Program> traced(const Program &program, const std::string &names,
+                              std::string &error) {
   return trace::traceOf(program, rt::traceNames(names), error);
 }
 
@@ -64,13 +69,19 @@ std::string resultsOf(const std::string &names, const char *text = layers) {
 }
 
 TEST(Trace, namesMeanTheirLastWords) {
-  for (auto [asked, name, means] :
-       {std::tuple("alpha", "alpha", true), {"alpha", "encoder.alpha", true},
-        {"encoder.alpha", "a.encoder.alpha", true}, {"coder.alpha", "encoder.alpha", false},
-        {"encoder.alpha", "alpha", false}, {"x", "x#2", true}, {"x#2", "x#2", true},
-        {"x#3", "x#2", false}, {"layers.*.x", "e.layers.3.x", true},
-        {"layers.*.x", "e.layers.x", false}, {"layers.3.x", "e.layers.*.x", false},
-        {"*", "e.x", true}, {"", "x", true}})
+  for (auto [asked, name, means] : {std::tuple("alpha", "alpha", true),
+                                    {"alpha", "encoder.alpha", true},
+                                    {"encoder.alpha", "a.encoder.alpha", true},
+                                    {"coder.alpha", "encoder.alpha", false},
+                                    {"encoder.alpha", "alpha", false},
+                                    {"x", "x#2", true},
+                                    {"x#2", "x#2", true},
+                                    {"x#3", "x#2", false},
+                                    {"layers.*.x", "e.layers.3.x", true},
+                                    {"layers.*.x", "e.layers.x", false},
+                                    {"layers.3.x", "e.layers.*.x", false},
+                                    {"*", "e.x", true},
+                                    {"", "x", true}})
     EXPECT_EQ(rt::meansTensor(asked, name), means) << asked << " " << name;
   EXPECT_EQ(rt::traceNames("a,b.c,,d"), (std::vector<std::string>{"a", "b.c", "d"}));
 }
@@ -83,7 +94,7 @@ TEST(Trace, stepsOfARepeatAreOneResult) {
   EXPECT_EQ(resultsOf("layers.1.*.alpha"), "layers.1.self.alpha[h<2,i<T,j<T] "
                                            "layers.1.again.alpha[h<2,i<T,j<T]");
   EXPECT_EQ(resultsOf("s,s,angle"), "s[i<T,c<32] angle[i<T,c<32]");
-  EXPECT_EQ(resultsOf("found"), "*.found[l<2,i<T,c<32]");
+  EXPECT_EQ(resultsOf("x"), "*.x[l<2,_0<T,_1<32] x#2[_0<T,_1<32]");
 }
 
 TEST(Trace, unknownNamesAreErrors) {
@@ -103,15 +114,21 @@ TEST(Trace, agreesWithTheInterpreter) {
   ASSERT_TRUE(checked->program) << checked->diagnostics;
   const Program &program = *checked->program;
   std::string error;
-  std::optional<Program> trace = traced(program, "alpha,found,s,far,b,angle,layers.1.self.query", error);
+  std::optional<Program> trace =
+      traced(program, "alpha,self.z,x,s,far,angle,layers.1.self.query", error);
   ASSERT_TRUE(trace) << error;
   TrialOptions wanted;
   wanted.sizes["T"] = 40; // (fewer keys are no fused attention)
   Trial trial = makeTrial(program, wanted);
-  VerifyReport report = verify(*trace, trial, {});
-  for (const StageReport &stage : report.stages)
-    EXPECT_TRUE(stage.same) << stage.stage << ": " << stage.failure
-                            << (stage.difference ? stage.difference->text : "");
+  for (const char *only : {"equations", "kernels"}) {
+    VerifyOptions options;
+    options.only = only;
+    VerifyReport report = verify(*trace, trial, options);
+    EXPECT_FALSE(report.stages.empty());
+    for (const StageReport &stage : report.stages)
+      EXPECT_TRUE(stage.same) << stage.stage << ": " << stage.failure
+                              << (stage.difference ? stage.difference->text : "");
+  }
   auto tensor = [&](const std::string &name) {
     for (size_t t = 0; t < program.tensors.size(); ++t)
       if (program.tensors[t].name == name)
@@ -201,7 +218,8 @@ TEST_F(Commands, resultsKeepTheirBitsAndTraceIsRight) {
   for (const std::string &command :
        {"run layers.qkv" + io + "plain", "run layers.qkv" + io + "traced" + names,
         "interpret layers.qkv" + io + "meant" + names,
-        std::string("build layers.qkv --weights w.safetensors --traceable alpha,s,far -o layers")}) {
+        std::string(
+            "build layers.qkv --weights w.safetensors --traceable alpha,s,far -o layers")}) {
     Ran ran = qkv(command);
     ASSERT_EQ(ran.code, 0) << command << ran.err;
   }
@@ -245,7 +263,8 @@ TEST_F(Commands, mistakes) {
        {std::tuple("run layers.qkv --input in.safetensors --trace alhpa" + w, 1,
                    "layers.qkv: model layers has no tensor alhpa; did you mean alpha?"),
         {"build layers.qkv --traceable alhpa -o l" + w, 1, "did you mean alpha?"},
-        {"build layers.qkv --traceable alpha --shared -o l.so" + w, 2, "--traceable goes with programs"},
+        {"build layers.qkv --traceable alpha --shared -o l.so" + w, 2,
+         "--traceable goes with programs"},
         {"run counter.qkv --trace alpha" + c, 2, "--trace of text needs one --output FILE"},
         {"run counter.qkv --trace alpha --batch 2 --output t" + c, 2, "it goes with no --batch"},
         {"run counter.qkv --trace alpha --output t" + c, 1,
@@ -254,14 +273,27 @@ TEST_F(Commands, mistakes) {
     EXPECT_EQ(ran.code, code) << command;
     EXPECT_NE(ran.err.find(text), std::string::npos) << command << "\n" << ran.err;
   }
-  ASSERT_EQ(qkv("build layers.qkv -o plain" + w).code, 0);
-  Ran ran = shell("./plain --input in.safetensors --trace alpha");
-  EXPECT_EQ(ran.code, 2);
-  EXPECT_NE(ran.err.find("built without --traceable"), std::string::npos) << ran.err;
-  ASSERT_EQ(qkv("build layers.qkv --traceable alpha -o some" + w).code, 0);
-  ran = shell("./some --input in.safetensors --trace alhpa");
-  EXPECT_EQ(ran.code, 2);
-  EXPECT_NE(ran.err.find("did you mean"), std::string::npos) << ran.err;
+}
+
+/// What a built program says of names that it was not built to trace.
+TEST(Trace, ofABuiltProgram) {
+  auto checked = checkText(layers, "m.qkv");
+  ASSERT_TRUE(checked->program) << checked->diagnostics;
+  std::string error;
+  std::optional<Program> trace = traced(*checked->program, "alpha,s", error);
+  ASSERT_TRUE(trace) << error;
+  ModelInMemory model(describe(*checked->program, usedParams(*checked->program)));
+  ModelInMemory other(describe(*trace, usedParams(*checked->program)));
+  rt::Options options;
+  options.trace = {"alpha"};
+  EXPECT_EQ(rt::untraceable(model.model(), options),
+            "model layers was built without --traceable: it has no --trace");
+  options.traced = &other.model();
+  EXPECT_EQ(rt::untraceable(model.model(), options), "");
+  options.trace = {"self.alpha", "layers.*.again.alhpa"};
+  EXPECT_EQ(rt::untraceable(model.model(), options),
+            "--trace layers.*.again.alhpa means none of what model layers was built to trace "
+            "(layers.*.again.alpha, layers.*.self.alpha, s); did you mean layers.*.again.alpha?");
 }
 
 } // namespace

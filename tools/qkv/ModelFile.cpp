@@ -200,8 +200,9 @@ int makeTrace(const ModelOptions &options, ModelFile &file) {
   if (options.trace.empty())
     return 0;
   if (!file.program)
-    return fail(options.command, options.file + ": this is a dump of a stage; tensors are traced of "
-                                                "a model file");
+    return fail(options.command, options.file +
+                                     ": this is a dump of a stage; tensors are traced of "
+                                     "a model file");
   std::string error;
   std::optional<Program> trace = trace::traceOf(*file.program, options.trace, error);
   if (!trace)
