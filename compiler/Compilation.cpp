@@ -80,6 +80,7 @@ std::unique_ptr<Compilation> Compilation::begin(const Program &program, const st
   options.parts = form.parts;
   options.batch = form.batch;
   options.fuse = form.fuse;
+  options.trace = form.trace;
   options.panelWidth = target.panelWidth();
   options.lanes = target.lanes;
   options.element = form.element;

@@ -33,6 +33,7 @@ struct Form {
   int32_t element = QKV_F32; ///< how matrices of weights are held
   Half cache = Half::None;   ///< how floats are kept that grow from step to step
   bool fuse = true;          ///< softmax-weighted sums as one kernel each; else by blocks of rows
+  const Program *trace = nullptr; ///< what can be traced (compiler/trace), or null
 };
 
 class Compilation {

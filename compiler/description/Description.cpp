@@ -182,6 +182,8 @@ std::vector<const Description *> withParts(const Description &description) {
     for (const auto &part : description.stream->parts)
       if (part)
         all.push_back(part.get());
+  if (description.trace)
+    all.push_back(description.trace.get());
   return all;
 }
 

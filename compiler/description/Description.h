@@ -72,6 +72,9 @@ struct Description {
   /// How the model is computed some positions at a time; null where there is no code for it.
   struct Stream;
   std::shared_ptr<const Stream> stream;
+  /// A model of the same inputs and parameters whose results are intermediate tensors
+  /// (compiler/trace); null where nothing can be traced.
+  std::shared_ptr<const Description> trace;
 
   /// Null where there is none.
   const Entry *entry(qkv_entry_kind kind) const;
@@ -98,7 +101,7 @@ struct Description::Stream {
   std::vector<qkv_stream_result> results;
 };
 
-/// All descriptions of a model: its own, then its parts'.
+/// All descriptions of a model: its own, then its parts' and its trace's.
 std::vector<const Description *> withParts(const Description &description);
 
 /// Describes a program. `params` lists the parameter tensors in the order of the entry's
@@ -123,6 +126,8 @@ public:
   const Description &description() const;
   /// A part of a model over a stream; null where there is none.
   ModelInMemory *part(qkv_part part);
+  /// The model of its trace; null where there is none.
+  ModelInMemory *trace();
 
 private:
   struct Data;

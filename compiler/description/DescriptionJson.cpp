@@ -246,6 +246,18 @@ json streamJson(const Description::Stream &stream) {
           {"results", results}};
 }
 
+/// What of a model's trace does not hold together; empty if all does: it is called with the model's
+/// own inputs and sizes.
+std::string traceDefect(const Description &d, const Description &trace) {
+  if (std::string what = defect(trace); !what.empty())
+    return what;
+  bool same = trace.inputs.size() == d.inputs.size() && trace.sizes.size() == d.sizes.size();
+  for (size_t i = 0; same && i < d.inputs.size(); ++i)
+    same = trace.inputs[i].type == d.inputs[i].type &&
+           trace.inputs[i].axes.size() == d.inputs[i].axes.size();
+  return same && trace.entry(QKV_WHOLE) ? "" : "the trace";
+}
+
 /// What of a model's parts does not hold together; empty if all does.
 std::string streamDefect(const Description &d, const Description::Stream &s) {
   const Description *session = s.parts[QKV_SESSION].get();
@@ -283,22 +295,25 @@ std::string streamDefect(const Description &d, const Description::Stream &s) {
   return "";
 }
 
-/// The parts of `d`, whose own members are read.
+/// A part of `d`, whose own members are read.
+std::shared_ptr<const Description> partFrom(const json &j, const Description &d) {
+  auto part = std::make_shared<Description>();
+  part->file = d.file;
+  part->cpu = d.cpu;
+  part->params = d.params;
+  part->sites = d.sites;
+  part->settings = d.settings;
+  readOwn(j, *part);
+  return part;
+}
+
+/// The parts of `d`.
 std::shared_ptr<const Description::Stream> streamFrom(const json &j, const Description &d) {
   auto out = std::make_shared<Description::Stream>();
   const json &parts = j.at("parts");
-  for (size_t i = 0; i < QKV_PARTS; ++i) {
-    if (parts.at(i).is_null())
-      continue;
-    auto part = std::make_shared<Description>();
-    part->file = d.file;
-    part->cpu = d.cpu;
-    part->params = d.params;
-    part->sites = d.sites;
-    part->settings = d.settings;
-    readOwn(parts.at(i), *part);
-    out->parts[i] = std::move(part);
-  }
+  for (size_t i = 0; i < QKV_PARTS; ++i)
+    if (!parts.at(i).is_null())
+      out->parts[i] = partFrom(parts.at(i), d);
   out->past = j.at("past");
   out->fresh = j.at("fresh");
   out->count = j.at("count");
@@ -343,6 +358,8 @@ std::string Description::json() const {
   j["generator_source"] = generatorSource;
   if (stream)
     j["stream"] = streamJson(*stream);
+  if (trace)
+    j["trace"] = ownJson(*trace);
   // A path may hold any bytes.
   return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -378,9 +395,13 @@ bool Description::fromJson(const std::string &text, Description &out, std::strin
     d.generatorSource = j.at("generator_source");
     if (j.contains("stream"))
       d.stream = streamFrom(j.at("stream"), d);
+    if (j.contains("trace"))
+      d.trace = partFrom(j.at("trace"), d);
     std::string what = defect(d);
     if (what.empty() && d.stream)
       what = streamDefect(d, *d.stream);
+    if (what.empty() && d.trace)
+      what = traceDefect(d, *d.trace);
     if (!what.empty()) {
       error = "the description does not hold together: " + what;
       return false;

@@ -19,6 +19,7 @@ struct ModelInMemory::Data : qkv_model {
   std::vector<qkv_setting> settingList;
   std::vector<qkv_entry> entryList;
   std::array<std::unique_ptr<ModelInMemory>, QKV_PARTS> partList;
+  std::unique_ptr<ModelInMemory> traceOf;
   std::vector<qkv_kept> keptList;
   qkv_stream streamOf{};
   std::vector<Extent> extents; // of the inputs, then of the results, axis after axis
@@ -26,6 +27,7 @@ struct ModelInMemory::Data : qkv_model {
   explicit Data(Description given);
   void addParam(const Description::Param &p);
   void addSetting(const Setting &s);
+  std::unique_ptr<ModelInMemory> part(const Description &from);
   void addStream(const Description::Stream &from);
   void addValues(const std::vector<Description::Value> &from, std::vector<qkv_value> &to);
   static void computeShapes(const qkv_model *model, const int64_t *sizes, int64_t *extents);
@@ -94,18 +96,23 @@ void ModelInMemory::Data::addSetting(const Setting &s) {
                          static_cast<int32_t>(s.keys.size()), 0});
 }
 
-/// The parts have the very parameters, sites and settings of this model.
+/// A part, which has the very parameters, sites and settings of this model.
+std::unique_ptr<ModelInMemory> ModelInMemory::Data::part(const Description &from) {
+  auto made = std::make_unique<ModelInMemory>(from);
+  qkv_model &part = made->model();
+  part.params = params;
+  part.sites = sites;
+  part.settings = settings;
+  part.cpu = cpu;
+  return made;
+}
+
 void ModelInMemory::Data::addStream(const Description::Stream &from) {
   for (size_t i = 0; i < QKV_PARTS; ++i) {
     if (!from.parts[i])
       continue;
-    partList[i] = std::make_unique<ModelInMemory>(*from.parts[i]);
-    qkv_model &part = partList[i]->model();
-    part.params = params;
-    part.sites = sites;
-    part.settings = settings;
-    part.cpu = cpu;
-    streamOf.parts[i] = &part;
+    partList[i] = part(*from.parts[i]);
+    streamOf.parts[i] = &partList[i]->model();
   }
   for (const auto &k : from.kept)
     keptList.push_back({k.name.c_str(), k.begin, k.input, k.next, k.grows});
@@ -160,6 +167,8 @@ ModelInMemory::Data::Data(Description given) : qkv_model{}, description(std::mov
   shapes = computeShapes;
   if (d.stream)
     addStream(*d.stream);
+  if (d.trace)
+    traceOf = part(*d.trace);
 }
 
 ModelInMemory::ModelInMemory(Description description)
@@ -167,6 +176,7 @@ ModelInMemory::ModelInMemory(Description description)
 ModelInMemory::~ModelInMemory() = default;
 qkv_model &ModelInMemory::model() { return *data_; }
 ModelInMemory *ModelInMemory::part(qkv_part part) { return data_->partList[part].get(); }
+ModelInMemory *ModelInMemory::trace() { return data_->traceOf.get(); }
 void ModelInMemory::setFunction(qkv_entry_kind kind, qkv_function function) {
   for (qkv_entry &entry : data_->entryList)
     if (entry.kind == kind)

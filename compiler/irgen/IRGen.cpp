@@ -205,8 +205,10 @@ namespace {
 struct Unit {
   Prepared prepared;
   qkv_entry_kind one, several;
-  int part = -1; ///< qkv_part; -1: the model itself
+  int part = -1; ///< qkv_part, or `tracePart`; -1: the model itself
 };
+
+constexpr int tracePart = QKV_PARTS;
 
 /// The programs that the options ask for. `stream` keeps what parts are made of.
 std::vector<Unit> unitsOf(const Program &program, const GenerateOptions &options,
@@ -241,13 +243,15 @@ std::vector<Unit> unitsOf(const Program &program, const GenerateOptions &options
     if (made && !of.results.empty())
       add(of, QKV_WHOLE, QKV_BATCH, part);
   };
-  if (!stream)
-    return units;
-  addPart(true, QKV_SESSION, ".session", stream->session);
-  addPart(step, QKV_STEP, ".step", stream->step);
-  addPart(closing, QKV_CLOSING, ".closing", stream->last);
-  if (next)
-    addPart(true, QKV_NEXT, ".next", streams::lastRowOf(*stream));
+  if (stream) {
+    addPart(true, QKV_SESSION, ".session", stream->session);
+    addPart(step, QKV_STEP, ".step", stream->step);
+    addPart(closing, QKV_CLOSING, ".closing", stream->last);
+    if (next)
+      addPart(true, QKV_NEXT, ".next", streams::lastRowOf(*stream));
+  }
+  if (options.trace)
+    add(*options.trace, QKV_WHOLE, QKV_BATCH, tracePart);
   return units;
 }
 
@@ -311,7 +315,7 @@ static OwningOpRef<ModuleOp> make(MLIRContext &context, const Program &program,
   };
   hold(description, units[0].prepared);
   description.entries.clear();
-  std::array<std::shared_ptr<Description>, QKV_PARTS> parts;
+  std::array<std::shared_ptr<Description>, QKV_PARTS + 1> parts; // the last one is the trace
   for (const Unit &unit : units) {
     if (unit.part < 0)
       continue;
@@ -325,7 +329,7 @@ static OwningOpRef<ModuleOp> make(MLIRContext &context, const Program &program,
     d.add(unit.one);
     std::vector<ScheduleNode> nodes = order(unit.prepared, d.entries.back().symbol);
     emitGrouped(state, unit.prepared, nodes, d.entries.back(), params);
-    if (!options.batch)
+    if (!options.batch || unit.part == tracePart)
       continue;
     if (unit.part > QKV_SESSION &&
         emitMixed(state, unit.prepared, nodes, d,
@@ -338,9 +342,10 @@ static OwningOpRef<ModuleOp> make(MLIRContext &context, const Program &program,
 
   if (stream) {
     auto described = describeStream(program, *stream);
-    std::copy(parts.begin(), parts.end(), described->parts.begin());
+    std::copy_n(parts.begin(), QKV_PARTS, described->parts.begin());
     description.stream = std::move(described);
   }
+  description.trace = parts[tracePart];
   description.sites = state.sites;
   state.module->setAttr(descriptionAttribute, state.builder.getStringAttr(description.json()));
   return module;

@@ -29,6 +29,8 @@ struct GenerateOptions {
   Half cache = Half::None;
   /// Softmax-weighted sums as one operation each.
   bool fuse = true;
+  /// Also @NAME.trace: a program of the same inputs and parameters (compiler/trace); null: none.
+  const Program *trace = nullptr;
 };
 
 /// The module of a program. Its attribute `qkv.description` holds everything a caller must

@@ -43,12 +43,16 @@ void addForward(NativeModule &native, const std::string &name, const char *calle
 
 } // namespace
 
-void addMain(NativeModule &native, llvm::GlobalVariable *model) {
+void addMain(NativeModule &native, const ModelConstants &constants) {
   auto *pointer = llvm::PointerType::getUnqual(native.context);
   auto *number = llvm::Type::getInt32Ty(native.context);
   // (Without tokenizers a program is a third as large.)
   const char *callee = native.description.generatorInput >= 0 ? "qkv_text_main" : "qkv_main";
-  addForward(native, "main", callee, number, {number, pointer}, model);
+  if (constants.trace)
+    addForward(native, "main", "qkv_trace_main", number, {number, pointer}, constants.model,
+               constants.trace);
+  else
+    addForward(native, "main", callee, number, {number, pointer}, constants.model);
 }
 
 void addCInterface(NativeModule &native, llvm::GlobalVariable *model) {

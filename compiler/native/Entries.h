@@ -21,11 +21,17 @@ std::string entryName(const Description &description, const Description::Entry &
 /// module's functions are not what the description says.
 bool addEntries(NativeModule &module, std::string &error);
 
-/// The constant qkv_model with all that it leads to, and its `shapes`. Call after addEntries.
-llvm::GlobalVariable *addModel(NativeModule &module, const std::string &cpu);
+/// A model in the module.
+struct ModelConstants {
+  llvm::GlobalVariable *model;
+  llvm::GlobalVariable *trace; ///< the model of what can be traced, or null
+};
+
+/// The constants qkv_model with all that they lead to, and their `shapes`. Call after addEntries.
+ModelConstants addModel(NativeModule &module, const std::string &cpu);
 
 /// `int main(int, char **)` around the model.
-void addMain(NativeModule &module, llvm::GlobalVariable *model);
+void addMain(NativeModule &module, const ModelConstants &constants);
 
 /// The functions of the C interface (Header.h): NAME_open and so on.
 void addCInterface(NativeModule &module, llvm::GlobalVariable *model);

@@ -43,6 +43,10 @@ llvm::Error defineRuntime(orc::LLJIT &jit, const std::map<std::string, void *> &
 JitModel::JitModel(std::unique_ptr<Data> data) : data_(std::move(data)) {}
 JitModel::~JitModel() = default;
 qkv_model &JitModel::model() { return data_->memory->model(); }
+qkv_model *JitModel::trace() {
+  ModelInMemory *trace = data_->memory->trace();
+  return trace ? &trace->model() : nullptr;
+}
 
 std::unique_ptr<JitModel> JitModel::create(std::unique_ptr<NativeModule> native,
                                            const std::string &cpu, std::string &error,
@@ -97,6 +101,9 @@ std::unique_ptr<JitModel> JitModel::create(std::unique_ptr<NativeModule> native,
     if (ModelInMemory *model = data->memory->part(static_cast<qkv_part>(part)))
       if (llvm::Error why = setFunctions(*model))
         return failed(std::move(why));
+  if (ModelInMemory *trace = data->memory->trace())
+    if (llvm::Error why = setFunctions(*trace))
+      return failed(std::move(why));
   data->jit = std::move(*jit);
   return std::unique_ptr<JitModel>(new JitModel(std::move(data)));
 }

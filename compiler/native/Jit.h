@@ -23,6 +23,8 @@ public:
                                           const std::map<std::string, void *> &functions = {});
   ~JitModel();
   qkv_model &model();
+  /// Of the same weights; its results are what can be traced. Null where nothing can.
+  qkv_model *trace();
 
 private:
   struct Data;

@@ -21,7 +21,7 @@ public:
       : description(native.description), module(*native.module), context(native.context),
         pointer(llvm::PointerType::getUnqual(context)) {}
 
-  llvm::GlobalVariable *model(const std::string &cpu);
+  ModelConstants model(const std::string &cpu);
 
 private:
   /// What a model and its parts have in common.
@@ -170,7 +170,7 @@ llvm::Function *Constants::shapes(const Description &d) {
   return function;
 }
 
-llvm::GlobalVariable *Constants::model(const std::string &cpu) {
+ModelConstants Constants::model(const std::string &cpu) {
   const Description &d = description;
   std::vector<Constant *> params, sites, settings;
   for (const auto &p : d.params)
@@ -191,7 +191,7 @@ llvm::GlobalVariable *Constants::model(const std::string &cpu) {
                 count(settings)};
   llvm::GlobalVariable *model = one(d, shared);
   model->setUnnamedAddr(llvm::GlobalValue::UnnamedAddr::None);
-  return model;
+  return {model, d.trace ? one(*d.trace, shared) : nullptr};
 }
 
 llvm::GlobalVariable *Constants::one(const Description &d, const Shared &shared) {
@@ -250,7 +250,7 @@ Constant *Constants::stream(const Description::Stream &from, const Shared &share
 
 } // namespace
 
-llvm::GlobalVariable *addModel(NativeModule &module, const std::string &cpu) {
+ModelConstants addModel(NativeModule &module, const std::string &cpu) {
   for (const Description *description : withParts(module.description))
     for (const Description::Entry &entry : description->entries)
       module.module->getFunction(entryName(*description, entry))

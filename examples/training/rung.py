@@ -4,7 +4,8 @@ In:  a table of models by name, each a Model: shapes of its parameters, how they
      it computes. The rungs' train.py hand it to main().
 Out: NAME.safetensors with the weights, whose names and shapes are those of the model's page; with
      --evaluate a table of accuracy by length; with --figures figures/NAME-plain.safetensors and
-     NAME-long.safetensors, the inputs and logits of a line each.
+     NAME-long.safetensors, the inputs and logits of a line each, and NAME-text.txt, what is written
+     for 100 lines.
 Holds: every model of every rung sees the same lines for a seed, under the same schedule. A training
      that was interrupted goes on where it stopped, to the same weights.
 """
@@ -24,6 +25,8 @@ try:
             os.environ.setdefault("OPENBLAS_CORETYPE", "Cooperlake")
 except OSError:
     pass
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # it does not know of torch's threads
 
 import torch  # noqa: E402
 
@@ -156,7 +159,8 @@ def evaluate(model, path, options):
 
 
 def figures(model, path):
-    """Writes the inputs and logits of two lines, computed in double precision, rounded once."""
+    """Writes the inputs and logits of two lines, computed in double precision, rounded once, and the
+    text of many."""
     p = read_weights(model, path, torch.float64)
     for kind, line in ("plain", PLAIN), ("long", LONG):
         source, lengths, target = lines.tensors([(line, DATE)])
@@ -173,6 +177,27 @@ def figures(model, path):
         os.makedirs(os.path.dirname(output), exist_ok=True)
         tensors.write(output, arrays)
         print(f"wrote {os.path.relpath(output)}, {os.path.getsize(output)} bytes", flush=True)
+    write_text(model, read_weights(model, path), output.replace("-long.safetensors", "-text.txt"))
+
+
+def write_text(model, p, output, count=50, longest=15):
+    """Writes what follows 50 plain and 50 long lines, a line each, up to the end mark."""
+    text = []
+    for long in False, True:
+        pairs = lines.tests(long, count)
+        order = sorted(range(count), key=lambda n: -len(pairs[n][0].encode()))
+        part = [b""] * count
+        for start in range(0, count, 250):
+            chosen = order[start:start + 250]
+            source, lengths, _ = lines.tensors([pairs[n] for n in chosen])
+            with torch.no_grad():
+                for n, tokens in zip(chosen, answers(model, p, source, lengths, longest).tolist()):
+                    end = tokens.index(lines.END) if lines.END in tokens else longest
+                    part[n] = bytes(token for token in tokens[:end] if token < lines.START)
+        text += part
+    with open(output, "wb") as file:
+        file.write(b"".join(line + b"\n" for line in text))
+    print(f"wrote {os.path.relpath(output)}, {os.path.getsize(output)} bytes", flush=True)
 
 
 def main(folder, models):
@@ -184,7 +209,7 @@ def main(folder, models):
                "  train.py                   train all, or go on where a training was interrupted\n"
                f"  train.py {next(iter(models)):17} train one\n"
                "  train.py --evaluate        exact lines of another seed, by length\n"
-               "  train.py --figures         logits of two lines, for the tests")
+               "  train.py --figures         logits of two lines and text of 100, for the tests")
     parser.add_argument("models", nargs="*", metavar="MODEL", help="default: all")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--evaluate", action="store_true", help="check what was trained")

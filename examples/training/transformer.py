@@ -15,6 +15,8 @@ from .rung import Model
 
 C, F, D = 64, 128, 16  # values of a position, of its feed-forward part, of a head
 SOURCES, TOKENS = 96, 16  # positions that a learned code knows
+NEVER = -1e30  # added to a score that nobody may see; finite, since a position behind a line's end may
+               # see nothing at all, and its softmax must still be a number
 TAB = 9  # stands between the line and its answer where both are one stream
 
 
@@ -111,7 +113,7 @@ def alibi(extent, like, causal):
     bias = -slope * (i - j).abs()
     if not causal:
         back = torch.tensor([True, False, True, False])[:, None, None]
-        bias = bias.masked_fill(torch.where(back, j > i, j < i), -math.inf)
+        bias = bias.masked_fill(torch.where(back, j > i, j < i), NEVER)
     return bias.to(like.dtype)
 
 
@@ -125,7 +127,7 @@ def norm(plan, p, name, x):
 
 
 def attention(plan, p, name, x, y, bias, positions):
-    """x[B,T,C] asks, y[B,S,C] answers. bias: broadcast to [B,H,T,S]; -inf where nobody looks."""
+    """x[B,T,C] asks, y[B,S,C] answers. bias: broadcast to [B,H,T,S]; NEVER where nobody looks."""
     B, T, S, H = len(x), x.shape[1], y.shape[1], plan.heads
     W, b = p[name + "in_proj_weight"], p[name + "in_proj_bias"]
     if x is y:
@@ -182,8 +184,8 @@ def embedded(plan, p, tokens, table):
 
 
 def ahead(extent, like):
-    """[extent,extent]: -inf where j > i."""
-    return torch.full((extent, extent), -math.inf, dtype=like.dtype).triu(1)
+    """[extent,extent]: NEVER where j > i."""
+    return torch.full((extent, extent), NEVER, dtype=like.dtype).triu(1)
 
 
 def stack(plan, p, half, x, bias, memory=None, memory_bias=None):
@@ -197,7 +199,7 @@ def encoder_decoder(plan, **options):
     def encode(p, source, lengths):
         x = embedded(plan, p, source, "source_positions.weight")
         beyond = (torch.arange(source.shape[1]) >= lengths[:, None])[:, None, None]
-        bias = torch.zeros(beyond.shape, dtype=x.dtype).masked_fill(beyond, -math.inf)
+        bias = torch.zeros(beyond.shape, dtype=x.dtype).masked_fill(beyond, NEVER)
         here = bias + alibi(source.shape[1], x, False) if plan.positions == "alibi" else bias
         return stack(plan, p, "encoder", x, here), bias
 

@@ -3,6 +3,7 @@
 // nothing that is read is written over.
 #include "runtime/Abi.h"
 #include "runtime/program/Program.h"
+#include "runtime/program/Trace.h"
 #include "runtime/streams/InChunks.h"
 #include "runtime/tensors/Batch.h"
 
@@ -40,6 +41,7 @@ bool prepareThreads(const Options &options, qkv_error *error) {
 /// The call of one pair of input and output.
 struct Job {
   Call call;
+  TraceRun trace;
   bool failed = false;
   qkv_error error = newError();
 };
@@ -61,6 +63,20 @@ bool openInput(const qkv_model &model, const std::string *path, Job &job) {
   writeAll(2, warnings.data(), warnings.size());
   makeResults(model, job.call);
   return true;
+}
+
+/// Computes what is traced of those that have not failed.
+void traceBatch(const qkv_weights *weights, const Options &options, std::vector<Job> &batch) {
+  for (Job &job : batch)
+    if (!options.trace.empty() && !job.failed)
+      job.failed = !job.trace.run(options, weights, job.call, &job.error);
+}
+
+/// All that a job gives: the model's results, then what is traced.
+std::vector<NewTensor> tensorsOf(const qkv_model &model, const Job &job) {
+  std::vector<NewTensor> tensors = resultTensors(model, job.call);
+  tensors.insert(tensors.end(), job.trace.tensors().begin(), job.trace.tensors().end());
+  return tensors;
 }
 
 /// Runs those that have not failed yet.
@@ -93,16 +109,17 @@ void runBatch(const qkv_model &model, const qkv_weights *weights, const Options 
 bool writeFile(const qkv_model &model, const std::string &path, Job &job) {
   OutputFile file;
   return (file.open(path, &job.error) &&
-          writeSafetensors(file, resultTensors(model, job.call), &job.error) &&
-          file.commit(&job.error)) ||
+          writeSafetensors(file, tensorsOf(model, job), &job.error) && file.commit(&job.error)) ||
          fails(job);
 }
 
 std::string resultsText(const qkv_model &model, const Job &job) {
   std::string text;
-  std::vector<NewTensor> tensors = resultTensors(model, job.call);
+  std::vector<NewTensor> tensors = tensorsOf(model, job);
+  auto own = static_cast<size_t>(model.result_count);
   for (size_t i = 0; i < tensors.size(); ++i)
-    text += format("%s %s%s\n", tensors[i].name.c_str(), typeText(model.results[i].type),
+    text += format("%s %s%s\n", tensors[i].name.c_str(),
+                   typeText(i < own ? model.results[i].type : job.trace.types()[i - own]),
                    shapeText(tensors[i].shape).c_str()) +
             valuesText(tensors[i]) + "\n";
   return text;
@@ -113,6 +130,7 @@ int runFunction(const qkv_model &model, const qkv_weights *weights, const Option
   for (size_t i = 0; i < batch.size(); ++i)
     openInput(model, options.inputs.empty() ? nullptr : &options.inputs[i], batch[i]);
   runBatch(model, weights, options, batch);
+  traceBatch(weights, options, batch);
   std::string text;
   for (size_t i = 0; i < batch.size(); ++i)
     if (batch[i].failed)
@@ -147,8 +165,15 @@ std::string misused(const qkv_model &model, const Options &options) {
   if (!generator && (options.hasPrompt || options.generation.maxTokens >= 0))
     return format("model %s is a function, not a generator: it takes no %s", model.name,
                   options.hasPrompt ? "--prompt" : "--max-tokens");
-  if (text && !options.outputs.empty())
-    return "--output goes with --input; text is written to standard output";
+  if (std::string why = untraceable(model, options); !why.empty())
+    return why;
+  bool trace = !options.trace.empty();
+  if (text && !options.outputs.empty() && !trace)
+    return "--output goes with --input or --trace; text is written to standard output";
+  if (text && trace && options.outputs.size() != 1)
+    return "--trace of text needs one --output FILE";
+  if (text && trace && options.batch > 0)
+    return "--trace is for one line or prompt: it goes with no --batch";
   if (!text && !options.logits.empty())
     return "--logits FILE goes with text: results of --input are in --output";
   if (!options.logits.empty() && options.generation.beams.width > 1)
@@ -157,6 +182,8 @@ std::string misused(const qkv_model &model, const Options &options) {
     return "--logits FILE is for one --prompt, not for lines";
   if (!options.logits.empty() && options.generation.slide >= 0)
     return "--logits FILE has all tokens of a text: it goes with no --slide";
+  if (!options.trace.empty() && options.generation.slide >= 0)
+    return "--trace has all tokens of a text: it goes with no --slide";
   if (options.chunk > 0 && text)
     return "--chunk goes with --input; text has --prompt-chunk";
   if (text)

@@ -2,6 +2,7 @@
 // told from failure; nothing is printed here.
 #include "runtime/program/Program.h"
 #include "runtime/program/TextOptions.h"
+#include "runtime/tensors/TraceNames.h"
 
 #include <cstring>
 #include <getopt.h>
@@ -9,7 +10,20 @@
 namespace qkv::rt {
 namespace {
 
-enum { Weights = 1, Input, Output, Batch, Prompt, Chunk, Threads, Logits, Help, Version, Text };
+enum {
+  Weights = 1,
+  Input,
+  Output,
+  Batch,
+  Prompt,
+  Chunk,
+  Threads,
+  Logits,
+  Trace,
+  Help,
+  Version,
+  Text
+};
 
 const option longOptions[] = {{"weights", required_argument, nullptr, Weights},
                               {"input", required_argument, nullptr, Input},
@@ -19,6 +33,7 @@ const option longOptions[] = {{"weights", required_argument, nullptr, Weights},
                               {"chunk", required_argument, nullptr, Chunk},
                               {"threads", required_argument, nullptr, Threads},
                               {"logits", required_argument, nullptr, Logits},
+                              {"trace", required_argument, nullptr, Trace},
                               {"help", no_argument, nullptr, Help},
                               {"version", no_argument, nullptr, Version}};
 
@@ -74,6 +89,10 @@ bool take(int which, const char *text, Options &options, std::string &why) {
     // as asked in either case.
     if (strcmp(text, "all") != 0 && strcmp(text, "last") != 0)
       options.logits = text;
+    return true;
+  case Trace:
+    for (std::string &name : traceNames(text))
+      options.trace.push_back(std::move(name));
     return true;
   case Help:
   case 'h':
@@ -201,6 +220,13 @@ std::string helpText(const qkv_model &model, const Options &options) {
                                 option.value ? option.value : "");
       text += format("  %-22s %s\n", head.c_str(), option.help);
     }
+  if (options.traced) {
+    text +=
+        "  --trace NAME,...     intermediate tensors as further results; of one line or prompt\n"
+        "                       they go to --output FILE, with its tokens:\n";
+    for (int32_t i = 0; i < options.traced->result_count; ++i)
+      text += format("                         %s\n", options.traced->results[i].name);
+  }
   if (model.stream)
     text += "  --chunk N            with --input: N positions of the stream at a time\n";
   text += "  --threads N          use N cores (default: all; or QKV_THREADS)\n"

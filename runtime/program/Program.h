@@ -26,12 +26,14 @@ struct Options {
   bool hasWeights = false, hasPrompt = false, help = false, version = false;
   std::string weights, prompt;
   std::vector<std::string> inputs, outputs;
-  int64_t batch = 0;     // 0: one
-  int64_t chunk = 0;     // functions: positions of the stream at a time; 0: all at once
-  int threads = 0;       // 0: QKV_THREADS or the cores there are
-  bool stats = false;    // generators: times and counts on standard error
-  std::string tokenizer; // where it is, or "bytes"; empty: with the weights
-  std::string logits;    // a file for those of generated tokens; empty: none
+  int64_t batch = 0;                 // 0: one
+  int64_t chunk = 0;                 // functions: positions of the stream at a time; 0: all at once
+  int threads = 0;                   // 0: QKV_THREADS or the cores there are
+  bool stats = false;                // generators: times and counts on standard error
+  std::string tokenizer;             // where it is, or "bytes"; empty: with the weights
+  std::string logits;                // a file for those of generated tokens; empty: none
+  std::vector<std::string> trace;    // names of tensors that are results, too
+  const qkv_model *traced = nullptr; // whose results they are; null: nothing can be traced
   /// Reads tokenizers; null in programs that were linked without them.
   std::unique_ptr<Tokenizer> (*readTokens)(const TextFiles &files, qkv_error *error) = nullptr;
   GenerationOptions generation;
@@ -70,3 +72,7 @@ void printError(const qkv_error &error, const Options &options);
 /// What `main` of a generator's program calls: qkv_main with tokenizers. (A function's program
 /// calls qkv_main, so that it does not hold them.)
 extern "C" int qkv_text_main(const qkv_model *model, int argc, char **argv);
+/// What `main` of a program calls that can trace (qkv build --traceable), whatever its model is:
+/// `trace` computes the tensors.
+extern "C" int qkv_trace_main(const qkv_model *model, int argc, char **argv,
+                              const qkv_model *trace);

@@ -2,6 +2,7 @@
 // that cannot be answered does not keep the others from being answered; the n-th line out belongs
 // to the n-th line in.
 #include "runtime/program/Program.h"
+#include "runtime/program/Trace.h"
 #include "runtime/text/Generator.h"
 
 #include <algorithm>
@@ -344,12 +345,51 @@ bool writeLogits(const Generator &generator, const Stream &stream, const std::st
       error);
 }
 
-int runPrompt(const Generator &generator, const Options &options) {
+/// The source and the stream of a run, and what is traced of them: all positions at once.
+bool writeTrace(const qkv_model &model, const qkv_weights *weights, const Options &options,
+                const std::vector<int64_t> &source, const Stream &stream, qkv_error *error) {
+  std::vector<const std::vector<int64_t> *> inputs(static_cast<size_t>(model.input_count), &source);
+  inputs[static_cast<size_t>(model.generator_input)] = &stream.sequence->tokens();
+  std::vector<std::vector<int64_t>> shapes;
+  std::vector<NewTensor> tensors;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    shapes.push_back({static_cast<int64_t>(inputs[i]->size())});
+    tensors.push_back({model.inputs[i].name, Dtype::I64, shapes.back(), inputs[i]->data()});
+  }
+  Call call;
+  if (!bindSizes(model, shapes, call, error))
+    return false;
+  for (const std::vector<int64_t> *input : inputs)
+    call.inputs.push_back(const_cast<int64_t *>(input->data()));
+  TraceRun trace;
+  if (!trace.run(options, weights, call, error))
+    return false;
+  tensors.insert(tensors.end(), trace.tensors().begin(), trace.tensors().end());
+  return writeSafetensors(options.outputs[0], tensors, error);
+}
+
+/// One line of standard input, which is all that may be there.
+bool readOneLine(std::string &line, qkv_error *error) {
+  if (!readAll(0, line))
+    return fail(error, format("cannot read standard input: %s", strerror(errno)));
+  if (line.ends_with("\n"))
+    line.pop_back();
+  return line.find('\n') == line.npos ||
+         fail(error, "--trace is for one line, standard input has more");
+}
+
+/// One prompt; or, where the model has a source, one line.
+int runOne(const qkv_model &model, const qkv_weights *weights, const Generator &generator,
+           const Options &options) {
   qkv_error error = {};
   error.size = sizeof error;
-  std::string prompt = options.prompt;
-  if (!options.hasPrompt && !readAll(0, prompt)) {
-    fail(&error, format("cannot read standard input: %s", strerror(errno)));
+  std::string source, prompt = options.prompt;
+  bool read = true;
+  if (generator.hasSource())
+    read = readOneLine(source, &error);
+  else if (!options.hasPrompt && !readAll(0, prompt))
+    read = fail(&error, format("cannot read standard input: %s", strerror(errno)));
+  if (!read) {
     printError(error, options);
     return ExitFailed;
   }
@@ -360,9 +400,11 @@ int runPrompt(const Generator &generator, const Options &options) {
   Stats stats;
   Stream stream;
   std::vector<float> logits;
+  std::vector<int64_t> sourceTokens;
   if (!options.logits.empty())
     stream.logits = &logits;
-  generator.begin("", prompt, stream);
+  stream.sourceTokens = &sourceTokens;
+  generator.begin(source, prompt, stream);
   stream.to = &out;
   stream.emit = [](void *to, std::string_view text) {
     auto *out = static_cast<Out *>(to);
@@ -373,6 +415,11 @@ int runPrompt(const Generator &generator, const Options &options) {
     printError(stream.error, options);
   bool done = out.written && !stream.failed && writeText("\n", options);
   if (done && stream.logits && !writeLogits(generator, stream, options.logits, &error)) {
+    printError(error, options);
+    done = false;
+  }
+  if (done && !options.trace.empty() &&
+      !writeTrace(model, weights, options, sourceTokens, stream, &error)) {
     printError(error, options);
     done = false;
   }
@@ -409,7 +456,8 @@ int runText(const qkv_model &model, const qkv_weights *weights, const Options &o
     return ExitFailed;
   }
   bool lines = generator.hasSource() || (options.batch > 0 && !options.hasPrompt);
-  return lines ? runLines(generator, options) : runPrompt(generator, options);
+  return lines && options.trace.empty() ? runLines(generator, options)
+                                        : runOne(model, weights, generator, options);
 }
 
 } // namespace qkv::rt

@@ -179,6 +179,8 @@ void Generator::begin(std::string_view source, std::string_view prompt, Stream &
   if (stream.failed)
     stream.ending = Ending::Failed;
   stream.source = sourceTokens.size();
+  if (stream.sourceTokens)
+    *stream.sourceTokens = sourceTokens;
   stream.prompt = stream.promptNow = tokens.size();
   stream.words = TokenText(*tokenizer, tokens);
   stream.text = TextOut(&options.stops);

@@ -50,9 +50,10 @@ struct Stream {
   Ending ending = Ending::None;
   TextOut text;
   TokenText words;
-  Constraint::Place place;              // in what a text must be
-  std::vector<float> *logits = nullptr; // gets those of each token that was chosen,
-  std::vector<int64_t> chosen;          // which then stand here, with the one that ended it
+  Constraint::Place place;                      // in what a text must be
+  std::vector<float> *logits = nullptr;         // gets those of each token that was chosen,
+  std::vector<int64_t> chosen;                  // which then stand here, with the one that ended it
+  std::vector<int64_t> *sourceTokens = nullptr; // gets those of the source
   qkv_error error = {};
   /// Gets each piece of text; may end the stream by returning false.
   bool (*emit)(void *to, std::string_view text) = nullptr;

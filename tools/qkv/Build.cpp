@@ -12,6 +12,7 @@
 #include "compiler/native/Link.h"
 #include "compiler/native/Machine.h"
 #include "runtime/program/Program.h"
+#include "runtime/tensors/TraceNames.h"
 #include "runtime/tokenize/CheckpointText.h"
 
 #include <CLI/CLI.hpp>
@@ -30,7 +31,7 @@ struct Options : ModelOptions {
   std::string output, header;
   bool embed = false, noWeights = false, shared = false, object = false, strip = false;
   bool steps = false;
-  std::string tokenizer;
+  std::string tokenizer, traceable;
 };
 
 using Weights = std::unique_ptr<qkv_weights, void (*)(qkv_weights *)>;
@@ -48,6 +49,8 @@ std::string misused(const Options &o) {
     return "--tokenizer goes with --weights: it is written with them";
   if (o.noWeights && o.embed)
     return "--no-weights and --embed-weights exclude each other";
+  if (!o.trace.empty() && (o.shared || o.object))
+    return "--traceable goes with programs: the C interface gives the model's results";
   if (!o.header.empty() && !o.shared && !o.object)
     return "--header goes with --shared or --object";
   if (o.output == "-")
@@ -96,11 +99,11 @@ std::string compile(NativeModule &native, const Options &options, std::string &e
   if (!machine || !addEntries(native, error))
     return "";
   aimAt(*native.module, *machine);
-  llvm::GlobalVariable *model = addModel(native, neededFeatures(*machine));
+  ModelConstants constants = addModel(native, neededFeatures(*machine));
   if (options.shared || options.object)
-    addCInterface(native, model);
+    addCInterface(native, constants.model);
   else
-    addMain(native, model);
+    addMain(native, constants);
   aimAt(*native.module, *machine);
   optimize(*native.module, *machine, Effort::Full);
   return generateCode(*native.module, *machine, CodeFile::Object, error);
@@ -234,6 +237,11 @@ void addBuild(CLI::App &app, int &code) {
   command->add_flag("--with-steps", options->steps,
                     "also code that takes the stream some positions at a time: the program's "
                     "--chunk uses it (generators have their own for text)");
+  command
+      ->add_option("--traceable", options->traceable,
+                   "intermediate tensors that the program's --trace can give as further results, "
+                   "by their names or the last words of them")
+      ->type_name("NAME,...");
   command->add_flag("--shared", options->shared, "a shared library with a C header");
   command->add_flag("--object", options->object,
                     "an object file with a C header, to be linked with libqkv_rt.a");
@@ -255,6 +263,7 @@ void addBuild(CLI::App &app, int &code) {
     options->parts = 1u << QKV_SESSION | 1u << QKV_NEXT;
     if (options->steps)
       options->parts |= 1u << QKV_STEP | 1u << QKV_CLOSING;
+    options->trace = rt::traceNames(options->traceable);
     code = run(*options);
   });
 }

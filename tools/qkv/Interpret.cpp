@@ -7,6 +7,8 @@
 
 #include <CLI/CLI.hpp>
 #include <charconv>
+#include <optional>
+#include <set>
 
 namespace qkv::driver {
 namespace {
@@ -135,16 +137,33 @@ int run(Options options) {
   std::unique_ptr<ModelFile> file = openModel(options, /*dumps=*/false, code);
   if (!file)
     return code;
+  options.trace = options.program.trace;
+  if ((code = makeTrace(options, *file)))
+    return code;
   if ((code = checkOutputs(options.program, options, *file)))
     return code;
   Progress progress("interpreting " + options.file);
   // Text generation runs the model once a token: no share of the whole is known.
   bool whole = file->program->generatorInput < 0 || !options.program.inputs.empty();
   auto share = [&](double done) { progress.at(done); };
-  InterpretedModel model(
-      *file->program, options.precision == "f32" ? Precision::Single : Precision::Double,
-      whole && options.program.inputs.size() <= 1 ? std::function(share)
-                                                  : std::function<void(double)>());
+  // The model and its trace have the same parameters, so that one set of weights serves both.
+  std::vector<int> params = usedParams(*file->program);
+  if (file->trace) {
+    std::set<int> all(params.begin(), params.end());
+    for (int param : usedParams(*file->trace))
+      all.insert(param);
+    params.assign(all.begin(), all.end());
+  }
+  Precision precision = options.precision == "f32" ? Precision::Single : Precision::Double;
+  InterpretedModel model(*file->program, params, precision,
+                         whole && options.program.inputs.size() <= 1
+                             ? std::function(share)
+                             : std::function<void(double)>());
+  std::optional<InterpretedModel> trace;
+  if (file->trace) {
+    trace.emplace(*file->trace, params, precision);
+    options.program.traced = &trace->model();
+  }
   if (model.model().param_count > 0 && options.weights.empty())
     return runModel(model.model(), options.program, options);
   return options.elements.empty() ? runModel(model.model(), options.program, options)

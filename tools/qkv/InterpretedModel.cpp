@@ -43,10 +43,10 @@ static Description described(const Program &program, const std::vector<int> &par
   return description;
 }
 
-InterpretedModel::InterpretedModel(const Program &program, Precision precision,
-                                   std::function<void(double)> progress)
+InterpretedModel::InterpretedModel(const Program &program, std::vector<int> params,
+                                   Precision precision, std::function<void(double)> progress)
     : program_(program), precision_(precision), progress_(std::move(progress)),
-      params_(usedParams(program)), memory_(described(program, params_)), files_(failureCount),
+      params_(std::move(params)), memory_(described(program, params_)), files_(failureCount),
       texts_(failureCount), sites_(failureCount) {
   qkv_model &model = memory_.model();
   model.user = this;

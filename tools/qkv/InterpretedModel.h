@@ -17,7 +17,8 @@ namespace qkv::driver {
 /// The program must outlive it. Several threads may run it at once.
 class InterpretedModel {
 public:
-  InterpretedModel(const Program &program, Precision precision,
+  /// `params`: the parameters of its description, some of which its results may not need.
+  InterpretedModel(const Program &program, std::vector<int> params, Precision precision,
                    std::function<void(double)> progress = {});
   qkv_model &model() { return memory_.model(); }
 

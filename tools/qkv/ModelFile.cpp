@@ -1,6 +1,7 @@
 // Reading and checking a model file; telling a dump from a model.
 #include "tools/qkv/ModelFile.h"
 #include "compiler/streams/DeriveStream.h"
+#include "compiler/trace/Trace.h"
 #include "tools/qkv/Families.h"
 #include "tools/qkv/Report.h"
 #include "tools/qkv/ShortForm.h"
@@ -209,10 +210,25 @@ std::unique_ptr<ModelFile> openModel(ModelOptions &options, bool dumps, int &cod
   return code ? nullptr : std::move(file);
 }
 
+int makeTrace(const ModelOptions &options, ModelFile &file) {
+  if (options.trace.empty())
+    return 0;
+  if (!file.program)
+    return fail(options.command, options.file +
+                                     ": this is a dump of a stage; tensors are traced of "
+                                     "a model file");
+  std::string error;
+  std::optional<Program> trace = trace::traceOf(*file.program, options.trace, error);
+  if (!trace)
+    return fail(options.command, options.file + ": " + error);
+  file.trace = std::make_unique<Program>(std::move(*trace));
+  return 0;
+}
+
 std::unique_ptr<Compilation> openCompilation(ModelOptions &options,
                                              std::unique_ptr<ModelFile> &file, int &code) {
   file = openModel(options, /*dumps=*/true, code);
-  if (!file)
+  if (!file || (code = makeTrace(options, *file)))
     return nullptr;
   std::string error;
   std::unique_ptr<Compilation> compilation;
@@ -229,7 +245,8 @@ std::unique_ptr<Compilation> openCompilation(ModelOptions &options,
                                       .batch = options.batch,
                                       .element = elementOf(options),
                                       .cache = cacheOf(options),
-                                      .fuse = !options.unfused});
+                                      .fuse = !options.unfused,
+                                      .trace = file->trace.get()});
   } else {
     std::optional<Stage> from;
     if (!options.from.empty())

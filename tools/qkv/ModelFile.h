@@ -31,6 +31,7 @@ struct ModelOptions {
   unsigned parts = 0;              ///< and for steps: bits by qkv_part
   bool batch = false;              ///< code for several sequences at once, too
   bool unfused = false;            ///< attention by blocks of rows
+  std::vector<std::string> trace;  ///< names of tensors that can be traced
   std::string weightsType = "f32"; ///< how matrices of weights are held
   std::string cacheType = "f32";   ///< how floats are kept that grow from step to step
 };
@@ -59,6 +60,7 @@ struct ModelFile {
   Sources sources;
   const Source *source = nullptr;
   std::unique_ptr<Program> program; ///< or null: a dump
+  std::unique_ptr<Program> trace;   ///< what can be traced of it, or null
   std::string dump;
 };
 
@@ -75,6 +77,9 @@ int checkOutputs(const ModelOptions &options, const ModelFile &file,
 
 /// A file, `-`, or one of the standard library ("std:models/llama.qkv"). Null with `error` set.
 const Source *openSource(Sources &sources, const std::string &path, std::string &error);
+
+/// Makes the program of what the options trace. 0 or the exit code, after reporting.
+int makeTrace(const ModelOptions &options, ModelFile &file);
 
 /// Reads and checks; a checkpoint in the place of the file is given its page, and is the weights
 /// from then on. Null after reporting; `code` is then the exit code.

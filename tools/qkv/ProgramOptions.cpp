@@ -2,6 +2,7 @@
 // runs; weights that are needed and not named are misuse.
 #include "tools/qkv/ProgramOptions.h"
 #include "runtime/program/TextOptions.h"
+#include "runtime/tensors/TraceNames.h"
 #include "runtime/tokenize/CheckpointText.h"
 #include "tools/qkv/ModelFile.h"
 #include "tools/qkv/Report.h"
@@ -60,6 +61,15 @@ void addProgramOptions(CLI::App &app, rt::Options &options, std::string &weights
       ->check(CLI::Range(int64_t(1), int64_t(QKV_MAX_SEQUENCES)))
       ->type_name("N");
   addTextOptions(app, options, weights);
+  app.add_option_function<std::string>(
+         "--trace",
+         [&options](const std::string &list) {
+           for (std::string &name : rt::traceNames(list))
+             options.trace.push_back(std::move(name));
+         },
+         "intermediate tensors as further results, by their names or the last words of them; of "
+         "one line or prompt they go to --output FILE, with its tokens")
+      ->type_name("NAME,...");
   app.add_option_function<std::string>(
          "--logits",
          [&options](const std::string &which) {

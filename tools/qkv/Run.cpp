@@ -22,6 +22,7 @@ int run(Options options) {
   std::unique_ptr<ModelFile> file;
   // Text is generated step by step, from the last position's logits.
   bool text = options.program.inputs.empty();
+  options.trace = options.program.trace;
   options.whole = !text && options.program.chunk == 0;
   if (text)
     options.parts = 1u << QKV_SESSION | 1u << QKV_NEXT;
@@ -50,6 +51,7 @@ int run(Options options) {
     if (!model)
       return fail(options.command, options.file + ": " + error);
   }
+  options.program.traced = model->trace();
   return runModel(model->model(), options.program, options);
 }
 
@@ -74,6 +76,7 @@ void addRun(CLI::App &app, int &code) {
                   "  qkv run attention.qkv --input in.safetensors --output out.safetensors\n"
                   "  qkv run gpt2/ --prompt 'Once upon' --max-tokens 50\n"
                   "  qkv run my-idea.qkv --weights gpt2/ --prompt 'Once upon' --stats\n"
+                  "  qkv run m.qkv --input in.safetensors --trace alpha --output out.safetensors\n"
                   "  qkv ir --full --stage kernels m.qkv | qkv run - --input in.safetensors");
   command->callback([options, &code] {
     options->batch = options->program.batch > 1;

@@ -228,7 +228,7 @@ void addState(CLI::App &app, int &code) {
                   "kinds: first, last (few positions), window, history (all positions), session\n"
                   "(computed once for a sequence).\n\n"
                   "examples:\n"
-                  "  qkv state examples/03-gpt/gpt.qkv\n"
+                  "  qkv state examples/09-decoder-only/language.qkv\n"
                   "  qkv state lm.qkv --weights lm/ --cache-type bf16 --json");
   command->callback([options, &code] { code = run(*options); });
 }
