@@ -93,6 +93,7 @@ private:
     node_ = node;
     const ScheduleNode &loop = nodes_[node];
     axes_ = {loop.axes.begin(), loop.axes.end()};
+    numberChildren();
     bool plain = std::none_of(loop.axes.begin(), loop.axes.end(),
                               [&](auto &m) { return prepared_.grouped.count(m.first); });
     if (!plain)
@@ -141,19 +142,18 @@ private:
   const std::vector<ScheduleNode> &children() const { return nodes_[node_].children; }
 
   /// The child of the loop that computes a tensor.
-  size_t childOf(int tensor) const {
-    for (size_t c = 0; c < children().size(); ++c) {
-      std::vector<int> inside = tensorsOf(children()[c]);
-      if (std::find(inside.begin(), inside.end(), tensor) != inside.end())
-        return c;
-    }
-    return children().size();
+  size_t childOf(int tensor) const { return child_.at(tensor); }
+
+  void numberChildren() {
+    child_.clear();
+    for (size_t c = 0; c < children().size(); ++c)
+      for (int t : tensorsOf(children()[c]))
+        child_[t] = c;
   }
 
   /// Whether a position is computed at once: by one equation, and in no loop inside.
   bool isOneStep(int tensor, int axis) const {
-    size_t child = childOf(tensor);
-    if (child == children().size() || children()[child].tensor < 0)
+    if (children()[childOf(tensor)].tensor < 0)
       return false;
     std::set<Size> at;
     size_t general = 0;
@@ -280,6 +280,7 @@ private:
     loop.axes.push_back({tensor, axis});
     loop.children.insert(first ? loop.children.begin() : loop.children.end(), leaf);
     axes_[tensor] = axis;
+    numberChildren();
   }
 
   void taken(int tensor) {
@@ -328,6 +329,7 @@ private:
     if (!positionsOf(tensor)) {
       nodes_[node_] = std::move(before);
       axes_ = std::move(had);
+      numberChildren();
       return false;
     }
     std::vector<int> numbers;
@@ -397,7 +399,8 @@ private:
   std::set<int> weighted_;    ///< tensors of weighted sums
   std::vector<int> nodeOf_;
   int node_ = -1;
-  std::map<int, int> axes_; ///< of the loop at hand, by tensor
+  std::map<int, int> axes_;     ///< of the loop at hand, by tensor
+  std::map<int, size_t> child_; ///< of the loop at hand, that computes a tensor
   Kept kept_;
 };
 
