@@ -111,7 +111,7 @@ private:
     char kind = here();
     ++at;
     auto single = [](int32_t value) { return Ranges{{value, value}}; };
-    const Ranges digit{{'0', '9'}}, word{{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}},
+    Ranges digit{{'0', '9'}}, word{{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}},
         space{{9, 13},          {' ', ' '},       {0xA0, 0xA0},     {0x1680, 0x1680},
               {0x2000, 0x200A}, {0x2028, 0x2029}, {0x202F, 0x202F}, {0x205F, 0x205F},
               {0x3000, 0x3000}, {0xFEFF, 0xFEFF}};
@@ -181,7 +181,9 @@ private:
     }
     if (!take(']'))
       return wrong("a class is not closed");
-    return json.inText(other ? otherCharacters(std::move(ranges)) : std::move(ranges));
+    if (other)
+      ranges = otherCharacters(std::move(ranges));
+    return json.inText(ranges);
   }
 
   int repeated(int part) {

@@ -186,7 +186,7 @@ int Positions::computeStep(int position, int byteClass) {
     steps.resize(steps.size() + static_cast<size_t>(automaton.classes()), -1);
     work += static_cast<size_t>(automaton.classes());
   }
-  auto place = static_cast<size_t>(sets[of].row + byteClass);
+  auto place = static_cast<size_t>(sets[of].row) + static_cast<size_t>(byteClass);
   unsigned char byte = automaton.byteOf(byteClass);
   std::vector<Entry> seeds;
   for (int i = 0; i < sets[of].count; ++i) {

@@ -28,7 +28,7 @@ public:
   int step(int position, int byteClass) {
     int row = sets[static_cast<size_t>(position)].row;
     if (row >= 0)
-      if (int known = steps[static_cast<size_t>(row + byteClass)]; known >= 0)
+      if (int known = steps[static_cast<size_t>(row) + static_cast<size_t>(byteClass)]; known >= 0)
         return known;
     return computeStep(position, byteClass);
   }

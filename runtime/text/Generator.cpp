@@ -62,11 +62,13 @@ bool Generator::prepare(qkv_error *error) {
   if (!(chain = SamplerChain::make(options.sampling, why)))
     return fail(error, why);
   if (options.sampling.dry > 0) {
-    const std::vector<std::string> &given = options.sampling.dryBreakers;
+    std::vector<std::string> given = options.sampling.dryBreakers;
+    if (given.empty())
+      given.assign(std::begin(usualBreakers), std::end(usualBreakers));
     std::vector<bool> breakers(static_cast<size_t>(choices));
     for (int64_t token = 0; token < choices; ++token) {
       std::string text = tokenizer->decode({token}, /*special=*/true);
-      for (const std::string &breaker : given.empty() ? usualBreakers : given)
+      for (const std::string &breaker : given)
         if (text.find(breaker) != text.npos)
           breakers[static_cast<size_t>(token)] = true;
     }

@@ -11,8 +11,6 @@
 
 namespace qkv::rt {
 
-const std::vector<std::string> usualBreakers{"\n", ":", "\"", "*"};
-
 double sameExp(double x) {
   if (!(x > -745))
     return 0;

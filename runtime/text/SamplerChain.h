@@ -30,7 +30,7 @@ struct SamplerOptions {
 };
 
 /// What stands between stretches where nothing else is said.
-extern const std::vector<std::string> usualBreakers;
+constexpr const char *usualBreakers[] = {"\n", ":", "\"", "*"};
 
 /// Bias, penalties, DRY, top-k, typical, top-p, min-p, temperature, draw: in this order.
 /// Probabilities before the temperature are those of the logits as they are then, among the tokens

@@ -165,4 +165,5 @@ def main(qkv, name):
         checkpoint.refuses({**tensors, victim: (kind, [len(values) - 1], values[1:])}, victim)
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

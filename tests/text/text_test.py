@@ -112,6 +112,20 @@ def stops(place):
     assert place.run("--prompt", "", "--stop", "time", "--stop", "Onc") == "\n"
 
 
+def repeats(place):
+    """DRY: what would go on with what was said already is less likely, but not over a breaker."""
+    v = place.vocabulary
+    place.write([[v.id("<s>"), v.id("x"), v.id("y"), v.id("x")]])
+    options = ["--prompt", "", "--max-tokens", "4", "--logit-bias", f"{v.id(' a')}=0.5"]
+    assert place.run(*options) == "xyxy\n"
+    assert place.run(*options, "--dry", "3", "--dry-length", "1") == "xyx a\n"
+    assert place.run(*options, "--dry", "3") == "xyxy\n"
+    assert place.run(*options, "--dry", "3", "--dry-length", "1", "--dry-breaker", "x") == "xyxy\n"
+    assert place.run(*options, "--typical", "0.001", "--temperature", "1", "--max-tokens", "1") != "\n"
+    assert "--dry-length" in place.run(*options, "--dry-length", "0", code=2)
+    assert "--typical" in place.run(*options, "--typical", "2", code=2)
+
+
 def numbers(place):
     """--tokens: numbers in and out, nothing added; --logits: what each was chosen by."""
     v = place.vocabulary

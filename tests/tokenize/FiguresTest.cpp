@@ -3,6 +3,8 @@
 #include "runtime/Error.h"
 #include "runtime/File.h"
 #include "runtime/tokenize/Fields.h"
+#include "runtime/tokenize/ReadSteps.h"
+#include "runtime/tokenize/Splittings.h"
 #include "runtime/tokenize/TextTokenizer.h"
 #include "tests/fuzz/Slowdown.h"
 
@@ -138,6 +140,33 @@ TEST(TokenizeFigures, GivenVocabularies) {
 
 TEST(TokenizeFigures, MergesInGguf) { compareWithFile("ggml-vocab-gpt-2.gguf"); }
 TEST(TokenizeFigures, ScoresInGguf) { compareWithFile("ggml-vocab-llama-spm.gguf"); }
+
+/// Words by the published expressions of each way; what they are was found by hand.
+TEST(TokenizeFigures, WaysOfSplitting) {
+  auto words = [](const char *name, const std::string &text) {
+    std::vector<Piece> pieces{{text, true}};
+    std::string why;
+    const Splitting *splitting = splittingByName(name);
+    EXPECT_TRUE(splitting) << name;
+    for (const char *pattern : splitting->patterns)
+      EXPECT_TRUE(splitAtWords(pattern, why)->split(pieces, why)) << name << why;
+    std::vector<std::string> out;
+    for (const Piece &piece : pieces)
+      out.push_back(piece.text);
+    return out;
+  };
+  using Words = std::vector<std::string>;
+  EXPECT_EQ(words("deepseek-v3", "Abc 12345 日本語!foo\n"),
+            (Words{"Abc", " ", "123", "45", " ", "日本語", "!foo", "\n"}));
+  EXPECT_EQ(words("deepseek-coder", "a b1\n--x"), (Words{"a", " b", "1", "\n", "--", "x"}));
+  EXPECT_EQ(words("bloom", "Hi, you (a|b)!"),
+            (Words{"Hi", ",", " you", " (", "a", "|", "b", ")!"}));
+  EXPECT_EQ(words("viking", "at 12."), (Words{"at", " ", "1", "2", "."}));
+  EXPECT_EQ(words("qwen35", "ne\xCC\x81 12"), (Words{"ne\xCC\x81", " ", "1", "2"}));
+  EXPECT_EQ(words("lfm2", "I'm 1234"), (Words{"I", "'m", " ", "123", "4"}));
+  EXPECT_EQ(words("falcon", "a+=1234 b"), (Words{"a", "+=", "123", "4", " b"}));
+  EXPECT_FALSE(splittingByName("deepseek-llm")); // (not known yet)
+}
 
 /// A megabyte of words that differ, and a megabyte of one letter, which is one word.
 TEST(TokenizeFigures, AMegabyteTakesLessThanASecond) {

@@ -22,6 +22,8 @@ def bert(tokenizer):
     stored, kinds = [], []
     for i in range(len(vocabulary)):
         text = vocabulary[i]
+        if text.startswith("[") and text.endswith("]"):
+            special[i] = text
         kinds.append(CONTROL if i in special else NORMAL)
         stored.append(text if i in special else text[2:] if text.startswith("##") else "\u2581" + text)
     ids = {x: i for i, x in vocabulary.items()}

@@ -31,13 +31,17 @@ constexpr const char *flags[] = {
     "pooling_mode_weightedmean_tokens", "pooling_mode_lasttoken"};
 
 /// The values at some keys of a JSON file. False with *error set.
-bool readValues(const std::string &path, const std::vector<std::string> &keys, Values &values,
+bool readValues(const std::string &path, std::vector<std::string> keys, Values &values,
                 qkv_error *error) {
   rt::FileBytes file;
   std::string why;
   if (!file.open(path, error))
     return false;
-  return rt::parseSettings(std::string(file.data(), file.size()), keys, values, why) ||
+  // (Some are lists; what is looked into is an object.)
+  for (std::string &key : keys)
+    key = "file." + key;
+  return rt::parseSettings("{\"file\":" + std::string(file.data(), file.size()) + "}", keys, values,
+                           why) ||
          rt::failFile(error, path, why);
 }
 
