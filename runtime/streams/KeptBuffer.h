@@ -1,8 +1,8 @@
 // Memory for what a sequence keeps of one tensor.
 //
 // In: how many bytes it can become. Out: a place that does not move. Holds: addresses are reserved
-// at once, memory is taken as it is written and given back in front (few bytes aside, which are taken
-// at once); so rows are added in place, whatever a stream's maximum is.
+// at once, memory is taken as it is written and given back in front (few bytes aside, which are
+// taken at once); so rows are added in place, whatever a stream's maximum is.
 #pragma once
 
 #include "runtime/qkv.h"
