@@ -11,6 +11,9 @@
 
 namespace qkv::rt {
 
+/// Up to so many bytes memory is taken at once, from what is free already: short sequences, of
+/// which there are many, would spend their time in the kernel.
+static constexpr size_t small = size_t(64) << 10;
 /// From so many bytes on the kernel is asked for large pages.
 static constexpr size_t large = size_t(4) << 20;
 
@@ -23,9 +26,13 @@ KeptBuffer &KeptBuffer::operator=(KeptBuffer &&other) noexcept {
   return *this;
 }
 
-KeptBuffer::~KeptBuffer() {
-  if (memory)
+KeptBuffer::~KeptBuffer() { release(); }
+
+void KeptBuffer::release() {
+  if (room > small)
     munmap(memory, room);
+  else
+    qkv_free(memory);
 }
 
 bool KeptBuffer::reserve(size_t most, qkv_error *error) {
@@ -34,15 +41,18 @@ bool KeptBuffer::reserve(size_t most, qkv_error *error) {
   if (most > SIZE_MAX - page)
     return fail(error, "a sequence would keep more than there are addresses");
   most = (most + page - 1) / page * page;
-  void *made = mmap(nullptr, most, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void *made = nullptr;
+  if (most <= small)
+    made = memset(qkv_alloc(most), 0, most);
+  else
+    made = mmap(nullptr, most, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                -1, 0);
   if (made == MAP_FAILED)
     return fail(error,
                 format("no addresses for the %zu bytes that a sequence can come to keep", most));
   if (most >= large)
     madvise(made, most, MADV_HUGEPAGE);
-  if (memory)
-    munmap(memory, room);
+  release();
   memory = static_cast<char *>(made);
   room = most;
   front = 0;
@@ -54,7 +64,7 @@ void KeptBuffer::drop(size_t bytes) {
   size_t before = front / page * page;
   front += bytes;
   size_t after = front / page * page;
-  if (after > before)
+  if (room > small && after > before)
     madvise(memory + before, after - before, MADV_DONTNEED);
 }
 

@@ -1,8 +1,8 @@
 // Memory for what a sequence keeps of one tensor.
 //
 // In: how many bytes it can become. Out: a place that does not move. Holds: addresses are reserved
-// at once, memory is taken as it is written and given back in front; so rows are added in place,
-// whatever a stream's maximum is.
+// at once, memory is taken as it is written and given back in front (few bytes aside, which are
+// taken at once); so rows are added in place, whatever a stream's maximum is.
 #pragma once
 
 #include "runtime/qkv.h"
@@ -34,6 +34,8 @@ public:
   bool copy(const KeptBuffer &other, size_t bytes, qkv_error *error);
 
 private:
+  void release();
+
   char *memory = nullptr;
   size_t room = 0, front = 0;
 };

@@ -186,14 +186,14 @@ struct Commands : testing::Test {
     EXPECT_TRUE(other->program) << other->diagnostics;
     writeWeights(*other->program, makeTrial(*other->program, {}), folder / "c.safetensors");
   }
-  Ran shell(const std::string &command, const std::string &input = "") {
+  Ran shell(const std::string &command, const std::string &input = "") const {
     return test::run("cd '" + folder.path() + "' && " + command, input);
   }
-  Ran qkv(const std::string &arguments, const std::string &input = "") {
+  Ran qkv(const std::string &arguments, const std::string &input = "") const {
     return shell("'" QKV_DRIVER "' " + arguments, input);
   }
   /// The elements of a tensor in a file that was written.
-  std::vector<float> floats(const std::string &file, const std::string &name) {
+  std::vector<float> floats(const std::string &file, const std::string &name) const {
     qkv_error error = {};
     error.size = sizeof error;
     auto opened = rt::Safetensors::open(folder / file, &error);
@@ -259,7 +259,7 @@ TEST_F(Commands, textIsTracedWhole) {
 
 TEST_F(Commands, mistakes) {
   std::string w = " --weights w.safetensors", c = " --weights c.safetensors";
-  for (auto [command, code, text] :
+  for (const auto &[command, code, text] :
        {std::tuple("run layers.qkv --input in.safetensors --trace alhpa" + w, 1,
                    "layers.qkv: model layers has no tensor alhpa; did you mean alpha?"),
         {"build layers.qkv --traceable alhpa -o l" + w, 1, "did you mean alpha?"},

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 EXAMPLES = os.path.join(ROOT, "examples")
@@ -51,7 +52,7 @@ def program_time(qkv, row, sources, folder):
 
 
 class Eager(torch.nn.Module):
-    """A model of rung 1 or 2 as two steps: read(source, lengths) and write(token, state)."""
+    """A model of rung 1 or 2 as two steps: read(source, lengths, zero state) and write(token, state)."""
     def __init__(self, kind, p):
         super().__init__()
         E, H = p["embedding.weight"].shape[1], SIZES[kind]
@@ -66,10 +67,13 @@ class Eager(torch.nn.Module):
         self.head = torch.nn.Linear(H, lines.V)
         self.head.weight.data, self.head.bias.data = p["output.weight"], p["output.bias"]
 
-    def read(self, source, lengths):
+    def zeros(self, count):
+        return [torch.zeros(1, count, SIZES[self.kind])] * (2 if self.kind == "lstm" else 1)
+
+    def read(self, source, lengths, *state):
         packed = torch.nn.utils.rnn.pack_padded_sequence(self.embed(source), lengths,
                                                          batch_first=True)
-        state = self.reader(packed)[1]
+        state = self.reader(packed, state if self.kind == "lstm" else state[0])[1]
         return state if self.kind == "lstm" else (state,)
 
     def write(self, token, *state):
@@ -79,7 +83,7 @@ class Eager(torch.nn.Module):
 
 
 def decode(model, source, lengths):
-    state = model.read(source, lengths)
+    state = model.read(source, lengths, *model.zeros(len(source)))
     token, tokens = torch.full((len(source), 1), lines.START), []
     ended = torch.zeros(len(source), 1, dtype=torch.bool)
     for _ in range(LONGEST):
@@ -123,18 +127,22 @@ def onnx_time(model, batches, npm, folder):
     source, lengths = batches[0]
     state = ["state"] + (["memory"] if model.kind == "lstm" else [])
     with torch.no_grad():
-        begun = model.read(source, lengths)
-        torch.onnx.export(Part(model, "read"), (source, lengths), os.path.join(folder, "read.onnx"),
-                          input_names=["source", "lengths"], output_names=state,
+        zeros = model.zeros(len(source))
+        begun = model.read(source, lengths, *zeros)
+        zero = [name + "_zero" for name in state]
+        torch.onnx.export(Part(model, "read"), (source, lengths, *zeros),
+                          os.path.join(folder, "read.onnx"),
+                          input_names=["source", "lengths", *zero], output_names=state,
                           dynamic_axes={"source": {0: "b", 1: "s"}, "lengths": {0: "b"},
-                                        **{name: {1: "b"} for name in state}}, opset_version=14)
+                                        **{name: {1: "b"} for name in state + zero}},
+                          opset_version=14)
         torch.onnx.export(Part(model, "write"), (torch.full((len(source), 1), lines.START), *begun),
                           os.path.join(folder, "write.onnx"),
                           input_names=["token", *state],
                           output_names=["chosen", *(name + "_next" for name in state)],
                           dynamic_axes={"token": {0: "b"}, "chosen": {0: "b"},
                                         **{name: {1: "b"} for name in state}}, opset_version=14)
-    request = {"folder": folder, "states": state, "repeats": REPEATS, "longest": LONGEST,
+    request = {"folder": folder, "states": state, "values": SIZES[model.kind], "repeats": REPEATS, "longest": LONGEST,
                "start": lines.START, "end": lines.END,
                "batches": [{"source": s.tolist(), "lengths": n.tolist()} for s, n in batches]}
     script = os.path.join(ROOT, "tools", "benchmark", "peers", "recurrent.cjs")
@@ -153,6 +161,7 @@ def main():
                                       "without it there is no ONNX Runtime")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    warnings.simplefilter("ignore")  # of the export
     pairs = [pair for long in (False, True) for pair in generate.pairs(500, 2, long)]
     order = sorted(range(len(pairs)), key=lambda n: -len(pairs[n][0].encode()))
     batches = [lines.tensors([pairs[n] for n in order[at:at + BATCH]])[:2]

@@ -23,7 +23,10 @@ async function open(name) {
 
 async function decode(read, write, batch) {
   const count = batch.rows;
-  let state = await read.run({ source: batch.source, lengths: batch.lengths });
+  const feeds = { source: batch.source, lengths: batch.lengths };
+  for (const name of request.states)
+    feeds[`${name}_zero`] = new ort.Tensor(new Float32Array(count * request.values), [1, count, request.values]);
+  let state = await read.run(feeds);
   let token = new ort.Tensor('int64', new BigInt64Array(count).fill(BigInt(request.start)), [count, 1]);
   const tokens = Array.from({ length: count }, () => []);
   const ended = new Array(count).fill(false);
