@@ -91,7 +91,7 @@ private:
       return false;
     const Tensor &from = program_.tensors[read.tensor];
     if (from.kind == Tensor::Kind::Param || from.axes.size() != t_.axes.size() ||
-        from.type != t_.type || from.constant != t_.constant)
+        from.type != t_.type || from.half != t_.half || from.constant != t_.constant)
       return false;
     for (size_t a = 0; a < t_.axes.size(); ++a)
       if (static_cast<int>(a) != out_.axis &&

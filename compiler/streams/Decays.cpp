@@ -99,7 +99,7 @@ bool Decays::same(const ExprPtr &ofRow, int row, const ExprPtr &ofKey, int key) 
   return text(ofRow, row) == text(ofKey, key);
 }
 
-/// e[row] - e[row - 1]; of the first row anything.
+/// e[row] - e[row - 1], where there is a row before.
 ExprPtr Decays::difference(const ExprPtr &e, int row) const {
   ExprPtr value = plain(e), step;
   if (value->kind == K::Read)
@@ -110,9 +110,7 @@ ExprPtr Decays::difference(const ExprPtr &e, int row) const {
   }
   if (step->type == Type::Int)
     step = toFloat(step);
-  // (Nothing is there yet that the first row's could be multiplied with.)
-  ExprPtr behind = apply(Op::Greater, {letter(row), integer(0)}, e->span);
-  return choose(behind, step, number(0), e->span);
+  return step;
 }
 
 /// Of a read of c[t] = c[t-1] + a[t], or of sum[m](a[m] where m <= t): a[t]. Null of others.

@@ -2,7 +2,8 @@
 //
 // In: a factor with the letters of a row and of a key in it. Out: what a sum over the keys up to
 // the row before is multiplied by when the row comes. Holds: the product of what is given for the
-// rows behind a key, up to a row, is the factor of that key and that row.
+// rows behind a key, up to a row, is the factor of that key and that row. Nothing is given for the
+// first row.
 #pragma once
 
 #include "compiler/equations/Expressions.h"

@@ -22,6 +22,7 @@ struct Parts {
   std::vector<ExprPtr> row, key; ///< factors without the key's letter, and without the row's
   std::vector<ExprPtr> decay; ///< of factors that fall from row to row: what of one row (Decays.h)
   std::vector<int> inner;     ///< letters of the sum within, in both
+  bool before = false;        ///< the row's own key takes no part
 };
 
 class Finder {
@@ -64,16 +65,18 @@ private:
     return done_[e] = withArgs(e, std::move(args));
   }
 
-  /// Whether a guard says that the key is at most the row, and nothing else.
-  bool soFar(const ExprPtr &guard, int key) const {
-    if (!guard || guard->kind != K::Apply)
+  /// Whether a guard says that the key is at most the row, or before it, and nothing else.
+  bool soFar(const ExprPtr &guard, int key, bool &before) const {
+    if (!guard || guard->kind != K::Apply || guard->args.size() != 2)
       return false;
     auto is = [](const ExprPtr &e, int letter) {
       return e->kind == K::Letter && e->letter == letter;
     };
-    const ExprPtr &a = guard->args[0], &b = guard->args.back();
-    return (guard->op == Op::LessEqual && is(a, key) && is(b, row_)) ||
-           (guard->op == Op::GreaterEqual && is(a, row_) && is(b, key));
+    const ExprPtr &a = guard->args[0], &b = guard->args[1];
+    before = guard->op == Op::Less || guard->op == Op::Greater;
+    return ((guard->op == Op::LessEqual || guard->op == Op::Less) && is(a, key) && is(b, row_)) ||
+           ((guard->op == Op::GreaterEqual || guard->op == Op::Greater) && is(a, row_) &&
+            is(b, key));
   }
 
   ExprPtr running(const ExprPtr &e) {
@@ -86,10 +89,10 @@ private:
           return nullptr;
         key = l;
       }
-    if (key < 0 || program_.letters[key].extent != program_.letters[row_].extent ||
-        !soFar(e->args[1], key))
-      return nullptr;
     Parts parts;
+    if (key < 0 || program_.letters[key].extent != program_.letters[row_].extent ||
+        !soFar(e->args[1], key, parts.before))
+      return nullptr;
     for (int l : e->letters)
       if (l != key)
         parts.inner.push_back(l);
@@ -148,6 +151,20 @@ private:
       letters[l] = e->args[a];
     }
     return substitute(t.pieces[0].value, letters);
+  }
+
+  /// The state of the row before as the next row sees it. What falls by data may not be asked of
+  /// the first row: no term of the sum does.
+  ExprPtr fallen(const Parts &parts, std::vector<ExprPtr> decay, const ExprPtr &state,
+                 const ExprPtr &row) {
+    bool ofRow = std::any_of(parts.decay.begin(), parts.decay.end(),
+                             [&](const ExprPtr &f) { return letters_.of(f).count(row_) > 0; });
+    decay.push_back(state);
+    ExprPtr product = productOf(decay);
+    if (!ofRow)
+      return product;
+    return choose(apply(Op::Greater, {row, integer(0)}, state->span), product, equations::number(0),
+                  state->span);
   }
 
   ExprPtr stateOf(const ExprPtr &e, int key, const Parts &parts) {
@@ -216,13 +233,17 @@ private:
     std::vector<ExprPtr> old;
     for (const ExprPtr &f : parts.decay)
       old.push_back(substitute(f, renamed));
-    old.push_back(read(program_, number, before, e->span));
+    ExprPtr earlier =
+        fallen(parts, std::move(old), read(program_, number, before, e->span), position);
     program_.tensors[number].pieces[1].value =
-        apply(Op::Add, {productOf(old), substitute(productOf(parts.key), renamed)}, e->span);
+        apply(Op::Add, {earlier, substitute(productOf(parts.key), renamed)}, e->span);
     states_.insert(number);
     // What the row asks of it.
     std::vector<ExprPtr> asked = parts.row;
-    asked.push_back(read(program_, number, now, e->span));
+    if (parts.before)
+      now[0] = apply(Op::Sub, {letter(row_), integer(1)}, e->span);
+    ExprPtr state = read(program_, number, now, e->span);
+    asked.push_back(parts.before ? fallen(parts, parts.decay, state, letter(row_)) : state);
     ExprPtr value = productOf(asked);
     return parts.inner.empty() ? value
                                : reduce(Reduction::Sum, parts.inner, value, nullptr, e->span);
