@@ -270,7 +270,7 @@ TEST_F(Driver, shortFormsAreForPeople) {
                               "model n(x[t,c]) -> y[t,c] {\n  y = rms_norm(x) from \"\"\n}\n");
   Ran library = qkv("ir n.qkv --stage graph");
   EXPECT_NE(library.out.find("nn.qkv:"), std::string::npos) << library.out;
-  EXPECT_NE(library.out.find("rsqrt(ms[i] + eps)"), std::string::npos) << library.out;
+  EXPECT_NE(library.out.find("rsqrt(mean[c](x[i,c] ^ 2) + eps)"), std::string::npos) << library.out;
 }
 
 TEST_F(Driver, astParsesBack) {
