@@ -24,7 +24,6 @@ MODELS, plan = {}, dict(BARE)
 for name, part in PARTS.items():
     plan.update(part)
     MODELS[name] = transformer.encoder_decoder(transformer.Plan(**plan), rate=2e-3)
-del MODELS["feed_forward"]  # the same model as sinusoidal of ../06-order, weights included
 
 if __name__ == "__main__":
     rung.main(FOLDER, MODELS)
