@@ -181,8 +181,13 @@ FromArguments Planner::atEntry() {
                        });
 }
 
+/// Of an element. (The shape that a buffer is seen in is a buffer of indices.)
+int64_t elementBytes(MemRefType type) {
+  return type.getElementType().isIndex() ? 8 : (type.getElementTypeBitWidth() + 7) / 8;
+}
+
 int64_t nominalBytes(MemRefType type) {
-  int64_t bytes = (type.getElementTypeBitWidth() + 7) / 8;
+  int64_t bytes = elementBytes(type);
   for (int64_t extent : type.getShape())
     bytes *= ShapedType::isDynamic(extent) ? unknownExtent : extent;
   return llvm::alignTo(bytes, alignment);
@@ -262,7 +267,7 @@ Value Planner::bytes(FromArguments &from, const Tenant &tenant, SmallVector<func
   }
   auto alloc = cast<memref::AllocOp>(tenant.op);
   MemRefType type = alloc.getType();
-  int64_t fixed = (type.getElementTypeBitWidth() + 7) / 8;
+  int64_t fixed = elementBytes(type);
   for (int64_t extent : type.getShape())
     fixed *= ShapedType::isDynamic(extent) ? 1 : extent;
   if (alloc.getDynamicSizes().empty())
