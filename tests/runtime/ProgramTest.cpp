@@ -162,8 +162,8 @@ TEST_F(Program, MisuseIs2) {
   misused({"--input", "a", "--output", "b", "--output", "c"}, "2 --output for 1 --input");
   misused({"--input", "a", "--prompt", "p"},
           "model toy is a function, not a generator: it takes no --prompt");
-  misused({"--output", "o"}, "--output goes with --input or --trace; text is written to standard output",
-          "echo");
+  misused({"--output", "o"},
+          "--output goes with --input or --trace; text is written to standard output", "echo");
   misused({"--logits", "some"}, "--logits FILE is for one --prompt, not for lines", "echo");
   misused({"--logits", "some", "--batch", "2"}, "--logits FILE is for one --prompt, not for lines",
           "decoder");
