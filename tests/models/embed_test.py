@@ -9,6 +9,7 @@ computed; a vocabulary whose words are numbers leads to the very tokens of the f
 - the same bytes alone and among texts of other lengths; lines, arguments, JSON and safetensors agree;
 - what is not known, and a text that is too long, is an error that says so."""
 
+import array
 import json
 import math
 import os
@@ -141,7 +142,9 @@ def batches(place):
     out = os.path.join(place.folder, "vectors.safetensors")
     place.embed("--input", path, "--output", out)
     kind, shape, values = read(out)["embeddings"]
-    assert (kind, shape) == ("F32", [20, 32]) and list(values[:32]) == [float(x) for x in alone.splitlines()[0].split()]
+    assert (kind, shape) == ("F32", [20, 32]), (kind, shape)
+    printed = array.array("f", (float(x) for x in alone.splitlines()[0].split()))
+    assert list(values[:32]) == list(printed), (values[:32], printed)
 
 
 def gguf(place):
