@@ -8,12 +8,12 @@ import ctypes
 import os
 import random
 import re
-import subprocess
 import sys
 import tempfile
 import unittest
 
-QKV = sys.argv[1]
+from steps_test import QKV, run
+
 # A history, a window, a recurrence and a running sum.
 PAGE = """size T = stream(max: {max}), V = 258, C = 8
 index t < T, u < T, v < V, c < C
@@ -29,13 +29,6 @@ model mixed(tokens[t] : token) -> logits[t,v] {{
 }}
 """
 VOCABULARY = 258
-
-
-def run(*command, text=b"", code=0):
-    done = subprocess.run(command, input=text, capture_output=True)
-    if done.returncode != code:
-        raise AssertionError(f"{command}: exit code {done.returncode}: {done.stderr.decode()}")
-    return done
 
 
 class Memory(unittest.TestCase):

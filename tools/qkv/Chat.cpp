@@ -26,12 +26,6 @@ struct Options : ModelOptions {
 
 using Weights = std::unique_ptr<qkv_weights, void (*)(qkv_weights *)>;
 
-qkv_error newError() {
-  qkv_error error = {};
-  error.size = sizeof error;
-  return error;
-}
-
 /// The model, compiled for its steps. Null after reporting.
 std::unique_ptr<JitModel> compile(Options &options, int &code) {
   options.whole = false;
@@ -41,16 +35,7 @@ std::unique_ptr<JitModel> compile(Options &options, int &code) {
   std::unique_ptr<Compilation> compilation = openCompilation(options, file, code);
   if (!compilation)
     return nullptr;
-  std::string error;
-  std::unique_ptr<JitModel> model;
-  std::unique_ptr<NativeModule> native;
-  if (compilation->keepEntries({QKV_LAST}, error))
-    native = compilation->native(error);
-  if (native)
-    model = JitModel::create(std::move(native), options.cpu, error);
-  if (!model)
-    code = fail(options.command, options.file + ": " + error);
-  return model;
+  return compileInMemory(*compilation, options, {QKV_LAST}, code);
 }
 
 /// What the checkpoint says of text, with a template. Null after reporting.

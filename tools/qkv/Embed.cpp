@@ -28,12 +28,6 @@ struct Options : ModelOptions {
   bool json = false;
 };
 
-qkv_error newError() {
-  qkv_error error = {};
-  error.size = sizeof error;
-  return error;
-}
-
 /// A text on its way.
 struct Embedded {
   std::string text;
@@ -56,16 +50,7 @@ std::unique_ptr<JitModel> compile(Options &options, std::unique_ptr<ModelFile> &
   std::unique_ptr<Compilation> compilation = openCompilation(options, file, code);
   if (!compilation)
     return nullptr;
-  std::string error;
-  std::unique_ptr<JitModel> model;
-  std::unique_ptr<NativeModule> native;
-  if (compilation->keepEntries({QKV_WHOLE, QKV_BATCH}, error))
-    native = compilation->native(error);
-  if (native)
-    model = JitModel::create(std::move(native), options.cpu, error);
-  if (!model)
-    code = fail(options.command, options.file + ": " + error);
-  return model;
+  return compileInMemory(*compilation, options, {QKV_WHOLE, QKV_BATCH}, code);
 }
 
 /// False with `why` set: the model is none of texts, or has nothing to pool.

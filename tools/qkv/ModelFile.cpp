@@ -1,5 +1,6 @@
 // Reading and checking a model file; telling a dump from a model.
 #include "tools/qkv/ModelFile.h"
+#include "compiler/native/Jit.h"
 #include "compiler/streams/DeriveStream.h"
 #include "compiler/trace/Trace.h"
 #include "tools/qkv/Families.h"
@@ -258,6 +259,20 @@ std::unique_ptr<Compilation> openCompilation(ModelOptions &options,
   code = fail(options.command, file->program ? "a defect of qkv, please report it: " + error
                                              : options.file + ": " + error);
   return nullptr;
+}
+
+std::unique_ptr<JitModel> compileInMemory(Compilation &compilation, const ModelOptions &options,
+                                          const std::vector<qkv_entry_kind> &called, int &code) {
+  std::string error;
+  std::unique_ptr<JitModel> model;
+  std::unique_ptr<NativeModule> native;
+  if (compilation.keepEntries(called, error))
+    native = compilation.native(error);
+  if (native)
+    model = JitModel::create(std::move(native), options.cpu, error);
+  if (!model)
+    code = fail(options.command, options.file + ": " + error);
+  return model;
 }
 
 } // namespace qkv::driver

@@ -16,6 +16,10 @@ namespace CLI {
 class App;
 }
 
+namespace qkv {
+class JitModel;
+}
+
 namespace qkv::driver {
 
 /// What says which model is meant.
@@ -88,5 +92,9 @@ std::unique_ptr<ModelFile> openModel(ModelOptions &options, bool dumps, int &cod
 /// The same, on its way to machine code.
 std::unique_ptr<Compilation> openCompilation(ModelOptions &options,
                                              std::unique_ptr<ModelFile> &file, int &code);
+
+/// Its code in memory, of these entries alone. Null after reporting; `code` is then the exit code.
+std::unique_ptr<JitModel> compileInMemory(Compilation &compilation, const ModelOptions &options,
+                                          const std::vector<qkv_entry_kind> &called, int &code);
 
 } // namespace qkv::driver

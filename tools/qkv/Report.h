@@ -10,6 +10,12 @@ namespace qkv::driver {
 
 /// `command: error: text`; returns 1.
 int fail(const std::string &command, const std::string &text);
+/// None so far, for the runtime to set.
+inline qkv_error newError() {
+  qkv_error error = {};
+  error.size = sizeof error;
+  return error;
+}
 /// An error of the runtime, with its place; returns 1.
 int fail(const std::string &command, const qkv_error &error);
 /// `command: error: text; see command --help`; returns 2.

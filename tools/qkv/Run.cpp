@@ -43,13 +43,9 @@ int run(Options options) {
     std::vector<qkv_entry_kind> called{QKV_WHOLE, QKV_BATCH};
     if (text)
       called = {QKV_LAST, QKV_LAST_BATCH};
-    std::unique_ptr<NativeModule> native;
-    if (compilation->keepEntries(called, error))
-      native = compilation->native(error);
-    if (native)
-      model = JitModel::create(std::move(native), options.cpu, error);
+    model = compileInMemory(*compilation, options, called, code);
     if (!model)
-      return fail(options.command, options.file + ": " + error);
+      return code;
   }
   options.program.traced = model->trace();
   return runModel(model->model(), options.program, options);
