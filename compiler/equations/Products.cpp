@@ -200,49 +200,89 @@ ExprPtr Splitter::sum(const ExprPtr &e, const ExprPtr &body, const ExprPtr &guar
 // The cheapest order in pairs. cost(S) for a set S of factors, summed over the letters that no
 // factor outside of S has: min over S = A + B of cost(A) + cost(B) + the joint range of what is
 // left of A and B. Against it: one loop over everything.
-ExprPtr Splitter::contract(const std::vector<ExprPtr> &factors, const std::vector<int> &letters,
-                           Span span, Span bodySpan) {
-  size_t count = factors.size(), sets = size_t(1) << count;
-  std::set<int> summed(letters.begin(), letters.end());
-  auto joint = [&](size_t set) {
-    std::set<int> out;
-    for (size_t i = 0; i < count; ++i)
-      if (set >> i & 1) {
-        const std::set<int> &more = free_.of(factors[i]);
-        out.insert(more.begin(), more.end());
-      }
+namespace {
+
+/// Which factors of a sum are multiplied and summed before the others. A set of factors is a
+/// number, a bit each.
+class ContractionOrder {
+public:
+  using Letters = std::set<int>;
+  /// `nominal`: what a product over some letters costs.
+  ContractionOrder(std::vector<Letters> factors, const Letters &summed,
+                   const std::function<double(const Letters &)> &nominal)
+      : factors_(std::move(factors)), summed_(summed), sets_(size_t(1) << factors_.size()),
+        cost_(sets_, 0), split_(sets_, 0) {
+    for (size_t set = 1; set < sets_; ++set)
+      find(set, nominal);
+  }
+
+  size_t whole() const { return sets_ - 1; }
+  double cost() const { return cost_[whole()]; }
+  /// The part of a set that is computed by itself; 0: the set is one factor.
+  size_t split(size_t set) const { return split_[set]; }
+
+  /// All letters of a set's factors.
+  Letters joint(size_t set) const {
+    Letters out;
+    for (size_t i = 0; i < factors_.size(); ++i)
+      if (set >> i & 1)
+        out.insert(factors_[i].begin(), factors_[i].end());
     return out;
-  };
-  // The letters that a set of factors still has after its own sums.
-  auto left = [&](size_t set) {
-    std::set<int> inside = joint(set), outside = joint(~set & (sets - 1)), out;
+  }
+  /// The letters that a set of factors still has after its own sums.
+  Letters left(size_t set) const {
+    Letters inside = joint(set), outside = joint(~set & whole()), out;
     for (int l : inside)
-      if (!summed.count(l) || outside.count(l))
+      if (!summed_.count(l) || outside.count(l))
         out.insert(l);
     return out;
-  };
-  std::vector<double> cost(sets, 0);
-  std::vector<size_t> split(sets, 0);
-  for (size_t set = 1; set < sets; ++set) {
+  }
+  /// The letters that the two parts of a set still have.
+  Letters leftOfParts(size_t set) const {
+    Letters out = left(split_[set]), more = left(set & ~split_[set]);
+    out.insert(more.begin(), more.end());
+    return out;
+  }
+
+private:
+  void find(size_t set, const std::function<double(const Letters &)> &nominal) {
     if ((set & (set - 1)) == 0) {
       if (left(set) != joint(set))
-        cost[set] = nominal(joint(set));
-      continue;
+        cost_[set] = nominal(joint(set));
+      return;
     }
     for (size_t a = (set - 1) & set; a; a = (a - 1) & set) {
       size_t b = set & ~a;
       if (a < b)
         continue;
-      std::set<int> both = left(a), more = left(b);
+      Letters both = left(a), more = left(b);
       both.insert(more.begin(), more.end());
-      double c = cost[a] + cost[b] + nominal(both);
-      if (!split[set] || c < cost[set]) {
-        cost[set] = c;
-        split[set] = a;
+      double c = cost_[a] + cost_[b] + nominal(both);
+      if (!split_[set] || c < cost_[set]) {
+        cost_[set] = c;
+        split_[set] = a;
       }
     }
   }
-  const std::set<int> anywhere = joint(sets - 1);
+
+  std::vector<Letters> factors_;
+  Letters summed_;
+  size_t sets_;
+  std::vector<double> cost_;
+  std::vector<size_t> split_;
+};
+
+} // namespace
+
+ExprPtr Splitter::contract(const std::vector<ExprPtr> &factors, const std::vector<int> &letters,
+                           Span span, Span bodySpan) {
+  size_t count = factors.size();
+  std::set<int> summed(letters.begin(), letters.end());
+  std::vector<std::set<int>> free;
+  for (const ExprPtr &factor : factors)
+    free.push_back(free_.of(factor));
+  ContractionOrder order(free, summed, [&](const std::set<int> &over) { return nominal(over); });
+  const std::set<int> anywhere = order.joint(order.whole());
   std::set<int> everything = anywhere;
   everything.insert(summed.begin(), summed.end());
   double direct = nominal(everything) * static_cast<double>(count - 1);
@@ -253,7 +293,7 @@ ExprPtr Splitter::contract(const std::vector<ExprPtr> &factors, const std::vecto
         over.push_back(l);
     return over.empty() ? body : reduce(Reduction::Sum, over, body, nullptr, span);
   };
-  if (cost[sets - 1] * 1.25 >= direct) {
+  if (order.cost() * 1.25 >= direct) {
     ExprPtr product = factors[0];
     for (size_t i = 1; i < count; ++i)
       product = times(product, factors[i], bodySpan);
@@ -262,31 +302,29 @@ ExprPtr Splitter::contract(const std::vector<ExprPtr> &factors, const std::vecto
   std::function<ExprPtr(size_t)> make = [&](size_t set) -> ExprPtr {
     ExprPtr body;
     std::set<int> before;
-    if (!split[set]) {
+    if (!order.split(set)) {
       for (size_t i = 0; i < count; ++i)
         if (set >> i & 1)
           body = factors[i];
-      before = joint(set);
+      before = order.joint(set);
     } else {
-      size_t a = split[set], b = set & ~a;
-      ExprPtr rest = make(b);
+      size_t a = order.split(set);
+      ExprPtr rest = make(set & ~a);
       body = times(rest, make(a), bodySpan); // (a has the last of them)
-      before = left(a);
-      std::set<int> more = left(b);
-      before.insert(more.begin(), more.end());
+      before = order.leftOfParts(set);
     }
-    bool whole = set == sets - 1;
+    bool whole = set == order.whole();
     if (whole) // letters that no factor has are summed here
       for (int l : summed)
         if (!anywhere.count(l))
           before.insert(l);
-    ExprPtr result = sumOver(before, whole ? std::set<int>() : left(set), body);
+    ExprPtr result = sumOver(before, whole ? std::set<int>() : order.left(set), body);
     // (`left` of the whole set is what is free in the sum.)
-    if (whole || (result == body && !split[set]))
+    if (whole || (result == body && !order.split(set)))
       return result;
     return extract(result, "sum");
   };
-  return make(sets - 1);
+  return make(order.whole());
 }
 
 } // namespace qkv::equations

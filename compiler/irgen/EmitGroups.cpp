@@ -139,109 +139,157 @@ void FunctionEmitter::computeChosen(int tensor, int taken) {
   tensors[tensor] = loops.over(constant(0), loops.product(rows), {none}, ofRow)[0];
 }
 
+namespace {
+
 /// The first of each row in the order of their scores: the bits of the last one that is among them
 /// are found some at a time, by counting how many scores have which; of those that are equal to it
 /// the first ones are.
-void FunctionEmitter::computeFirsts(int tensor) {
-  constexpr int64_t bits = 11, bins = 1 << bits;
-  const Tensor &t = program.tensors[tensor];
-  const Piece &piece = t.pieces[0];
-  const Expr &rank = *piece.value->args[0];
-  Location loc = state.location(t.span, t.label);
-  IntLoops loops(*this, loc);
-  OpBuilder &b = builder;
-  bool whole = rank.args[0]->type == Type::Int;
-  int64_t passes = whole ? 6 : 3; // of 64 or 32 bits
-  SmallVector<OpFoldResult> shape;
-  for (const Axis &a : t.axes)
-    shape.push_back(extent(a.extent));
-  ArrayRef<Axis> rows = ArrayRef<Axis>(t.axes).drop_back();
-  Value positions = asValue(extent(t.axes.back().extent));
-  auto compare = [&](Predicate predicate, Value x, Value y) -> Value {
-    return arith::CmpIOp::create(b, loc, predicate, x, y);
-  };
-  auto both = [&](Value x, Value y) -> Value { return arith::AndIOp::create(b, loc, x, y); };
-  // A score as bits that are in its order: the greatest, and what is no number, has the greatest.
-  auto keyOf = [&](const ExprPtr &score, ScalarEmitter &scalar) -> Value {
-    Value s = scalar.data(score);
-    if (whole)
-      return arith::XOrIOp::create(b, loc, s, loops.integer(std::numeric_limits<int64_t>::min()));
-    auto number = [&](float v) -> Value {
-      return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(v));
+class Firsts {
+public:
+  Firsts(FunctionEmitter &f, const Tensor &tensor, Location loc)
+      : f_(f), b_(f.builder), loc_(loc), tensor_(tensor), piece_(tensor.pieces[0]),
+        rank_(*piece_.value->args[0]), isInt_(rank_.args[0]->type == Type::Int), loops_(f, loc),
+        positions_(f.asValue(f.extent(tensor.axes.back().extent))) {}
+
+  /// The tensor: whether an element is among the first.
+  Value emit() {
+    SmallVector<OpFoldResult> shape;
+    for (const Axis &a : tensor_.axes)
+      shape.push_back(f_.extent(a.extent));
+    ArrayRef<Axis> rows = ArrayRef<Axis>(tensor_.axes).drop_back();
+    auto ofRow = [&](Value row, ValueRange carried) -> SmallVector<Value> {
+      at_ = loops_.indices(rows, row);
+      return {markRow(carried[0])};
     };
-    Value isNone = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNO, s, s);
-    Value isZero = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, s, number(0));
-    s = loops.select(isZero, number(0), s); // (-0 is equal to 0)
-    Value raw = arith::BitcastOp::create(b, loc, b.getI32Type(), s);
-    raw = arith::ExtUIOp::create(b, loc, b.getI64Type(), raw);
-    Value negative = compare(Predicate::uge, raw, loops.integer(int64_t(1) << 31));
-    Value flipped = loops.sub(loops.integer((int64_t(1) << 32) - 1), raw);
-    Value key = loops.select(negative, flipped, loops.add(raw, loops.integer(int64_t(1) << 31)));
-    return loops.select(isNone, loops.integer((int64_t(1) << 32) - 1), key);
+    Value none = tensor::EmptyOp::create(b_, loc_, shape, b_.getI1Type());
+    return loops_.over(position(0), loops_.product(rows), {none}, ofRow)[0];
+  }
+
+private:
+  static constexpr int64_t bits = 11, bins = 1 << bits;
+
+  /// A score as bits, and whether it takes part.
+  struct Element {
+    Value key, takesPart;
   };
-  auto ofRow = [&](Value row, ValueRange carried) -> SmallVector<Value> {
-    SmallVector<Value> at = loops.indices(rows, row);
-    auto element = [&](Value position, Value &takesPart) {
-      ScalarEmitter scalar(*this, b, {}, loc);
-      giveRows(scalar, piece, at);
-      scalar.letters[piece.indices.back().letter] = position;
-      scalar.letters[rank.letters[0]] = position;
-      takesPart = rank.args[1] ? scalar.emit(rank.args[1])
-                               : Value(arith::ConstantOp::create(b, loc, b.getBoolAttr(true)));
-      return keyOf(rank.args[0], scalar);
+
+  Value position(int64_t number) { return f_.constant(number); }
+  Value compare(Predicate predicate, Value x, Value y) {
+    return arith::CmpIOp::create(b_, loc_, predicate, x, y);
+  }
+  Value both(Value x, Value y) { return arith::AndIOp::create(b_, loc_, x, y); }
+  Value number(float value) {
+    return arith::ConstantOp::create(b_, loc_, b_.getF32FloatAttr(value));
+  }
+
+  /// A score as bits that are in its order: the greatest, and what is no number, has the greatest.
+  Value keyOf(Value score) {
+    if (isInt_)
+      return arith::XOrIOp::create(b_, loc_, score,
+                                   loops_.integer(std::numeric_limits<int64_t>::min()));
+    Value isNone = arith::CmpFOp::create(b_, loc_, arith::CmpFPredicate::UNO, score, score);
+    Value isZero = arith::CmpFOp::create(b_, loc_, arith::CmpFPredicate::OEQ, score, number(0));
+    score = loops_.select(isZero, number(0), score); // (-0 is equal to 0)
+    Value raw = arith::BitcastOp::create(b_, loc_, b_.getI32Type(), score);
+    raw = arith::ExtUIOp::create(b_, loc_, b_.getI64Type(), raw);
+    Value negative = compare(Predicate::uge, raw, loops_.integer(int64_t(1) << 31));
+    Value greatest = loops_.integer((int64_t(1) << 32) - 1);
+    Value flipped = loops_.sub(greatest, raw);
+    Value key = loops_.select(negative, flipped, loops_.add(raw, loops_.integer(int64_t(1) << 31)));
+    return loops_.select(isNone, greatest, key);
+  }
+
+  Element element(Value position) {
+    ScalarEmitter scalar(f_, b_, {}, loc_);
+    giveRows(scalar, piece_, at_);
+    scalar.letters[piece_.indices.back().letter] = position;
+    scalar.letters[rank_.letters[0]] = position;
+    Value takesPart = rank_.args[1]
+                          ? scalar.emit(rank_.args[1])
+                          : Value(arith::ConstantOp::create(b_, loc_, b_.getBoolAttr(true)));
+    return {keyOf(scalar.data(rank_.args[0])), takesPart};
+  }
+
+  /// How many scores of the row have which bits from `pass` on, of those whose bits above are
+  /// known.
+  Value countBits(int64_t pass, Value known) {
+    Value shift = loops_.integer(pass * bits), above = loops_.integer((pass + 1) * bits);
+    auto count = [&](Value position, ValueRange inner) -> SmallVector<Value> {
+      auto [key, takesPart] = element(position);
+      if (known) {
+        Value rest = arith::ShRUIOp::create(b_, loc_, key, above);
+        takesPart = both(takesPart, compare(Predicate::eq, rest, known));
+      }
+      Value bin = arith::ShRUIOp::create(b_, loc_, key, shift);
+      bin = loops_.position(arith::AndIOp::create(b_, loc_, bin, loops_.integer(bins - 1)));
+      Value more = loops_.select(takesPart, loops_.integer(1), loops_.integer(0));
+      return {loops_.write(loops_.add(loops_.read(inner[0], bin), more), inner[0], bin)};
     };
-    Value known = loops.integer(0), wanted = loops.integer(piece.value->args[1]->integer);
-    for (int64_t pass = passes; pass-- > 0;) {
-      Value shift = loops.integer(pass * bits), above = loops.integer((pass + 1) * bits);
-      bool first = pass == passes - 1; // all bits above are 0
-      auto count = [&](Value position, ValueRange inner) -> SmallVector<Value> {
-        Value takesPart, key = element(position, takesPart);
-        if (!first)
-          takesPart = both(
-              takesPart, compare(Predicate::eq, arith::ShRUIOp::create(b, loc, key, above), known));
-        Value bin = arith::ShRUIOp::create(b, loc, key, shift);
-        bin = loops.position(arith::AndIOp::create(b, loc, bin, loops.integer(bins - 1)));
-        Value more = loops.select(takesPart, loops.integer(1), loops.integer(0));
-        return {loops.write(loops.add(loops.read(inner[0], bin), more), inner[0], bin)};
-      };
-      Value counts = loops.filled({b.getIndexAttr(bins)}, 0);
-      counts = loops.over(constant(0), positions, {counts}, count)[0];
-      // From the greatest down: the bin of the last one that is wanted, and how many of it are.
-      auto search = [&](Value step, ValueRange inner) -> SmallVector<Value> {
-        Value bin = loops.sub(constant(bins - 1), step);
-        Value here = loops.read(counts, bin);
-        Value isLast = compare(Predicate::uge, here, inner[0]);
-        Value searching = compare(Predicate::slt, inner[1], loops.integer(0));
-        Value found = both(searching, isLast);
-        Value left = loops.sub(inner[0], here);
-        Value goesOn = both(searching, compare(Predicate::ult, here, inner[0]));
-        // (Where there are fewer, all are.)
-        Value ends = compare(Predicate::ne, bin, constant(0));
-        return {loops.select(both(goesOn, ends), left, inner[0]),
-                loops.select(found, loops.number(bin), inner[1])};
-      };
-      auto ended = loops.over(constant(0), constant(bins), {wanted, loops.integer(-1)}, search);
-      wanted = ended[0];
-      Value bin = loops.select(compare(Predicate::slt, ended[1], loops.integer(0)),
-                               loops.integer(0), ended[1]);
-      known = arith::ShLIOp::create(b, loc, known, loops.integer(bits));
-      known = arith::OrIOp::create(b, loc, known, bin);
+    Value none = loops_.filled({b_.getIndexAttr(bins)}, 0);
+    return loops_.over(position(0), positions_, {none}, count)[0];
+  }
+
+  /// From the greatest down: how many of the bin of the last wanted one are wanted, and its bits.
+  std::pair<Value, Value> findBin(Value counts, Value wanted) {
+    auto search = [&](Value step, ValueRange inner) -> SmallVector<Value> {
+      Value bin = loops_.sub(position(bins - 1), step);
+      Value here = loops_.read(counts, bin);
+      Value isLast = compare(Predicate::uge, here, inner[0]);
+      Value searching = compare(Predicate::slt, inner[1], loops_.integer(0));
+      Value found = both(searching, isLast);
+      Value left = loops_.sub(inner[0], here);
+      Value goesOn = both(searching, compare(Predicate::ult, here, inner[0]));
+      // (Where there are fewer, all are.)
+      Value ends = compare(Predicate::ne, bin, position(0));
+      return {loops_.select(both(goesOn, ends), left, inner[0]),
+              loops_.select(found, loops_.number(bin), inner[1])};
+    };
+    auto ended = loops_.over(position(0), position(bins), {wanted, loops_.integer(-1)}, search);
+    Value isNone = compare(Predicate::slt, ended[1], loops_.integer(0));
+    return {ended[0], loops_.select(isNone, loops_.integer(0), ended[1])};
+  }
+
+  /// The tensor with the elements of the row at_.
+  Value markRow(Value tensor) {
+    Value known, wanted = loops_.integer(piece_.value->args[1]->integer);
+    for (int64_t pass = isInt_ ? 6 : 3; pass-- > 0;) { // of 64 or 32 bits
+      auto [left, bin] = findBin(countBits(pass, known), wanted);
+      wanted = left;
+      if (known)
+        known = arith::ShLIOp::create(b_, loc_, known, loops_.integer(bits));
+      known = known ? arith::OrIOp::create(b_, loc_, known, bin).getResult() : bin;
     }
     auto mark = [&](Value position, ValueRange inner) -> SmallVector<Value> {
-      Value takesPart, key = element(position, takesPart);
+      auto [key, takesPart] = element(position);
       Value equal = both(takesPart, compare(Predicate::eq, key, known));
       Value isOne = both(equal, compare(Predicate::ult, inner[1], wanted));
       Value greater = both(takesPart, compare(Predicate::ugt, key, known));
-      SmallVector<Value> place(at);
+      SmallVector<Value> place(at_);
       place.push_back(position);
-      Value first = arith::OrIOp::create(b, loc, greater, isOne);
-      return {loops.write(first, inner[0], place),
-              loops.select(equal, loops.add(inner[1], loops.integer(1)), inner[1])};
+      Value first = arith::OrIOp::create(b_, loc_, greater, isOne);
+      return {loops_.write(first, inner[0], place),
+              loops_.select(equal, loops_.add(inner[1], loops_.integer(1)), inner[1])};
     };
-    return {loops.over(constant(0), positions, {carried[0], loops.integer(0)}, mark)[0]};
-  };
-  Value none = tensor::EmptyOp::create(b, loc, shape, b.getI1Type());
-  tensors[tensor] = loops.over(constant(0), loops.product(rows), {none}, ofRow)[0];
+    return loops_.over(position(0), positions_, {tensor, loops_.integer(0)}, mark)[0];
+  }
+
+  FunctionEmitter &f_;
+  OpBuilder &b_;
+  Location loc_;
+  const Tensor &tensor_;
+  const Piece &piece_;
+  const Expr &rank_;
+  bool isInt_;
+  IntLoops loops_;
+  Value positions_;
+  SmallVector<Value> at_; ///< the row
+};
+
+} // namespace
+
+void FunctionEmitter::computeFirsts(int tensor) {
+  const Tensor &t = program.tensors[tensor];
+  tensors[tensor] = Firsts(*this, t, state.location(t.span, t.label)).emit();
 }
 
 /// The order of all choices by what they chose, each one's place in it, and where those of a

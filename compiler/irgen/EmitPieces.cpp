@@ -219,11 +219,10 @@ private:
 
   bool usesLetter(int l) const { return used_.count(l) > 0; }
 
-  bool asOperand(const ExprPtr &e) {
+  /// The indices of a read that may be one of an operand: each a letter of its own and what does
+  /// not depend on the tile; inside of the tensor wherever the tile goes.
+  std::optional<std::vector<SplitIndex>> operandIndices(const ExprPtr &e) {
     const Tensor &t = f_.program.tensors[e->tensor];
-    auto source = f_.tensors.find(e->tensor);
-    if (source == f_.tensors.end())
-      throw Defect("irgen: " + t.name + " is read before it is computed");
     std::vector<SplitIndex> indices;
     std::set<int> letters;
     for (size_t i = 0; i < e->args.size(); ++i) {
@@ -234,15 +233,27 @@ private:
       auto split = splitIndex(e->args[i]);
       if (!split || (split->letter >= 0 &&
                      (!letters.insert(split->letter).second || f_.keptOf(e->tensor, i))))
-        return false;
+        return std::nullopt;
       const Axis &axis = t.axes[i];
       if (split->letter >= 0
               ? !f_.bounds.inside(e->args[i], axis, facts_)
               : !f_.bounds.inside(e->args[i], axis, facts_) &&
                     !f_.bounds.atLeast(axis.extent + Size(axis.before + axis.after), 1))
-        return false;
+        return std::nullopt;
       indices.push_back(*split);
     }
+    return indices;
+  }
+
+  bool asOperand(const ExprPtr &e) {
+    const Tensor &t = f_.program.tensors[e->tensor];
+    auto source = f_.tensors.find(e->tensor);
+    if (source == f_.tensors.end())
+      throw Defect("irgen: " + t.name + " is read before it is computed");
+    auto found = operandIndices(e);
+    if (!found)
+      return false;
+    const std::vector<SplitIndex> &indices = *found;
     const qkv_held *held = f_.panels(e->tensor);
     // Panels have no slices along their axis: all of it, or one position.
     if (held && indices[held->panel_axis].letter >= 0 &&

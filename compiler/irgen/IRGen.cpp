@@ -38,15 +38,12 @@ static std::vector<ScheduleNode> order(const Prepared &prepared, const std::stri
 
 /// The function of an entry: what `plan` computes, with what the description says that it takes.
 /// `sequences`: of QKV_MIXED.
-static void emitEntry(ModuleState &state, const Plan &plan, const Description::Entry &entry,
-                      const std::vector<int> &params, const Sequences *sequences = nullptr) {
-  const Program &program = plan.prepared.program;
-  Bounds bounds(program);
-  FunctionEmitter f(state, plan, bounds);
-  f.sequences = sequences;
-  f.dynamicSizes.resize(program.dynamicSizes.size());
-
-  OpBuilder &b = state.builder;
+/// What the function of an entry takes: the context, then its arguments; what is in the table of
+/// the sequences is none.
+static SmallVector<mlir::Type> argumentTypes(const FunctionEmitter &f,
+                                             const Description::Entry &entry,
+                                             const std::vector<int> &params) {
+  OpBuilder &b = f.builder;
   SmallVector<mlir::Type> types{LLVM::LLVMPointerType::get(b.getContext())};
   int64_t columns =
       entry.count(QKV_OWN_SIZE) + entry.count(QKV_OWN_INPUT) + entry.count(QKV_OWN_RESULT);
@@ -60,7 +57,7 @@ static void emitEntry(ModuleState &state, const Plan &plan, const Description::E
       types.push_back(MemRefType::get({ShapedType::kDynamic, columns}, b.getI64Type()));
       break;
     case QKV_INPUT:
-      types.push_back(f.storageType(program.inputs[argument.index]));
+      types.push_back(f.storageType(f.program.inputs[argument.index]));
       break;
     case QKV_PARAMS:
       for (int t : params)
@@ -68,17 +65,29 @@ static void emitEntry(ModuleState &state, const Plan &plan, const Description::E
       break;
     case QKV_RESULT:
     case QKV_LAST_POSITION:
-      types.push_back(resultType(f, program.results[argument.index].tensor));
+      types.push_back(resultType(f, f.program.results[argument.index].tensor));
       break;
     case QKV_OWN_SIZE: // in the table
     case QKV_OWN_INPUT:
     case QKV_OWN_RESULT:
       break;
     }
+  return types;
+}
+
+static void emitEntry(ModuleState &state, const Plan &plan, const Description::Entry &entry,
+                      const std::vector<int> &params, const Sequences *sequences = nullptr) {
+  const Program &program = plan.prepared.program;
+  Bounds bounds(program);
+  FunctionEmitter f(state, plan, bounds);
+  f.sequences = sequences;
+  f.dynamicSizes.resize(program.dynamicSizes.size());
+
+  OpBuilder &b = state.builder;
   OpBuilder atStart = OpBuilder::atBlockEnd(state.module.getBody());
   auto function =
       func::FuncOp::create(atStart, state.location(program.span), state.functionName(entry.symbol),
-                           b.getFunctionType(types, {}));
+                           b.getFunctionType(argumentTypes(f, entry, params), {}));
   function->setAttr(entryAttribute, b.getUnitAttr());
   if (sequences)
     function->setAttr(mixedAttribute, b.getUnitAttr());

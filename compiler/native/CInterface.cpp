@@ -6,6 +6,7 @@
 #include "compiler/description/EntryKinds.h"
 #include "compiler/description/Header.h"
 #include "compiler/native/Entries.h"
+#include "compiler/passes/Target.h"
 
 #include "llvm/IR/IRBuilder.h"
 
@@ -19,7 +20,7 @@ void addForward(NativeModule &native, const std::string &name, const char *calle
   llvm::Module &module = *native.module;
   auto *function = llvm::Function::Create(llvm::FunctionType::get(result, types, false),
                                           llvm::Function::ExternalLinkage, name, module);
-  function->addFnAttr("target-cpu", module.getTargetTriple().isX86() ? "x86-64" : "generic");
+  function->addFnAttr("target-cpu", describeTarget("native").baseline);
   function->addFnAttr("target-features", "");
   std::vector<llvm::Value *> arguments;
   if (before)

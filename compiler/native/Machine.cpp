@@ -8,7 +8,6 @@
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/Target/TargetOptions.h"
-#include "llvm/TargetParser/Host.h"
 
 namespace qkv {
 
@@ -21,14 +20,14 @@ std::unique_ptr<llvm::TargetMachine> makeMachine(const std::string &cpu, CodeUse
     return true;
   }();
   (void)initialised;
-  llvm::Triple triple(llvm::sys::getProcessTriple());
+  TargetDescription description = describeTarget(cpu);
+  llvm::Triple triple(description.triple);
   const llvm::Target *target = llvm::TargetRegistry::lookupTarget(triple, error);
   if (!target)
     return nullptr;
-  TargetDescription description = describeTarget(cpu);
   // Asked before a machine is made of it: LLVM itself would only warn, on standard error.
   std::unique_ptr<llvm::MCSubtargetInfo> names(
-      target->createMCSubtargetInfo(triple, triple.isX86() ? "x86-64" : "generic", ""));
+      target->createMCSubtargetInfo(triple, description.baseline, ""));
   if (cpu != "native" && (!names || !names->isCPUStringValid(description.cpu))) {
     error = "no processor is called \"" + cpu +
             "\"; known are native, x86-64, x86-64-v2, x86-64-v3, x86-64-v4 and the names that "

@@ -55,8 +55,10 @@ void describeCaches(bool native, TargetDescription &target) {
 
 TargetDescription describeTarget(std::string_view cpu) {
   TargetDescription target;
+  target.triple = llvm::sys::getProcessTriple();
   bool native = cpu == "native" || cpu.empty();
-  llvm::Triple host(llvm::sys::getProcessTriple());
+  llvm::Triple host(target.triple);
+  target.baseline = host.isX86() ? "x86-64" : "generic";
   llvm::StringSet<> has;
   if (native) {
     target.cpu = llvm::sys::getHostCPUName().str();

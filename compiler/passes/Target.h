@@ -1,5 +1,6 @@
-// What the passes must know of a processor: one description for each --cpu, so that a tile
-// size stands nowhere else. No MLIR here: native/ and the driver read it too.
+// The target of a compilation as a value: one description for each --cpu. What depends on the
+// machine asks it, so that a tile size stands nowhere else. No MLIR here: native/ and the driver
+// read it too.
 #pragma once
 
 #include <string>
@@ -8,6 +9,8 @@
 namespace qkv {
 
 struct TargetDescription {
+  std::string triple;   ///< "x86_64-pc-linux-gnu": the machine that qkv itself runs on
+  std::string baseline; ///< the processor that every machine of this triple has: "x86-64"
   std::string cpu;      ///< LLVM's name of the processor: "znver4", never "native"
   std::string features; ///< for a TargetMachine: "+avx512f,-amx-bf16"; empty but for native
   int lanes = 4;        ///< f32 in a vector register
@@ -20,6 +23,12 @@ struct TargetDescription {
   /// the positions of a panel of weights that it reads for them.
   int tileVectors() const { return registers >= 32 ? 4 : 2; }
   int panelWidth() const { return lanes * tileVectors(); }
+
+  /// Accumulators of a tile of outputs, beside the vectors they share and one that is the same in
+  /// all lanes.
+  int accumulators() const { return registers >= 32 ? 24 : 12; }
+  /// Rows of queries whose scores a group of an attention keeps in registers.
+  int queryRows() const { return registers >= 32 ? 8 : 4; }
 
   /// The function attribute "prefer-vector-width", in bits; 0 leaves it to LLVM.
   int preferredWidth() const { return lanes * 32 > 256 ? lanes * 32 : 0; }

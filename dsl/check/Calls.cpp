@@ -100,21 +100,91 @@ std::string Elaborator::mappedCall(const ast::Expr &argument, const View &view, 
   return hint + s->targets[0].name.text + "[" + letters + "] = " + call + ")";
 }
 
+std::nullopt_t Elaborator::wrongRank(const ast::Expr &e, const ast::Formal &formal, size_t have,
+                                     const std::string &hint) {
+  size_t rank = formal.letters.size();
+  auto &d = error(e.span,
+                  "argument " + formal.name.text + " has " + std::to_string(rank) +
+                      (rank == 1 ? " index" : " indices") + ", and " + std::to_string(have) +
+                      (have == 1 ? " is" : " are") + " handed over",
+                  "F4");
+  d.note(formal.span, "the argument");
+  if (!hint.empty())
+    d.hint(hint);
+  return std::nullopt;
+}
+
+bool Elaborator::giveLeading(View &view, const std::vector<ast::ExprPtr> &indices, Env &env) {
+  for (auto &ix : indices) {
+    ExprPtr i = expr(*ix, env);
+    if (!i)
+      return false;
+    view.leading.push_back(i);
+  }
+  auto given = static_cast<ptrdiff_t>(indices.size());
+  view.extents.erase(view.extents.begin(), view.extents.begin() + given);
+  view.names.erase(view.names.begin(), view.names.begin() + given);
+  return true;
+}
+
+std::optional<View> Elaborator::namedArgument(const ast::Expr &e, Env &env,
+                                              const ast::Formal &formal) {
+  size_t rank = formal.letters.size();
+  Env inner = env;
+  inner.whole = false;
+  Variable *v = env.letters.count(e.name.text) ? nullptr : find(env.scope, e.name.text, env.order);
+  if (!v) {
+    if (e.kind == ast::Expr::Kind::Name)
+      name(e, inner);
+    else
+      access(e, inner);
+    return std::nullopt;
+  }
+  const View *whole = resolve(*v);
+  if (!whole)
+    return std::nullopt;
+  View view = *whole;
+  if (view.tensor >= 0 && e.indices.empty() &&
+      static_cast<int>(view.leading.size()) == program_->tensors[view.tensor].lifted)
+    wholeReads_.push_back({view.tensor, defining_, e.span});
+  if (e.indices.size() + rank != view.rank())
+    return wrongRank(e, formal,
+                     view.rank() >= e.indices.size() ? view.rank() - e.indices.size() : 0,
+                     mappedCall(e, view, rank, env));
+  if (!giveLeading(view, e.indices, inner))
+    return std::nullopt;
+  if (view.tensor >= 0 && program_->tensors[view.tensor].instance == env.scope->body->instance)
+    view.own = view.leading.size();
+  return view;
+}
+
+std::optional<View> Elaborator::calledArgument(const ast::Expr &e, Env &env,
+                                               const ast::Formal &formal) {
+  size_t rank = formal.letters.size();
+  Env inner = env;
+  inner.whole = false;
+  auto views = call(e, env);
+  if (!views)
+    return std::nullopt;
+  if (views->size() != 1) {
+    error(e.span,
+          e.name.text + " has " + std::to_string(views->size()) + " results; an argument is one",
+          "F4");
+    return std::nullopt;
+  }
+  View view = (*views)[0];
+  size_t given = e.indexed ? e.indices.size() : 0;
+  if (view.rank() != rank + given)
+    return wrongRank(e, formal, view.rank() >= given ? view.rank() - given : 0);
+  if (given && !giveLeading(view, e.indices, inner))
+    return std::nullopt;
+  return view;
+}
+
 std::optional<View> Elaborator::argumentView(const ast::Expr &e, Env &env,
                                              const ast::Formal &formal) {
   using K = ast::Expr::Kind;
   size_t rank = formal.letters.size();
-  auto wrongRank = [&](size_t have, const View *view = nullptr) -> std::optional<View> {
-    auto &d = error(e.span,
-                    "argument " + formal.name.text + " has " + std::to_string(rank) +
-                        (rank == 1 ? " index" : " indices") + ", and " + std::to_string(have) +
-                        (have == 1 ? " is" : " are") + " handed over",
-                    "F4");
-    d.note(formal.span, "the argument");
-    if (std::string hint = view ? mappedCall(e, *view, rank, env) : ""; !hint.empty())
-      d.hint(hint);
-    return std::nullopt;
-  };
   if (rank == 0) {
     View v;
     v.scalar = expr(e, env);
@@ -122,66 +192,12 @@ std::optional<View> Elaborator::argumentView(const ast::Expr &e, Env &env,
       return std::nullopt;
     return v;
   }
-  Env inner = env;
-  inner.whole = false;
-  if (e.kind == K::Name || e.kind == K::Access) {
-    Variable *v =
-        env.letters.count(e.name.text) ? nullptr : find(env.scope, e.name.text, env.order);
-    if (!v) {
-      if (e.kind == K::Name)
-        name(e, inner);
-      else
-        access(e, inner);
-      return std::nullopt;
-    }
-    const View *whole = resolve(*v);
-    if (!whole)
-      return std::nullopt;
-    View view = *whole;
-    if (view.tensor >= 0 && e.indices.empty() &&
-        static_cast<int>(view.leading.size()) == program_->tensors[view.tensor].lifted)
-      wholeReads_.push_back({view.tensor, defining_, e.span});
-    if (e.indices.size() + rank != view.rank())
-      return wrongRank(view.rank() >= e.indices.size() ? view.rank() - e.indices.size() : 0, &view);
-    for (auto &ix : e.indices) {
-      ExprPtr i = expr(*ix, inner);
-      if (!i)
-        return std::nullopt;
-      view.leading.push_back(i);
-    }
-    if (view.tensor >= 0 && program_->tensors[view.tensor].instance == env.scope->body->instance)
-      view.own = view.leading.size();
-    view.extents.erase(view.extents.begin(), view.extents.begin() + e.indices.size());
-    view.names.erase(view.names.begin(), view.names.begin() + e.indices.size());
-    return view;
-  }
+  if (e.kind == K::Name || e.kind == K::Access)
+    return namedArgument(e, env, formal);
   if (e.kind == K::Call) {
     FunctionRef f = function(e.name.text, env.scope);
-    if (f.definition && !elementwise(*f.definition)) {
-      auto views = call(e, env);
-      if (!views)
-        return std::nullopt;
-      if (views->size() != 1) {
-        error(e.span,
-              e.name.text + " has " + std::to_string(views->size()) +
-                  " results; an argument is one",
-              "F4");
-        return std::nullopt;
-      }
-      View view = (*views)[0];
-      size_t given = e.indexed ? e.indices.size() : 0;
-      if (view.rank() != rank + given)
-        return wrongRank(view.rank() >= given ? view.rank() - given : 0);
-      for (auto &ix : e.indices) {
-        ExprPtr i = expr(*ix, inner);
-        if (!i)
-          return std::nullopt;
-        view.leading.push_back(i);
-      }
-      view.extents.erase(view.extents.begin(), view.extents.begin() + given);
-      view.names.erase(view.names.begin(), view.names.begin() + given);
-      return view;
-    }
+    if (f.definition && !elementwise(*f.definition))
+      return calledArgument(e, env, formal);
   }
   if (e.kind == K::If)
     if (auto c = staticCondition(*e.children[0], env))
@@ -197,7 +213,7 @@ std::optional<View> Elaborator::argumentView(const ast::Expr &e, Env &env,
   if (!ok)
     return std::nullopt;
   if (view.rank() != rank)
-    return wrongRank(view.rank());
+    return wrongRank(e, formal, view.rank());
   return view;
 }
 

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "dsl/check/Checker.h"
-#include "dsl/check/Names.h"
+#include "dsl/check/names/Names.h"
 
 #include <nlohmann/json_fwd.hpp>
 

@@ -7,8 +7,8 @@
 
 #include "dsl/Program.h"
 #include "dsl/check/CompileTime.h"
-#include "dsl/check/JoinPieces.h"
-#include "dsl/check/PieceSets.h"
+#include "dsl/check/pieces/JoinPieces.h"
+#include "dsl/check/pieces/PieceSets.h"
 #include "dsl/syntax/Ast.h"
 #include "dsl/syntax/Diagnostics.h"
 
@@ -155,6 +155,11 @@ private:
   std::optional<std::vector<View>> callArguments(const ast::Expr &e,
                                                  const ast::Definition &definition, Env &env);
   std::string mappedCall(const ast::Expr &argument, const View &view, size_t rank, const Env &env);
+  std::nullopt_t wrongRank(const ast::Expr &e, const ast::Formal &formal, size_t have,
+                           const std::string &hint = "");
+  bool giveLeading(View &view, const std::vector<ast::ExprPtr> &indices, Env &env);
+  std::optional<View> namedArgument(const ast::Expr &e, Env &env, const ast::Formal &formal);
+  std::optional<View> calledArgument(const ast::Expr &e, Env &env, const ast::Formal &formal);
   std::optional<View> argumentView(const ast::Expr &e, Env &env, const ast::Formal &formal);
   std::optional<std::vector<View>> instantiate(const ast::Expr &e, FunctionRef f,
                                                const std::vector<View> &tensors, Env &env);

@@ -4,7 +4,7 @@
 // is inside the other and all positions are covered, whatever the sizes are; if not, an error.
 #pragma once
 
-#include "dsl/check/PieceSets.h"
+#include "dsl/check/pieces/PieceSets.h"
 #include "dsl/syntax/Diagnostics.h"
 
 #include <algorithm>

@@ -7,7 +7,7 @@
 // first position.
 #pragma once
 
-#include "dsl/check/Names.h"
+#include "dsl/check/names/Names.h"
 
 #include <functional>
 #include <optional>

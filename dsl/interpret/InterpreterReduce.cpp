@@ -6,6 +6,8 @@
 // one, without visiting each node again for each of them.
 #include "dsl/interpret/InterpreterMachine.h"
 
+#include <algorithm>
+#include <iterator>
 #include <limits>
 
 namespace qkv::interpret {
@@ -210,6 +212,20 @@ void Machine::run(const Node &n, int64_t *frame, int slot, int64_t first, int64_
   }
 }
 
+/// log sum_j exp(s_j) = m + log sum_j exp(s_j - m), m = max_j s_j, of scores that are not -inf.
+template <typename Add, typename Narrow>
+static double logSumExp(const std::vector<double> &scores, Add add, Narrow narrow) {
+  double max = -kInfinity, sum = 0;
+  for (double s : scores)
+    if (s > max || s != s)
+      max = s;
+  if (scores.empty())
+    return -kInfinity;
+  for (double s : scores)
+    sum = add(sum, narrow(std::exp(add(s, -max))));
+  return add(max, narrow(std::log(sum)));
+}
+
 double Machine::reduceNumber(const Node &n, int64_t *frame) {
   Saved saved(n, frame);
   int slot = n.loops.back().slot;
@@ -267,22 +283,12 @@ double Machine::reduceNumber(const Node &n, int64_t *frame) {
     return best;
   }
   case Reduction::LogSumExp: {
-    // log sum_j exp(s_j) = m + log sum_j exp(s_j - m), m = max_j s_j
     std::vector<double> scores;
-    double max = -kInfinity, sum = 0;
     forEach([&](int64_t count) {
-      for (int64_t k = 0; k < count; ++k)
-        if (values[k] != -kInfinity) {
-          scores.push_back(values[k]);
-          if (values[k] > max || values[k] != values[k])
-            max = values[k];
-        }
+      std::copy_if(values, values + count, std::back_inserter(scores),
+                   [](double x) { return x != -kInfinity; });
     });
-    if (scores.empty())
-      return -kInfinity;
-    for (double s : scores)
-      sum = add(sum, narrow(std::exp(add(s, -max))));
-    return add(max, narrow(std::log(sum)));
+    return logSumExp(scores, add, narrow);
   }
   case Reduction::ArgMax:
   case Reduction::ArgMin:

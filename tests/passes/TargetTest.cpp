@@ -23,7 +23,11 @@ TEST(Target, followsFromTheNamesFeatures) {
     EXPECT_EQ(description.registers, target.registers) << target.cpu;
     EXPECT_EQ(description.fma, target.fma) << target.cpu;
     EXPECT_EQ(description.preferredWidth(), target.lanes == 16 ? 512 : 0) << target.cpu;
+    EXPECT_EQ(description.accumulators(), target.registers == 32 ? 24 : 12) << target.cpu;
+    EXPECT_EQ(description.queryRows(), target.registers == 32 ? 8 : 4) << target.cpu;
     EXPECT_EQ(description.cpu, target.cpu);
+    EXPECT_EQ(description.baseline, "x86-64");
+    EXPECT_EQ(description.triple.substr(0, 6), "x86_64");
     EXPECT_TRUE(description.features.empty());
   }
 }

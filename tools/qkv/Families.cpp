@@ -1,9 +1,9 @@
 // Which page serves a checkpoint (Families.h).
 #include "tools/qkv/Families.h"
-#include "tools/qkv/Listing.h"
 #include "tools/qkv/ModelFile.h"
 #include "tools/qkv/Report.h"
-#include "tools/qkv/Tables.h"
+#include "tools/qkv/printing/Listing.h"
+#include "tools/qkv/printing/Tables.h"
 
 #include "runtime/Error.h"
 #include "runtime/checkpoint/Configuration.h"

@@ -1,10 +1,10 @@
 // qkv ir: a model at any stage, as text: for people, or (--full) for compiling on from there.
 #include "dsl/ProgramText.h"
-#include "tools/qkv/Assembly.h"
 #include "tools/qkv/Commands.h"
 #include "tools/qkv/ModelFile.h"
 #include "tools/qkv/Report.h"
-#include "tools/qkv/ShortForm.h"
+#include "tools/qkv/printing/Assembly.h"
+#include "tools/qkv/printing/ShortForm.h"
 
 #include "compiler/equations/Rewritings.h"
 #include "compiler/native/CodeGen.h"

@@ -5,8 +5,8 @@
 #include "compiler/trace/Trace.h"
 #include "tools/qkv/Families.h"
 #include "tools/qkv/Report.h"
-#include "tools/qkv/ShortForm.h"
 #include "tools/qkv/UnreadKeys.h"
+#include "tools/qkv/printing/ShortForm.h"
 
 #include "runtime/File.h"
 #include "runtime/Threads.h"

@@ -3,7 +3,7 @@
 #include "tools/qkv/Families.h"
 #include "tools/qkv/ModelFile.h"
 #include "tools/qkv/Report.h"
-#include "tools/qkv/Tables.h"
+#include "tools/qkv/printing/Tables.h"
 
 #include "dsl/check/ConfigurationText.h"
 #include "runtime/Error.h"

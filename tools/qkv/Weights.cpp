@@ -1,7 +1,7 @@
 // qkv weights: what a checkpoint holds.
 #include "tools/qkv/Commands.h"
-#include "tools/qkv/Listing.h"
 #include "tools/qkv/Report.h"
+#include "tools/qkv/printing/Listing.h"
 
 #include "runtime/Error.h"
 #include "runtime/checkpoint/Checkpoint.h"

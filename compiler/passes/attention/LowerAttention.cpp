@@ -32,7 +32,7 @@ static constexpr int64_t tilesOfRound = 32;
 
 void AttentionEmitter::emit() {
   b_.setInsertionPoint(op_);
-  groupRows_ = std::min<int64_t>(target_.registers >= 32 ? 8 : 4, lanes_.lanes());
+  groupRows_ = std::min<int64_t>(target_.queryRows(), lanes_.lanes());
   outer_.assign(op_.getOuter().size(), {});
   Value blocks = arith::CeilDivUIOp::create(b_, loc_, op_.getRows(), index(blockSize));
   // Keys are packed a round at a time, so that they are in cache where they are read.

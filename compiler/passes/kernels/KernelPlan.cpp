@@ -177,10 +177,8 @@ struct Planner {
     if (plan.row < 0 && extents[plan.vector] >= manyTiles * 2 * vectors * plan.lanes)
       plan.columns = 2 * vectors; // one row waits for memory: two panels at once wait less
     if (plan.row >= 0) {
-      // Accumulators, the vectors they share and one that is the same in all lanes.
-      int64_t budget = target.registers >= 32 ? 24 : 12;
       int64_t extent = extents[plan.row];
-      plan.rows = std::min<int64_t>(budget / vectors, 8);
+      plan.rows = std::min<int64_t>(target.accumulators() / vectors, 8);
       if (!ShapedType::isDynamic(extent)) { // tiles of nearly equal size
         int64_t tiles = std::max<int64_t>((extent + plan.rows - 1) / plan.rows, 1);
         plan.rows = std::max<int64_t>((extent + tiles - 1) / tiles, 1);

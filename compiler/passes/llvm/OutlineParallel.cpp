@@ -91,53 +91,59 @@ private:
     return made;
   }
 
-  void outline(scf::ForallOp loop, func::FuncOp function) {
-    Location loc = loop.getLoc();
-    Type pointer = LLVM::LLVMPointerType::get(&getContext());
-    OpBuilder builder(loop);
-    Type i64 = builder.getI64Type();
+  /// What a loop uses of what stands around it: constants are written again inside of its function,
+  /// everything else goes through a record in memory.
+  struct Captures {
+    SmallVector<Operation *> constants;
+    SmallVector<Value> values;
+    SmallVector<Type> fields; ///< of the record, one for each value
+    Type record;
+  };
 
-    // Constants are written again inside; everything else goes through memory.
+  Captures capturesOf(scf::ForallOp loop, const LLVMTypeConverter &types) {
+    Captures out;
     llvm::SetVector<Value> used;
     getUsedValuesDefinedAbove(loop.getRegion(), used);
-    SmallVector<Operation *> constants;
-    SmallVector<Value> captured;
+    Type pointer = LLVM::LLVMPointerType::get(&getContext());
     for (Value value : used) {
       Operation *op = value.getDefiningOp();
-      if (op && op->hasTrait<OpTrait::ConstantLike>())
-        constants.push_back(op);
-      else
-        captured.push_back(value);
+      if (op && op->hasTrait<OpTrait::ConstantLike>()) {
+        out.constants.push_back(op);
+        continue;
+      }
+      out.values.push_back(value);
+      out.fields.push_back(isPointer(value.getType()) ? pointer
+                                                      : types.convertType(value.getType()));
     }
-    Value begin = bound(builder, loc, loop.getMixedLowerBound()[0]);
-    Value end = bound(builder, loc, loop.getMixedUpperBound()[0]);
-    Value step = bound(builder, loc, loop.getMixedStep()[0]);
-    std::optional<int64_t> fixedStep = getConstantIntValue(loop.getMixedStep()[0]);
-    std::optional<int64_t> fixedBegin = getConstantIntValue(loop.getMixedLowerBound()[0]);
-    if (!fixedStep || !fixedBegin)
-      return makeSerial(loop);
+    out.record = LLVM::LLVMStructType::getLiteral(&getContext(), out.fields);
+    return out;
+  }
 
-    LLVMTypeConverter types(&getContext());
-    SmallVector<Type> fields;
-    for (Value value : captured)
-      fields.push_back(isPointer(value.getType()) ? pointer : types.convertType(value.getType()));
-    Type record = LLVM::LLVMStructType::getLiteral(&getContext(), fields);
+  /// The address of a field of the record.
+  Value fieldAt(OpBuilder &builder, Location loc, const Captures &captures, Value record,
+                size_t field) {
+    return LLVM::GEPOp::create(builder, loc, record.getType(), captures.record, record,
+                               ArrayRef<LLVM::GEPArg>{0, static_cast<int32_t>(field)});
+  }
 
-    // The function: rounds [first, last) of the loop.
+  /// The function for rounds [first, last) of the loop: (record, first, last).
+  func::FuncOp makePart(scf::ForallOp loop, func::FuncOp function, const Captures &captures,
+                        const LLVMTypeConverter &types, int64_t begin, int64_t step) {
+    Location loc = loop.getLoc();
     OpBuilder outside(function);
+    Type pointer = LLVM::LLVMPointerType::get(&getContext()), i64 = outside.getI64Type();
     std::string name = (function.getName() + ".part" + std::to_string(next_++)).str();
     auto part =
-        func::FuncOp::create(outside, loc, name, builder.getFunctionType({pointer, i64, i64}, {}));
+        func::FuncOp::create(outside, loc, name, outside.getFunctionType({pointer, i64, i64}, {}));
     part.setPrivate();
     Block *body = part.addEntryBlock();
     OpBuilder inside = OpBuilder::atBlockBegin(body);
     IRMapping mapping;
-    for (Operation *op : constants)
+    for (Operation *op : captures.constants)
       inside.clone(*op, mapping);
-    for (auto [at, value] : llvm::enumerate(captured)) {
-      Value place = LLVM::GEPOp::create(inside, loc, pointer, record, body->getArgument(0),
-                                        ArrayRef<LLVM::GEPArg>{0, static_cast<int32_t>(at)});
-      Value loaded = LLVM::LoadOp::create(inside, loc, fields[at], place);
+    for (auto [at, value] : llvm::enumerate(captures.values)) {
+      Value place = fieldAt(inside, loc, captures, body->getArgument(0), at);
+      Value loaded = LLVM::LoadOp::create(inside, loc, captures.fields[at], place);
       mapping.map(value, isPointer(value.getType())
                              ? bufferAt(inside, loc, types, value.getType(), loaded)
                              : castTo(inside, loc, value.getType(), loaded));
@@ -145,28 +151,46 @@ private:
     auto toPosition = [&](Value round) -> Value {
       Value index = arith::IndexCastOp::create(inside, loc, inside.getIndexType(), round);
       Value offset = arith::MulIOp::create(inside, loc, index,
-                                           arith::ConstantIndexOp::create(inside, loc, *fixedStep));
+                                           arith::ConstantIndexOp::create(inside, loc, step));
       return arith::AddIOp::create(inside, loc, offset,
-                                   arith::ConstantIndexOp::create(inside, loc, *fixedBegin));
+                                   arith::ConstantIndexOp::create(inside, loc, begin));
     };
     Value from = toPosition(body->getArgument(1)), to = toPosition(body->getArgument(2));
     auto rounds = scf::ForOp::create(inside, loc, from, to,
-                                     arith::ConstantIndexOp::create(inside, loc, *fixedStep));
+                                     arith::ConstantIndexOp::create(inside, loc, step));
     func::ReturnOp::create(inside, loc);
     inside.setInsertionPointToStart(rounds.getBody());
     OpBuilder scratch = OpBuilder::atBlockBegin(body);
     inlineBody(inside, scratch, loop, mapping, rounds.getInductionVar());
+    return part;
+  }
+
+  void outline(scf::ForallOp loop, func::FuncOp function) {
+    Location loc = loop.getLoc();
+    OpBuilder builder(loop);
+    std::optional<int64_t> fixedStep = getConstantIntValue(loop.getMixedStep()[0]);
+    std::optional<int64_t> fixedBegin = getConstantIntValue(loop.getMixedLowerBound()[0]);
+    if (!fixedStep || !fixedBegin)
+      return makeSerial(loop);
+    LLVMTypeConverter types(&getContext());
+    Captures captures = capturesOf(loop, types);
+    Value begin = bound(builder, loc, loop.getMixedLowerBound()[0]);
+    Value end = bound(builder, loc, loop.getMixedUpperBound()[0]);
+    Value step = bound(builder, loc, loop.getMixedStep()[0]);
+    func::FuncOp part = makePart(loop, function, captures, types, *fixedBegin, *fixedStep);
 
     // The call. Its record is allocated once a function, not once a round of loops around.
+    Type pointer = LLVM::LLVMPointerType::get(&getContext()), i64 = builder.getI64Type();
     OpBuilder entry = OpBuilder::atBlockBegin(&function.getBody().front());
     Value one = LLVM::ConstantOp::create(entry, loc, i64, entry.getI64IntegerAttr(1));
-    Value argument = LLVM::AllocaOp::create(entry, loc, pointer, record, one, /*alignment=*/64);
-    for (auto [at, value] : llvm::enumerate(captured)) {
-      Value place = LLVM::GEPOp::create(builder, loc, pointer, record, argument,
-                                        ArrayRef<LLVM::GEPArg>{0, static_cast<int32_t>(at)});
+    Value record =
+        LLVM::AllocaOp::create(entry, loc, pointer, captures.record, one, /*alignment=*/64);
+    for (auto [at, value] : llvm::enumerate(captures.values)) {
+      Value place = fieldAt(builder, loc, captures, record, at);
       LLVM::StoreOp::create(builder, loc,
-                            isPointer(value.getType()) ? pointerTo(builder, loc, types, value)
-                                                       : castTo(builder, loc, fields[at], value),
+                            isPointer(value.getType())
+                                ? pointerTo(builder, loc, types, value)
+                                : castTo(builder, loc, captures.fields[at], value),
                             place);
     }
     Value length = arith::SubIOp::create(builder, loc, end, begin);
@@ -175,10 +199,11 @@ private:
     Value grain = arith::ConstantOp::create(
         builder, loc,
         builder.getI64IntegerAttr(loop->getAttrOfType<IntegerAttr>(grainAttribute).getInt()));
-    Value address = func::ConstantOp::create(builder, loc, part.getFunctionType(), name);
+    Value address =
+        func::ConstantOp::create(builder, loc, part.getFunctionType(), part.getSymName());
     func::CallOp::create(builder, loc, declareRuntime(),
                          ValueRange{function.getArgument(0), count, grain,
-                                    castTo(builder, loc, pointer, address), argument});
+                                    castTo(builder, loc, pointer, address), record});
     loop.erase();
   }
 

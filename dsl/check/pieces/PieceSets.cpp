@@ -1,5 +1,5 @@
 // How the positions that pieces take lie to each other. See PieceSets.h.
-#include "dsl/check/PieceSets.h"
+#include "dsl/check/pieces/PieceSets.h"
 
 #include "dsl/proof/Proof.h"
 

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "dsl/Program.h"
-#include "dsl/check/Report.h"
+#include "dsl/check/names/Report.h"
 #include "dsl/syntax/Ast.h"
 
 #include <deque>

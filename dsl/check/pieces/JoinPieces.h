@@ -8,7 +8,7 @@
 // its letters replaced.
 #pragma once
 
-#include "dsl/check/PieceSets.h"
+#include "dsl/check/pieces/PieceSets.h"
 
 #include <cstddef>
 #include <map>

@@ -1,8 +1,8 @@
 // Short forms. Holds: an operation of MLIR's text ends with its location, behind the brace that
 // closes its last region where it has one; equal locations have one name, #loc7, defined somewhere
 // in the text.
-#include "tools/qkv/ShortForm.h"
-#include "tools/qkv/ShortTypes.h"
+#include "tools/qkv/printing/ShortForm.h"
+#include "tools/qkv/printing/ShortTypes.h"
 
 #include "compiler/explain/Places.h"
 #include "dsl/syntax/Source.h"

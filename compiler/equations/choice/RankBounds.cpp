@@ -1,6 +1,6 @@
 // In: a condition. Out: RankBounds.h. A comparison of a rank over one letter, at the position of a
 // letter, with a number that the compiler knows.
-#include "compiler/equations/RankBounds.h"
+#include "compiler/equations/choice/RankBounds.h"
 
 #include "dsl/proof/Proof.h"
 

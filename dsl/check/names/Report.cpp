@@ -1,5 +1,5 @@
 // How deep an elaboration may be (G9).
-#include "dsl/check/Report.h"
+#include "dsl/check/names/Report.h"
 
 namespace qkv::sema {
 

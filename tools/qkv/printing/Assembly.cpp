@@ -1,5 +1,5 @@
 // Assembly with the model's lines in it.
-#include "tools/qkv/Assembly.h"
+#include "tools/qkv/printing/Assembly.h"
 
 #include "dsl/syntax/Source.h"
 

@@ -1,5 +1,5 @@
 // What a checkpoint holds, for people.
-#include "tools/qkv/Listing.h"
+#include "tools/qkv/printing/Listing.h"
 
 #include "runtime/Error.h"
 

@@ -1,5 +1,5 @@
 // Rows of tables in Markdown (Tables.h).
-#include "tools/qkv/Tables.h"
+#include "tools/qkv/printing/Tables.h"
 
 #include <algorithm>
 

@@ -1,7 +1,7 @@
 // In: prepared equations and their order. Out: GroupMembers.h. What holds: a member has one
 // equation for all of its positions, no checks, and is no result; it stands in no recurrence; where
 // a row has no choice, nobody needs it.
-#include "compiler/equations/GroupMembers.h"
+#include "compiler/equations/choice/GroupMembers.h"
 
 #include "compiler/equations/Expressions.h"
 

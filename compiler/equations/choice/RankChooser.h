@@ -4,8 +4,8 @@
 #pragma once
 
 #include "compiler/equations/NewTensors.h"
-#include "compiler/equations/RankBounds.h"
 #include "compiler/equations/Rewrite.h"
+#include "compiler/equations/choice/RankBounds.h"
 
 #include "dsl/proof/LeftOut.h"
 #include "dsl/proof/Proof.h"

@@ -14,7 +14,7 @@
 // Others read h[place[i,k],f]. What holds: each element is computed by the equation that it had;
 // a loop has only tensors that need no others between them; checks and recurrences stay outside.
 #include "compiler/equations/Expressions.h"
-#include "compiler/equations/GroupMembers.h"
+#include "compiler/equations/choice/GroupMembers.h"
 
 #include "dsl/proof/Proof.h"
 

@@ -1,5 +1,5 @@
 // In: a line of MLIR. Out: the same with short types; what stands in quotes stays.
-#include "tools/qkv/ShortTypes.h"
+#include "tools/qkv/printing/ShortTypes.h"
 
 #include <vector>
 

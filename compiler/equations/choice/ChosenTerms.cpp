@@ -4,7 +4,7 @@
 // costs a sum for each row and position has a clone that has the number of the choice in the place
 // of its position; a softmax over what is chosen is one over the choices; all else is read by
 // value.
-#include "compiler/equations/RankChooser.h"
+#include "compiler/equations/choice/RankChooser.h"
 
 #include <algorithm>
 

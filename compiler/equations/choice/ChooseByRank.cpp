@@ -16,7 +16,7 @@
 // the row and its k-th choice, through definitions. What holds: the sum's order is that of e; what
 // others read at all positions is computed as before, and read by value. Left alone are sums whose
 // terms cost little, and recurrences.
-#include "compiler/equations/RankChooser.h"
+#include "compiler/equations/choice/RankChooser.h"
 
 #include <algorithm>
 

@@ -2,7 +2,7 @@
 //
 // In: a definition. Out: a body whose names each have a class; versions of names, in the order of
 // the statements that make them.
-#include "dsl/check/Names.h"
+#include "dsl/check/names/Names.h"
 
 #include <algorithm>
 

@@ -1,5 +1,5 @@
 // Pieces that take a part of an axis, put together (P5). See JoinPieces.h.
-#include "dsl/check/JoinPieces.h"
+#include "dsl/check/pieces/JoinPieces.h"
 
 #include "dsl/proof/Proof.h"
 
