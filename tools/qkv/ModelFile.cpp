@@ -50,16 +50,15 @@ void addWeightsType(CLI::App &app, ModelOptions &options) {
 
 void addCacheType(CLI::App &app, ModelOptions &options) {
   app.add_option("--cache-type", options.cacheType,
-                 "how floats are kept that grow from step to step, keys and values: rounded once")
+                 "how floats are kept that grow from step to step, keys and values: rounded once "
+                 "(default: as --weights-type)")
       ->check(CLI::IsMember({"f32", "bf16", "f16"}))
-      ->type_name("TYPE")
-      ->capture_default_str();
+      ->type_name("TYPE");
 }
 
 Half cacheOf(const ModelOptions &options) {
-  return options.cacheType == "bf16"  ? Half::BFloat16
-         : options.cacheType == "f16" ? Half::Float16
-                                      : Half::None;
+  const std::string &type = options.cacheType.empty() ? options.weightsType : options.cacheType;
+  return type == "bf16" ? Half::BFloat16 : type == "f16" ? Half::Float16 : Half::None;
 }
 
 void addModelOptions(CLI::App &app, ModelOptions &options, bool dumps, bool cpu) {
@@ -234,7 +233,7 @@ std::unique_ptr<Compilation> openCompilation(ModelOptions &options,
   std::string error;
   std::unique_ptr<Compilation> compilation;
   bool steps = options.parts != 0 && file->program && file->program->stream >= 0;
-  if (cacheOf(options) != Half::None && !steps) {
+  if (!options.cacheType.empty() && options.cacheType != "f32" && !steps) {
     code = misuse(options.command, "--cache-type is for what is kept from step to step, and there "
                                    "are no steps here");
     return nullptr;
@@ -245,7 +244,7 @@ std::unique_ptr<Compilation> openCompilation(ModelOptions &options,
                                       .parts = options.parts,
                                       .batch = options.batch,
                                       .element = elementOf(options),
-                                      .cache = cacheOf(options),
+                                      .cache = steps ? cacheOf(options) : Half::None,
                                       .fuse = !options.unfused,
                                       .trace = file->trace.get()});
   } else {

@@ -37,7 +37,7 @@ struct ModelOptions {
   bool unfused = false;            ///< attention by blocks of rows
   std::vector<std::string> trace;  ///< names of tensors that can be traced
   std::string weightsType = "f32"; ///< how matrices of weights are held
-  std::string cacheType = "f32";   ///< how floats are kept that grow from step to step
+  std::string cacheType; ///< how floats are kept that grow from step to step; empty: as weights
 };
 
 /// Adds FILE, --model and --ignore-config; with `dumps` also --from; with `cpu` also --cpu.
@@ -50,7 +50,7 @@ int32_t elementOf(const ModelOptions &options);
 
 /// Adds --cache-type.
 void addCacheType(CLI::App &app, ModelOptions &options);
-/// What it says.
+/// What it says; where it says nothing, the weights' type (f32 for f32).
 Half cacheOf(const ModelOptions &options);
 
 /// The configuration beside (or packed in) the weights, if there is one. 0, or 1 after reporting.

@@ -217,6 +217,7 @@ void addState(CLI::App &app, int &code) {
   CLI::App *command =
       app.add_subcommand("state", "what a model over a stream remembers of one sequence, and why");
   addModelOptions(*command, *options, /*dumps=*/false, /*cpu=*/false);
+  addWeightsType(*command, *options);
   addCacheType(*command, *options);
   addSizeOption(*command, options->sizes, "their greatest");
   command
