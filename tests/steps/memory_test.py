@@ -5,6 +5,7 @@ whole when it is fed again, whatever kinds of states the model has; texts do not
 begin with; a stream that slides goes on as one does that never knew what was forgotten."""
 
 import ctypes
+import json
 import os
 import random
 import re
@@ -44,6 +45,16 @@ class Memory(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.folder.cleanup()
+
+    def test_the_cache_is_kept_as_weights_are(self):
+        def state(*options):
+            states = json.loads(run(QKV, "state", self.page, "--json", *options).stdout)
+            return states["bytes_per_position"]
+
+        as_weights, asked = state("--weights-type", "bf16"), state("--cache-type", "bf16")
+        self.assertEqual(2 * as_weights, state())
+        self.assertEqual(as_weights, asked)
+        self.assertEqual(state("--weights-type", "bf16", "--cache-type", "f32"), state())
 
     def test_snapshots(self):
         path = os.path.join(self.folder.name, "libmixed.so")
