@@ -174,6 +174,12 @@ std::string misused(const qkv_model &model, const Options &options) {
     return "--trace of text needs one --output FILE";
   if (text && trace && options.batch > 0)
     return "--trace is for one line or prompt: it goes with no --batch";
+  if (options.interactive) {
+    if (!text || model.generator_source >= 0)
+      return "--interactive goes on with one text, which this is not";
+    if (options.batch > 0 || !options.logits.empty() || trace)
+      return "--interactive goes with no --batch, --logits or --trace";
+  }
   if (!text && !options.logits.empty())
     return "--logits FILE goes with text: results of --input are in --output";
   if (!options.logits.empty() && options.generation.beams.width > 1)

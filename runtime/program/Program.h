@@ -31,6 +31,7 @@ struct Options {
   int threads = 0;                   // 0: QKV_THREADS or the cores there are
   bool stats = false;                // generators: times and counts on standard error
   std::string tokenizer;             // where it is, or "bytes"; empty: with the weights
+  bool interactive = false;          // each line of standard input goes on with the text
   std::string logits;                // a file for those of generated tokens; empty: none
   std::vector<std::string> trace;    // names of tensors that are results, too
   const qkv_model *traced = nullptr; // whose results they are; null: nothing can be traced

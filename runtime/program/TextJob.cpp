@@ -428,6 +428,52 @@ int runOne(const qkv_model &model, const qkv_weights *weights, const Generator &
   return done ? ExitDone : ExitFailed;
 }
 
+/// One text that goes on with each line of standard input; what was computed of it is kept. A line
+/// that cannot be taken is as if it had not been there.
+int runInteractive(const Generator &generator, const Options &options) {
+  struct Out {
+    const Options &options;
+    bool written;
+  } out{options, true};
+  Stats stats;
+  Lines lines;
+  Stream stream;
+  stream.to = &out;
+  stream.emit = [](void *to, std::string_view text) {
+    auto *out = static_cast<Out *>(to);
+    return out->written = out->written && writeText(text, out->options);
+  };
+  bool failed = false, terminal = isatty(0) && isatty(2);
+  auto answer = [&](const std::string &line) {
+    generator.goOn(line, stream);
+    if (!stream.failed)
+      generator.run({&stream});
+    stats.add(stream);
+    if (stream.failed)
+      printError(stream.error, options);
+    failed = failed || stream.failed;
+    out.written = out.written && writeText("\n", options);
+  };
+  if (options.hasPrompt)
+    answer(options.prompt);
+  for (std::string line; out.written;) {
+    if (terminal)
+      writeAll(2, "> ", 2);
+    if (!lines.next(line))
+      break;
+    answer(line);
+  }
+  if (!lines.failure().empty()) {
+    qkv_error error = {};
+    error.size = sizeof error;
+    fail(&error, "cannot read standard input: " + lines.failure());
+    printError(error, options);
+    failed = true;
+  }
+  stats.print(generator, options);
+  return out.written && !failed ? ExitDone : ExitFailed;
+}
+
 } // namespace
 
 /// The tokenizer of the weights, or of the place that the options name; null: bytes. False with
@@ -455,6 +501,8 @@ int runText(const qkv_model &model, const qkv_weights *weights, const Options &o
     printError(error, options);
     return ExitFailed;
   }
+  if (options.interactive)
+    return runInteractive(generator, options);
   bool lines = generator.hasSource() || (options.batch > 0 && !options.hasPrompt);
   return lines && options.trace.empty() ? runLines(generator, options)
                                         : runOne(model, weights, generator, options);

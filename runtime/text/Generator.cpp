@@ -221,6 +221,22 @@ void Generator::resume(std::vector<int64_t> tokens, Stream &stream) const {
   beginSearch(stream);
 }
 
+void Generator::goOn(std::string_view more, Stream &stream) const {
+  std::vector<int64_t> tokens, none;
+  std::string why;
+  if (stream.sequence)
+    tokens = stream.sequence->tokens();
+  bool good = tokens.empty()   ? tokensOf("", more, none, tokens, &stream.error)
+              : options.tokens ? numbers(more, choices, tokens, why)
+                               : tokenizer->encode(more, SpecialNone, tokens, why);
+  if (good)
+    return resume(std::move(tokens), stream);
+  if (!why.empty())
+    fail(&stream.error, "the text has " + why);
+  stream.failed = stream.done = true;
+  stream.ending = Ending::Failed;
+}
+
 /// Makes a stream of no source one of these tokens; what was computed of them stays.
 void Generator::goBackTo(std::vector<int64_t> tokens, Stream &stream) const {
   // The last token's logits are computed, so at least it is computed anew.

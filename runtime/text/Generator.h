@@ -90,6 +90,9 @@ public:
   void begin(std::string_view source, std::string_view prompt, Stream &stream) const;
   /// Makes it a stream that begins with these tokens; what it has computed of them is kept.
   void resume(std::vector<int64_t> tokens, Stream &stream) const;
+  /// Makes a stream of no source go on with more text behind its tokens (the prompt, where it has
+  /// none yet); where it cannot be, it has failed, and has its tokens still.
+  void goOn(std::string_view more, Stream &stream) const;
   /// Computes the prompts of streams, then continues them token by token to their ends. Unless this
   /// mixes, sources and prompts are equally long.
   void run(std::vector<Stream *> streams) const;

@@ -188,6 +188,24 @@ model beams(tokens[t] : token) -> logits[t,v] {
                       ("--stop", ""), ("--logit-bias", "7")):
             self.assertNotEqual(subprocess.run([self.program, *options, *wrong], capture_output=True).returncode, 0, wrong)
 
+    def test_interactive(self):
+        # Each answer is that of all tokens so far; a line that does not fit is as if it had not been there.
+        options = ("--tokens", "--max-tokens", "5", "--logit-bias", "257=-100")
+        numbers = lambda tokens: " ".join(map(str, tokens))
+        lines, tokens, wanted = [[5, 9, 200], [17], list(range(40)), [3, 3]], [256, 70], []
+        for line in [[]] + lines:
+            tokens += line
+            wanted.append(run(self.program, *options, "--prompt", numbers(tokens)).stdout)
+            tokens += map(int, wanted[-1].split())
+        text = "\n".join(map(numbers, lines[:2] + [[1] * 600] + lines[2:])).encode()
+        for begin in (("--prompt", "256 70"), ()):
+            given = text if begin else b"256 70\n" + text
+            got = run(self.program, *options, *begin, "--interactive", text=given, code=1)
+            self.assertEqual(got.stdout, b"".join(wanted[:3] + [b"\n"] + wanted[3:]))
+            self.assertIn(b"tokens", got.stderr)
+        for wrong in (("--batch", "2"), ("--logits", "x.safetensors"), ("--input", "x.safetensors")):
+            run(self.program, "--interactive", *wrong, text=b"1", code=2)
+
     def test_layers_of_an_encoder_and_steps_in_one_program(self):
         # The encoder's layers are a function in the part that is computed once, where sizes are fewer.
         page = os.path.join(self.folder.name, "layers.qkv")

@@ -166,6 +166,8 @@ int run(Options options) {
   jinja::Dict values;
   if (!readValues(options.values, values))
     return misuse(options.command, "--set takes NAME=VALUE");
+  if (options.program.interactive)
+    return misuse(options.command, "--interactive is what a talk is already");
   if (options.program.generation.tokens)
     return misuse(options.command, "--tokens is not for talks, which are text");
   std::unique_ptr<JitModel> model = compile(options, code);
