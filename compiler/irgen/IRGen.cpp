@@ -40,8 +40,7 @@ static std::vector<ScheduleNode> order(const Prepared &prepared, const std::stri
 /// `sequences`: of QKV_MIXED.
 /// What the function of an entry takes: the context, then its arguments; what is in the table of
 /// the sequences is none.
-static SmallVector<mlir::Type> argumentTypes(const FunctionEmitter &f,
-                                             const Description::Entry &entry,
+static SmallVector<mlir::Type> argumentTypes(FunctionEmitter &f, const Description::Entry &entry,
                                              const std::vector<int> &params) {
   OpBuilder &b = f.builder;
   SmallVector<mlir::Type> types{LLVM::LLVMPointerType::get(b.getContext())};
