@@ -63,17 +63,9 @@ static std::pair<Value, AffineMap> valueOperand(FunctionEmitter &f, ScalarEmitte
   return {tensor, AffineMap::get(number.size(), 0, results, b.getContext())};
 }
 
-Value FunctionEmitter::attention(const ExprPtr &e, const std::vector<Dimension> &dimensions,
-                                 const std::vector<Facts> &facts, Span span,
-                                 const std::string &label) {
-  WeightedSum sum = *asWeightedSum(program, e);
-  Location loc = state.location(span, label);
-  MLIRContext *context = builder.getContext();
-  auto dimensionOf = [&](int letter) {
-    return std::find_if(dimensions.begin(), dimensions.end(),
-                        [&](const Dimension &d) { return d.letter == letter; });
-  };
-  // The operation's letters: outer, row (the key in values), the value's own.
+/// The letters of a weighted sum's results that are outside of row and value.
+static std::vector<int> outerLetters(const Program &program, const WeightedSum &sum,
+                                     const std::vector<Dimension> &dimensions) {
   std::vector<int> outer;
   for (const Dimension &d : dimensions) {
     if (d.base != Size(0))
@@ -86,6 +78,58 @@ Value FunctionEmitter::attention(const ExprPtr &e, const std::vector<Dimension> 
     auto rank = [&](int l) { return overSequences(program, l) ? -1 : l; };
     return rank(a) < rank(b);
   });
+  return outer;
+}
+
+/// The body: the score of a row at a key, and whether it takes part.
+static void emitScore(FunctionEmitter &f, AttentionOp op, const WeightedSum &sum,
+                      ArrayRef<int> outer, bool hasRow, const std::vector<Facts> &facts,
+                      Location loc) {
+  OpBuilder::InsertionGuard guard(f.builder);
+  SmallVector<mlir::Type> types(outer.size() + 6, f.builder.getIndexType());
+  Block *body =
+      f.builder.createBlock(&op.getBody(), {}, types, SmallVector<Location>(types.size(), loc));
+  std::vector<Facts> underGuard = facts;
+  if (sum.part)
+    underGuard.push_back(f.bounds.assume(sum.part));
+  ScalarEmitter inside(f, f.builder, facts, loc);
+  inside.letters = f.letters;
+  for (size_t i = 0; i < outer.size(); ++i)
+    inside.letters[outer[i]] = body->getArgument(i);
+  ValueRange rest = body->getArguments().drop_front(outer.size());
+  if (hasRow)
+    inside.letters[sum.row] = rest[0];
+  inside.letters[sum.key] = inside.letters[sum.sumKey] = rest[1];
+  if (sum.tile) {
+    inside.letters[sum.tile->firstRow] = rest[2];
+    inside.letters[sum.tile->lastRow] = rest[3];
+    inside.letters[sum.tile->firstKey] = rest[4];
+    inside.letters[sum.tile->lastKey] = rest[5];
+  }
+  Value yes = arith::ConstantOp::create(f.builder, loc, f.builder.getBoolAttr(true));
+  Value part = sum.part ? inside.emit(sum.part) : yes;
+  Value any = sum.any ? inside.emit(sum.any) : yes;
+  Value all = sum.all ? inside.emit(sum.all) : yes;
+  inside.assumeFor(sum.key, underGuard);
+  Value score = inside.data(sum.score);
+  Value factor = sum.factor ? inside.data(sum.factor) : Value();
+  SmallVector<Value> factors, places;
+  if (factor)
+    factors.push_back(factor);
+  if (sum.placeAxis >= 0)
+    places.push_back(
+        inside.storageIndex(sum.value->args[sum.placeAxis], sum.value->tensor, sum.placeAxis));
+  ScoreOp::create(f.builder, loc, score, part, any, all, factors, places);
+}
+
+Value FunctionEmitter::attention(const ExprPtr &e, const std::vector<Dimension> &dimensions,
+                                 const std::vector<Facts> &facts, Span span,
+                                 const std::string &label) {
+  WeightedSum sum = *asWeightedSum(program, e);
+  Location loc = state.location(span, label);
+  MLIRContext *context = builder.getContext();
+  // The operation's letters: outer, row (the key in values), the value's own.
+  std::vector<int> outer = outerLetters(program, sum, dimensions);
   std::unordered_map<int, unsigned> ofOutput, ofValue;
   SmallVector<Value> outerExtents;
   unsigned count = 0;
@@ -93,7 +137,9 @@ Value FunctionEmitter::attention(const ExprPtr &e, const std::vector<Dimension> 
     ofOutput[l] = ofValue[l] = count++;
     outerExtents.push_back(asValue(extent(program.letters[l].extent)));
   }
-  bool hasRow = sum.row >= 0 && dimensionOf(sum.row) != dimensions.end();
+  bool hasRow =
+      sum.row >= 0 && std::any_of(dimensions.begin(), dimensions.end(),
+                                  [&](const Dimension &d) { return d.letter == sum.row; });
   ofOutput[hasRow ? sum.row : -1] = ofValue[sum.sumKey] = count++;
   for (int l : sum.values)
     ofOutput[l] = ofValue[l] = count++;
@@ -121,42 +167,7 @@ Value FunctionEmitter::attention(const ExprPtr &e, const std::vector<Dimension> 
                                 values, ValueRange{init}, builder.getAffineMapArrayAttr(valueMaps),
                                 builder.getAffineMapArrayAttr({outputMap}), sum.plain);
   op->setAttr(equationAttribute, builder.getStringAttr(label));
-
-  OpBuilder::InsertionGuard guard(builder);
-  SmallVector<mlir::Type> types(outer.size() + 6, builder.getIndexType());
-  Block *body =
-      builder.createBlock(&op.getBody(), {}, types, SmallVector<Location>(types.size(), loc));
-  std::vector<Facts> underGuard = facts;
-  if (sum.part)
-    underGuard.push_back(bounds.assume(sum.part));
-  ScalarEmitter inside(*this, builder, facts, loc);
-  inside.letters = letters;
-  for (size_t i = 0; i < outer.size(); ++i)
-    inside.letters[outer[i]] = body->getArgument(i);
-  ValueRange rest = body->getArguments().drop_front(outer.size());
-  if (hasRow)
-    inside.letters[sum.row] = rest[0];
-  inside.letters[sum.key] = inside.letters[sum.sumKey] = rest[1];
-  if (sum.tile) {
-    inside.letters[sum.tile->firstRow] = rest[2];
-    inside.letters[sum.tile->lastRow] = rest[3];
-    inside.letters[sum.tile->firstKey] = rest[4];
-    inside.letters[sum.tile->lastKey] = rest[5];
-  }
-  Value yes = arith::ConstantOp::create(builder, loc, builder.getBoolAttr(true));
-  Value part = sum.part ? inside.emit(sum.part) : yes;
-  Value any = sum.any ? inside.emit(sum.any) : yes;
-  Value all = sum.all ? inside.emit(sum.all) : yes;
-  inside.assumeFor(sum.key, underGuard);
-  Value score = inside.data(sum.score);
-  Value factor = sum.factor ? inside.data(sum.factor) : Value();
-  SmallVector<Value> factors, places;
-  if (factor)
-    factors.push_back(factor);
-  if (sum.placeAxis >= 0)
-    places.push_back(
-        inside.storageIndex(sum.value->args[sum.placeAxis], sum.value->tensor, sum.placeAxis));
-  ScoreOp::create(builder, loc, score, part, any, all, factors, places);
+  emitScore(*this, op, sum, outer, hasRow, facts, loc);
   return op.getResult(0);
 }
 
