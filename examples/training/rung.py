@@ -5,7 +5,7 @@ In:  a table of models by name, each a Model: shapes of its parameters, how they
 Out: NAME.safetensors with the weights, whose names and shapes are those of the model's page; with
      --evaluate a table of accuracy by length; with --figures figures/NAME-plain.safetensors and
      NAME-long.safetensors, the inputs and logits of a line each, and NAME-text.txt, what is written
-     for 100 lines.
+     for 1,000 lines.
 Holds: every model of every rung sees the same lines for a seed, under the same schedule. A training
      that was interrupted goes on where it stopped, to the same weights.
 """
@@ -132,8 +132,8 @@ def figures(model, path):
     write_text(model, read_weights(model, path), output.replace("-long.safetensors", "-text.txt"))
 
 
-def write_text(model, p, output, count=50, longest=15):
-    """Writes what follows 50 plain and 50 long lines, a line each, up to the end mark."""
+def write_text(model, p, output, count=500, longest=15):
+    """Writes what follows 500 plain and 500 long lines, a line each, up to the end mark."""
     text = []
     for long in False, True:
         pairs = lines.tests(long, count)
@@ -161,7 +161,7 @@ def main(folder, models):
                "  train.py                   train all, or go on where a training was interrupted\n"
                f"  train.py {next(iter(models)):17} train one\n"
                "  train.py --evaluate        exact lines of another seed, by length\n"
-               "  train.py --figures         logits of two lines and text of 100, for the tests")
+               "  train.py --figures         logits of two lines and text of 1,000, for the tests")
     parser.add_argument("models", nargs="*", metavar="MODEL", help="default: all")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--evaluate", action="store_true", help="check what was trained")
