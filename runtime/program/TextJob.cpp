@@ -1,6 +1,7 @@
 // A generator's job on text: a prompt, or the lines of standard input, in; text out. Holds: a line
 // that cannot be answered does not keep the others from being answered; the n-th line out belongs
 // to the n-th line in.
+#include "runtime/program/InputLines.h"
 #include "runtime/program/Program.h"
 #include "runtime/program/Trace.h"
 #include "runtime/text/Generator.h"
@@ -12,70 +13,10 @@
 #include <ctime>
 #include <deque>
 #include <iterator>
-#include <poll.h>
 #include <unistd.h>
 
 namespace qkv::rt {
 namespace {
-
-/// Lines of standard input, as they arrive.
-class Lines {
-public:
-  /// The next line without its end; false at the end of the input.
-  bool next(std::string &line) {
-    while (!arrived(line))
-      if (!more()) {
-        line = buffer.substr(start);
-        start = searched = buffer.size();
-        return !line.empty();
-      }
-    return true;
-  }
-  /// The same, if it is here already.
-  bool arrived(std::string &line) {
-    size_t end = buffer.find('\n', searched);
-    if (end == buffer.npos) {
-      searched = buffer.size();
-      return false;
-    }
-    line = buffer.substr(start, end - start);
-    start = searched = end + 1;
-    return true;
-  }
-  /// The same, if it is here already or can be read without waiting.
-  bool ready(std::string &line) {
-    for (;;) {
-      if (arrived(line))
-        return true;
-      pollfd input = {0, POLLIN, 0};
-      if (ended || poll(&input, 1, 0) <= 0)
-        return false;
-      ended = !more();
-    }
-  }
-  /// Why reading stopped early; empty if it did not.
-  const std::string &failure() const { return why; }
-
-private:
-  bool more() {
-    buffer.erase(0, start);
-    searched -= start;
-    start = 0;
-    char piece[1 << 16];
-    ssize_t got;
-    do
-      got = read(0, piece, sizeof piece);
-    while (got < 0 && errno == EINTR);
-    if (got < 0)
-      why = strerror(errno);
-    if (got > 0)
-      buffer.append(piece, got);
-    return got > 0;
-  }
-  std::string buffer, why;
-  size_t start = 0, searched = 0;
-  bool ended = false; // the rest has no end of a line
-};
 
 struct Answer {
   std::string line, text;
@@ -239,7 +180,7 @@ private:
 class LineQueue : public Waiting {
 public:
   /// At most `most` lines are answered at a time.
-  LineQueue(const Generator &generator, const Options &options, size_t most, Lines &lines,
+  LineQueue(const Generator &generator, const Options &options, size_t most, InputLines &lines,
             AnswerWriter &out)
       : generator(generator), options(options), lines(lines), out(out), most(most),
         window(generator.hasSource() && most > 1 ? 16 * most : 1) {}
@@ -308,7 +249,7 @@ private:
 
   const Generator &generator;
   const Options &options;
-  Lines &lines;
+  InputLines &lines;
   AnswerWriter &out;
   const size_t most, window;
   std::deque<std::unique_ptr<Answer>> answers; // of lines that are here, in their order
@@ -318,7 +259,7 @@ private:
 };
 
 /// Groups of equally long lines. False where an answer cannot be written.
-bool runGroups(const Generator &generator, const Options &options, size_t most, Lines &lines,
+bool runGroups(const Generator &generator, const Options &options, size_t most, InputLines &lines,
                AnswerWriter &out) {
   size_t window = generator.together() && most > 1 ? 16 * most : most;
   for (bool more = true; more;) {
@@ -339,7 +280,7 @@ bool runGroups(const Generator &generator, const Options &options, size_t most, 
 
 int runLines(const Generator &generator, const Options &options) {
   Stats stats;
-  Lines lines;
+  InputLines lines;
   AnswerWriter out(options, stats);
   size_t most = options.batch > 0 ? static_cast<size_t>(options.batch) : 1;
   if (most == 1 || generator.mixes()) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The models of a rung of examples/, trained: all ways to run them agree, and are right.
 
-In:  a built qkv; the number of a rung, or `order`; how much of it (below); the models' weights and
+In:  a built qkv; the number of a rung, `order` or `pages`; how much of a rung (below); the models' weights and
      figures (logits of two lines, and the text of 1,000, as another framework computes them: train.py
      --figures).
 Out: what differs; exit code 1 then.
@@ -13,12 +13,15 @@ Holds: what is compared with what:
                 date of those that are found without
        built    the same of the built program, its logits byte for byte the JIT's, its text of 1,000
                 lines, 32 at a time
+       order    two sentences of the same bytes, with positions and without
+       pages    what the README of each rung says that its commands write
        long     figures, ways and built of every model: both kinds of lines, the text of all 1,000
                 by the JIT and the program, of 20 by the interpreter, --beams 4 for 100; of all
                 rungs where the number is `all`
 """
 
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -183,11 +186,41 @@ def check_order(qkv):
         print(f"{model}: {far:.2g} apart")
 
 
+def blocks(page):
+    """Of a README each block of commands, with what they write where that stands behind it."""
+    with open(page, encoding="utf-8") as file:
+        parts = re.split(r"^```(.*)$", file.read(), flags=re.M)
+    # Text, then: the kind of a block, the block, "", text, ...
+    for at in range(1, len(parts) - 2, 4):
+        if parts[at] == "sh" and "train.py" not in parts[at + 1]:
+            follows = not parts[at + 3].strip() and len(parts) > at + 5 and not parts[at + 4]
+            yield parts[at + 1].strip(), parts[at + 5].strip() if follows else None
+
+
+def check_pages(qkv, rungs):
+    for rung in rungs:
+        page = os.path.join(ROOT, "examples", rung, "README.md")
+        with tempfile.TemporaryDirectory() as folder:
+            os.makedirs(os.path.join(folder, "build", "bin"))
+            os.symlink(os.path.abspath(qkv), os.path.join(folder, "build", "bin", "qkv"))
+            for name in "dsl", "examples", "tools":
+                os.symlink(os.path.join(ROOT, name), os.path.join(folder, name))
+            for commands, writes in blocks(page):
+                ran = subprocess.run(["bash", "-euc", commands], cwd=folder, capture_output=True,
+                                     text=True, timeout=250)
+                expect(ran.returncode == 0, f"{page}: {commands}\n{ran.stderr}")
+                expect(writes is None or ran.stdout.strip() == writes,
+                       f"{page}: {commands}\nwrites\n{ran.stdout}and not\n{writes}")
+        print(f"{rung}: as it says", flush=True)
+
+
 def main():
     qkv, rung, *what = sys.argv[1:]
     try:
         if rung == "order":
             check_order(qkv)
+        elif rung == "pages":
+            check_pages(qkv, what or sorted({row.folder for row in ROWS} | {"10-language-model"}))
         else:
             check_rung(qkv, rung, *(what or ["figures"]))
     except Failed as why:
