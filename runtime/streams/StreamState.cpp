@@ -31,6 +31,11 @@ int64_t StreamState::most() const {
   return step ? step->sizes[stream.fresh].max : 0;
 }
 
+bool StreamState::grows() const {
+  return std::any_of(stream.kept, stream.kept + stream.kept_count,
+                     [](const qkv_kept &one) { return one.grows != 0; });
+}
+
 int32_t StreamState::keptResults(const qkv_stream &stream) {
   int32_t results = 0;
   for (int32_t k = 0; k < stream.kept_count; ++k)
@@ -67,8 +72,8 @@ bool StreamState::begin(void *const *given, void *const *wanted, Sequence &call,
     sizes.push_back(own[at]);
   }
   if (!shapesOf(*session, sizes, in, out, error) ||
-      (step && !shapesOf(*step, sizesFor(0, most()), mostIn, mostOut, error)) ||
-      (step && !shapesOf(*step, sizesFor(most() - 1, 1), endIn, endOut, error)))
+      (step && grows() && !shapesOf(*step, sizesFor(0, most()), mostIn, mostOut, error)) ||
+      (step && grows() && !shapesOf(*step, sizesFor(most() - 1, 1), endIn, endOut, error)))
     return false;
   inputs.clear();
   for (int32_t i = 0; i < session->input_count; ++i)
@@ -168,10 +173,8 @@ void StreamState::stepped() {
   int64_t before = past;
   past += pending;
   pending = 0;
-  bool grows = std::any_of(stream.kept, stream.kept + stream.kept_count,
-                           [](const qkv_kept &one) { return one.grows && one.next >= 0; });
   bool drops = false;
-  if (grows && past < most()) {
+  if (grows() && past < most()) {
     sizesFor(past, 1, sizes);
     drops = shapesOf(*anyStep(stream), sizes, in, out, nullptr);
   }

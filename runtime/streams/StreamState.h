@@ -80,6 +80,7 @@ private:
     return sizesFor(before, fresh, out), out;
   }
   bool hasPast(int32_t k) const { return stream.kept[k].next < 0 || history[k]; }
+  bool grows() const; ///< something that is kept
   void takeSnapshot();
 
   const qkv_model &model;

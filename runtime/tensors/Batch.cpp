@@ -227,6 +227,7 @@ void runTogether(const qkv_model &model, qkv_entry_kind kind, const qkv_weights 
 static void runGroup(const qkv_model &model, const qkv_weights *weights,
                      const std::vector<size_t> &group, std::vector<Sequence> &sequences) {
   std::vector<Sequence> mates;
+  mates.reserve(group.size());
   for (size_t at : group)
     mates.push_back(sequences[at]);
   runTogether(model, QKV_WHOLE, weights, mates);

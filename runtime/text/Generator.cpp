@@ -372,6 +372,8 @@ bool Generator::failed(Stream &stream) const {
 void Generator::step(std::vector<Stream *> &streams) const {
   std::vector<Stream *> open;
   std::vector<TokenSequence *> rows;
+  open.reserve(streams.size());
+  rows.reserve(streams.size());
   for (Stream *stream : streams) {
     if (stream->done)
       continue;
