@@ -73,6 +73,8 @@ ROWS = (
     Row("07-parts-of-a-layer", "+ residuals", "parts.qkv", "residual", "residual", "2"),
     Row("07-parts-of-a-layer", "+ norms", "parts.qkv", "norms", "norms", "2"),
     Row("07-parts-of-a-layer", "+ feed-forward", "parts.qkv", "feed_forward", "feed_forward", "2"),
+    Row("07-parts-of-a-layer", "the same, trained longer", "parts.qkv", "feed_forward",
+        "../06-order/sinusoidal", "2"),
     Row("07-parts-of-a-layer", "all, no mask", "parts.qkv", "unmasked", "unmasked", "2"),
     Row("08-transformer", "Transformer", "transformer.qkv", "transformer", "transformer", "2"),
     Row("09-decoder-only", "decoder only", "language.qkv", "language", "language", "4"),

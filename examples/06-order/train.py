@@ -13,10 +13,9 @@ FOLDER = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(FOLDER, ".."))
 from training import transformer, rung  # noqa: E402
 
-# Where a byte stands takes longer to learn from what is added than from what is relative. (The
-# learned ones were not given more so far.)
+# Where a byte stands takes longer to learn from what is added than from what is relative.
 MODELS = {positions: transformer.encoder_decoder(transformer.Plan(positions), rate=rate, steps=steps)
-          for positions, rate, steps in (("sinusoidal", 3e-3, 4000), ("learned", 2e-3, 1600),
+          for positions, rate, steps in (("sinusoidal", 3e-3, 4000), ("learned", 3e-3, 4000),
                                          ("rotary", 2e-3, 1600), ("alibi", 2e-3, 1600))}
 
 if __name__ == "__main__":

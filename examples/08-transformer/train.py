@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(FOLDER, ".."))
 from training import rung, transformer  # noqa: E402
 
 PLAN = transformer.Plan("sinusoidal", post=True)
-MODELS = {"transformer": transformer.encoder_decoder(PLAN, rate=2e-3)}
+MODELS = {"transformer": transformer.encoder_decoder(PLAN, rate=3e-3, steps=4000)}
 
 if __name__ == "__main__":
     rung.main(FOLDER, MODELS)

@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(FOLDER, ".."))
 from training import transformer, rung  # noqa: E402
 
 PLAN = transformer.Plan("rotary", encoder=0, decoder=4)
-MODELS = {"language": transformer.decoder_only(PLAN, rate=2e-3)}
+MODELS = {"language": transformer.decoder_only(PLAN, rate=3e-3, steps=4000)}
 
 if __name__ == "__main__":
     rung.main(FOLDER, MODELS)

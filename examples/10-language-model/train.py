@@ -15,12 +15,11 @@ import math
 import os
 import re
 import sys
-import time
 from collections import Counter
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(FOLDER, ".."))
-from training import rung, tensors  # noqa: E402, F401 (rung says to torch what it may use)
+from training import fit, tensors  # noqa: E402
 
 import torch  # noqa: E402
 import stories  # noqa: E402
@@ -223,12 +222,6 @@ def batches(tokens, seed, first, size):
             n, rows = n + 1, []
 
 
-def learning_rate(step, steps, peak):
-    """Up in a straight line, then down along half a cosine to a twentieth."""
-    rise = min(1.0, (step + 1) / 100)
-    return peak * rise * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / steps)))
-
-
 def loss_of(p, rows, tokens):
     """Answers count six times as much as the rest of a story, most of which nobody could know."""
     logits, wanted = logits_of(p, rows[:, :-1]), rows[:, 1:]
@@ -245,45 +238,13 @@ def loss_of(p, rows, tokens):
 def train(tokens, path, options):
     settings = {"seed": options.seed, "steps": options.steps, "batch": options.batch,
                 "rate": options.rate}
-    checkpoint = path + ".ckpt"
     p = new_parameters(options.seed)
-    for w in p.values():
-        w.requires_grad_()
-    optimizer = torch.optim.AdamW(p.values(), betas=(0.9, 0.95), weight_decay=0.05)
-    first, spent = 0, 0.0
-    if os.path.exists(checkpoint) and not options.fresh:
-        saved = torch.load(checkpoint)
-        if saved["settings"] != settings:
-            sys.exit(f"train.py: {checkpoint} was made with {saved['settings']}; "
-                     "give the same, or --fresh to begin anew")
-        with torch.no_grad():
-            for name, w in p.items():
-                w.copy_(saved["parameters"][name])
-        optimizer.load_state_dict(saved["optimizer"])
-        first, spent = saved["step"], saved["seconds"]
-        print(f"resuming at step {first}", flush=True)
-    mean, began = None, time.process_time() - spent
-    for step, rows in enumerate(batches(tokens, options.seed, first, options.batch), first):
-        if step >= options.steps:
-            break
-        loss = loss_of(p, rows, tokens)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(p.values(), 1.0)
-        optimizer.param_groups[0]["lr"] = learning_rate(step, options.steps, options.rate)
-        optimizer.step()
-        mean = loss.item() if mean is None else 0.95 * mean + 0.05 * loss.item()
-        done = step + 1
-        if done % 50 == 0 or done == options.steps:
-            seconds = time.process_time() - began
-            print(f"step {done}/{options.steps}  loss {mean:.4f}  {seconds:.0f} s of processor time",
-                  flush=True)
-            torch.save({"settings": settings, "step": done, "seconds": seconds, "parameters": p,
-                        "optimizer": optimizer.state_dict()}, checkpoint + ".part")
-            os.replace(checkpoint + ".part", checkpoint)
-    tensors.write(path, {name: bits(w.detach()) for name, w in p.items()})
-    os.remove(checkpoint)
-    print(f"wrote {os.path.relpath(path)}, {os.path.getsize(path)} bytes", flush=True)
+    fit.fit(path, p, torch.optim.AdamW(p.values(), betas=(0.9, 0.95), weight_decay=0.05),
+            lambda first: batches(tokens, options.seed, first, options.batch),
+            lambda rows: loss_of(p, rows, tokens),
+            lambda step: fit.learning_rate(step, options.steps, options.rate, least=0.05), settings,
+            lambda path, p: tensors.write(path, {name: bits(w) for name, w in p.items()}),
+            options.fresh)
 
 
 def bits(w):

@@ -5,32 +5,20 @@ In:  a table of models by name, each a Model: shapes of its parameters, how they
 Out: NAME.safetensors with the weights, whose names and shapes are those of the model's page; with
      --evaluate a table of accuracy by length; with --figures figures/NAME-plain.safetensors and
      NAME-long.safetensors, the inputs and logits of a line each, and NAME-text.txt, what is written
-     for 100 lines.
+     for 1,000 lines.
 Holds: every model of every rung sees the same lines for a seed, under the same schedule. A training
      that was interrupted goes on where it stopped, to the same weights.
 """
 
 import argparse
-import math
 import os
 import sys
-import time
 from dataclasses import dataclass
 from typing import Callable
 
-# OpenBLAS 0.3.21 takes newer CPUs for very old ones unless told; it looks when it is loaded.
-try:
-    with open("/proc/cpuinfo") as cpuinfo:
-        if "avx512_bf16" in cpuinfo.read():
-            os.environ.setdefault("OPENBLAS_CORETYPE", "Cooperlake")
-except OSError:
-    pass
+import torch
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # it does not know of torch's threads
-
-import torch  # noqa: E402
-
-from . import lines, tensors  # noqa: E402
+from . import fit, lines, tensors
 
 
 @dataclass
@@ -52,12 +40,6 @@ LONG = "item no. 4711, 12 seats paid on Thursday, 7 Dec 2023 in the hall, page 3
 DATE = "2023-12-07"
 
 
-def learning_rate(step, steps, peak):
-    """Up in a straight line, then down along half a cosine."""
-    rise = min(1.0, (step + 1) / 100)
-    return peak * rise * 0.5 * (1 + math.cos(math.pi * step / steps))
-
-
 def new_parameters(model, seed):
     torch.manual_seed(seed)
     p = {}
@@ -75,47 +57,17 @@ def loss_of(model, p, source, lengths, target):
 def train(model, path, options):
     settings = {"seed": options.seed, "steps": options.steps or model.steps,
                 "batch": options.batch, "rate": options.rate or model.rate}
-    steps, checkpoint = settings["steps"], path + ".ckpt"
+    steps, peak = settings["steps"], settings["rate"]
     p = new_parameters(model, options.seed)
-    for w in p.values():
-        w.requires_grad_()
-    optimizer = torch.optim.Adam(p.values(), betas=(0.9, 0.98))
-    first, spent = 0, 0.0
-    if os.path.exists(checkpoint) and not options.fresh:
-        saved = torch.load(checkpoint)
-        if saved["settings"] != settings:
-            sys.exit(f"train.py: {checkpoint} was made with {saved['settings']}; "
-                     "give the same, or --fresh to begin anew")
-        with torch.no_grad():
-            for name, w in p.items():
-                w.copy_(saved["parameters"][name])
-        optimizer.load_state_dict(saved["optimizer"])
-        first, spent = saved["step"], saved["seconds"]
-        print(f"resuming at step {first}", flush=True)
+    fit.fit(path, p, torch.optim.Adam(p.values(), betas=(0.9, 0.98)),
+            lambda first: lines.batches(first, steps, options.batch, options.seed),
+            lambda batch: loss_of(model, p, *batch),
+            lambda step: fit.learning_rate(step, steps, peak), settings, write_weights,
+            options.fresh)
 
-    mean = None
-    began = time.process_time() - spent
-    for step, batch in enumerate(lines.batches(first, steps, options.batch, options.seed), first):
-        loss = loss_of(model, p, *batch)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(p.values(), 1.0)
-        optimizer.param_groups[0]["lr"] = learning_rate(step, steps, settings["rate"])
-        optimizer.step()
-        mean = loss.item() if mean is None else 0.95 * mean + 0.05 * loss.item()
-        done = step + 1
-        if done % 100 == 0 or done == steps:
-            seconds = time.process_time() - began
-            print(f"step {done}/{steps}  loss {mean:.5f}  {seconds:.0f} s of processor time",
-                  flush=True)
-            torch.save({"settings": settings, "step": done, "seconds": seconds, "parameters": p,
-                        "optimizer": optimizer.state_dict()}, checkpoint + ".part")
-            os.replace(checkpoint + ".part", checkpoint)
 
-    tensors.write(path, {name: w.detach().numpy() for name, w in p.items()})
-    if os.path.exists(checkpoint):
-        os.remove(checkpoint)
-    print(f"wrote {os.path.relpath(path)}, {os.path.getsize(path)} bytes", flush=True)
+def write_weights(path, p):
+    tensors.write(path, {name: w.numpy() for name, w in p.items()})
 
 
 def read_weights(model, path, dtype=torch.float32):
@@ -180,8 +132,8 @@ def figures(model, path):
     write_text(model, read_weights(model, path), output.replace("-long.safetensors", "-text.txt"))
 
 
-def write_text(model, p, output, count=50, longest=15):
-    """Writes what follows 50 plain and 50 long lines, a line each, up to the end mark."""
+def write_text(model, p, output, count=500, longest=15):
+    """Writes what follows 500 plain and 500 long lines, a line each, up to the end mark."""
     text = []
     for long in False, True:
         pairs = lines.tests(long, count)
@@ -209,7 +161,7 @@ def main(folder, models):
                "  train.py                   train all, or go on where a training was interrupted\n"
                f"  train.py {next(iter(models)):17} train one\n"
                "  train.py --evaluate        exact lines of another seed, by length\n"
-               "  train.py --figures         logits of two lines and text of 100, for the tests")
+               "  train.py --figures         logits of two lines and text of 1,000, for the tests")
     parser.add_argument("models", nargs="*", metavar="MODEL", help="default: all")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--evaluate", action="store_true", help="check what was trained")

@@ -1,6 +1,7 @@
 // A generator's job on text: a prompt, or the lines of standard input, in; text out. Holds: a line
 // that cannot be answered does not keep the others from being answered; the n-th line out belongs
 // to the n-th line in.
+#include "runtime/program/InputLines.h"
 #include "runtime/program/Program.h"
 #include "runtime/program/Trace.h"
 #include "runtime/text/Generator.h"
@@ -10,71 +11,12 @@
 #include <cmath>
 #include <cstring>
 #include <ctime>
+#include <deque>
 #include <iterator>
-#include <poll.h>
 #include <unistd.h>
 
 namespace qkv::rt {
 namespace {
-
-/// Lines of standard input, as they arrive.
-class Lines {
-public:
-  /// The next line without its end; false at the end of the input.
-  bool next(std::string &line) {
-    while (!arrived(line))
-      if (!more()) {
-        line = buffer.substr(start);
-        start = searched = buffer.size();
-        return !line.empty();
-      }
-    return true;
-  }
-  /// The same, if it is here already.
-  bool arrived(std::string &line) {
-    size_t end = buffer.find('\n', searched);
-    if (end == buffer.npos) {
-      searched = buffer.size();
-      return false;
-    }
-    line = buffer.substr(start, end - start);
-    start = searched = end + 1;
-    return true;
-  }
-  /// The same, if it is here already or can be read without waiting.
-  bool ready(std::string &line) {
-    for (;;) {
-      if (arrived(line))
-        return true;
-      pollfd input = {0, POLLIN, 0};
-      if (ended || poll(&input, 1, 0) <= 0)
-        return false;
-      ended = !more();
-    }
-  }
-  /// Why reading stopped early; empty if it did not.
-  const std::string &failure() const { return why; }
-
-private:
-  bool more() {
-    buffer.erase(0, start);
-    searched -= start;
-    start = 0;
-    char piece[1 << 16];
-    ssize_t got;
-    do
-      got = read(0, piece, sizeof piece);
-    while (got < 0 && errno == EINTR);
-    if (got < 0)
-      why = strerror(errno);
-    if (got > 0)
-      buffer.append(piece, got);
-    return got > 0;
-  }
-  std::string buffer, why;
-  size_t start = 0, searched = 0;
-  bool ended = false; // the rest has no end of a line
-};
 
 struct Answer {
   std::string line, text;
@@ -196,10 +138,15 @@ class AnswerWriter {
 public:
   AnswerWriter(const Options &options, Stats &stats) : options(options), stats(stats) {}
 
+  /// One that has ended lets go of what it kept.
+  void ended(Answer &answer) {
+    stats.add(answer.stream);
+    answer.stream.sequence.reset();
+  }
   /// The next line's.
   void write(Answer &answer) {
     ++number;
-    stats.add(answer.stream);
+    ended(answer);
     // An empty line in the place of an answer: the n-th line out belongs to the n-th line in.
     qkv_error &error = answer.stream.error;
     text += (answer.stream.failed ? "" : answer.text) + "\n";
@@ -227,36 +174,42 @@ private:
   int64_t number = 0;
 };
 
-/// Lines that wait for their turn; answers come out as soon as those before them have.
+/// Lines that wait for their turn; answers come out as soon as those before them have. Where there
+/// are sources, lines of equal length follow one another: what is computed of a source is computed
+/// for as many as have equal sizes. They are found among those that are here already.
 class LineQueue : public Waiting {
 public:
-  LineQueue(const Generator &generator, const Options &options, Lines &lines, AnswerWriter &out)
-      : generator(generator), options(options), lines(lines), out(out) {}
+  /// At most `most` lines are answered at a time.
+  LineQueue(const Generator &generator, const Options &options, size_t most, InputLines &lines,
+            AnswerWriter &out)
+      : generator(generator), options(options), lines(lines), out(out), most(most),
+        window(generator.hasSource() && most > 1 ? 16 * most : 1) {}
 
   Stream *next(bool idle) override {
     for (;;) {
       release();
-      std::string line;
-      if (stopped || !(idle ? lines.next(line) : lines.ready(line)))
+      if (stopped)
         return nullptr;
-      answers.push_back(std::make_unique<Answer>());
-      Answer &answer = *answers.back();
-      answer.line = std::move(line);
-      uint64_t number = taken++;
-      if (answer.line.empty()) {
-        answer.stream.done = true;
-        continue;
-      }
-      beginAnswer(generator, options, number, answer);
+      lookAhead(idle);
+      if (waiting.empty())
+        return nullptr;
+      Answer &answer = take();
+      beginAnswer(generator, options, answer.stream.number, answer);
+      begun.push_back(&answer);
       if (!answer.stream.done)
         return &answer.stream;
     }
   }
   /// What is done comes out.
   void release() {
+    std::erase_if(begun, [&](Answer *answer) {
+      if (answer->stream.done)
+        out.ended(*answer);
+      return answer->stream.done;
+    });
     while (!answers.empty() && answers.front()->stream.done) {
       out.write(*answers.front());
-      answers.erase(answers.begin());
+      answers.pop_front();
     }
     stopped = stopped || !out.flush();
   }
@@ -264,16 +217,49 @@ public:
   bool stopped = false; ///< nobody reads what is written
 
 private:
+  void lookAhead(bool idle) {
+    std::string line;
+    while (waiting.size() < window &&
+           (idle && waiting.empty() ? lines.next(line) : lines.ready(line))) {
+      answers.push_back(std::make_unique<Answer>());
+      Answer &answer = *answers.back();
+      answer.stream.number = arrived++;
+      answer.line = std::move(line);
+      answer.stream.done = answer.line.empty();
+      if (!answer.stream.done)
+        waiting.push_back(&answer);
+      else if (release(); stopped)
+        return;
+    }
+  }
+  /// One as long as the last one, but no more of them in a row than go together: then the oldest.
+  Answer &take() {
+    auto one = std::find_if(waiting.begin(), waiting.end(),
+                            [&](const Answer *answer) { return answer->line.size() == length; });
+    if (one == waiting.end() || row == most) {
+      row = 0;
+      one = waiting.begin();
+    }
+    Answer &answer = **one;
+    length = answer.line.size();
+    ++row;
+    waiting.erase(one);
+    return answer;
+  }
+
   const Generator &generator;
   const Options &options;
-  Lines &lines;
+  InputLines &lines;
   AnswerWriter &out;
-  std::vector<std::unique_ptr<Answer>> answers;
-  uint64_t taken = 0;
+  const size_t most, window;
+  std::deque<std::unique_ptr<Answer>> answers; // of lines that are here, in their order
+  std::vector<Answer *> waiting, begun;        // those not begun; those not ended
+  size_t length = 0, row = 0;                  // of the line that was begun last; so many like it
+  uint64_t arrived = 0;
 };
 
 /// Groups of equally long lines. False where an answer cannot be written.
-bool runGroups(const Generator &generator, const Options &options, size_t most, Lines &lines,
+bool runGroups(const Generator &generator, const Options &options, size_t most, InputLines &lines,
                AnswerWriter &out) {
   size_t window = generator.together() && most > 1 ? 16 * most : most;
   for (bool more = true; more;) {
@@ -294,11 +280,11 @@ bool runGroups(const Generator &generator, const Options &options, size_t most, 
 
 int runLines(const Generator &generator, const Options &options) {
   Stats stats;
-  Lines lines;
+  InputLines lines;
   AnswerWriter out(options, stats);
   size_t most = options.batch > 0 ? static_cast<size_t>(options.batch) : 1;
   if (most == 1 || generator.mixes()) {
-    LineQueue queue(generator, options, lines, out);
+    LineQueue queue(generator, options, most, lines, out);
     generator.run(queue, most);
     queue.release();
     if (queue.stopped)

@@ -40,7 +40,8 @@ bool KeptBuffer::reserve(size_t most, qkv_error *error) {
   most = std::max(most, size_t(1));
   if (most > SIZE_MAX - page)
     return fail(error, "a sequence would keep more than there are addresses");
-  most = (most + page - 1) / page * page;
+  if (most > small)
+    most = (most + page - 1) / page * page;
   void *made = nullptr;
   if (most <= small)
     made = memset(qkv_alloc(most), 0, most);

@@ -31,6 +31,11 @@ int64_t StreamState::most() const {
   return step ? step->sizes[stream.fresh].max : 0;
 }
 
+bool StreamState::grows() const {
+  return std::any_of(stream.kept, stream.kept + stream.kept_count,
+                     [](const qkv_kept &one) { return one.grows != 0; });
+}
+
 int32_t StreamState::keptResults(const qkv_stream &stream) {
   int32_t results = 0;
   for (int32_t k = 0; k < stream.kept_count; ++k)
@@ -38,12 +43,11 @@ int32_t StreamState::keptResults(const qkv_stream &stream) {
   return results;
 }
 
-std::vector<int64_t> StreamState::sizesFor(int64_t before, int64_t fresh) const {
-  std::vector<int64_t> out = own;
-  out.resize(static_cast<size_t>(anyStep(stream)->size_count));
-  out[stream.past] = before;
-  out[stream.fresh] = fresh;
-  return out;
+void StreamState::sizesFor(int64_t before, int64_t fresh, std::vector<int64_t> &sizes) const {
+  sizes = own;
+  sizes.resize(static_cast<size_t>(anyStep(stream)->size_count));
+  sizes[stream.past] = before;
+  sizes[stream.fresh] = fresh;
 }
 
 bool StreamState::shapes(qkv_part which, int64_t fresh, std::vector<std::vector<int64_t>> &in,
@@ -58,7 +62,7 @@ bool StreamState::begin(void *const *given, void *const *wanted, Sequence &call,
   if (!session)
     return true;
   remembered.clear();
-  std::vector<std::vector<int64_t>> in, out, mostIn, mostOut, endIn, endOut;
+  std::vector<std::vector<int64_t>> mostIn, mostOut, endIn, endOut;
   sizes.clear();
   for (int32_t i = 0; i < session->size_count; ++i) {
     // The session's sizes are the model's without the stream, in their order.
@@ -68,8 +72,8 @@ bool StreamState::begin(void *const *given, void *const *wanted, Sequence &call,
     sizes.push_back(own[at]);
   }
   if (!shapesOf(*session, sizes, in, out, error) ||
-      (step && !shapesOf(*step, sizesFor(0, most()), mostIn, mostOut, error)) ||
-      (step && !shapesOf(*step, sizesFor(most() - 1, 1), endIn, endOut, error)))
+      (step && grows() && !shapesOf(*step, sizesFor(0, most()), mostIn, mostOut, error)) ||
+      (step && grows() && !shapesOf(*step, sizesFor(most() - 1, 1), endIn, endOut, error)))
     return false;
   inputs.clear();
   for (int32_t i = 0; i < session->input_count; ++i)
@@ -115,7 +119,6 @@ bool StreamState::start(const qkv_weights *weights, void *const *given, void *co
   if (qkv_run(session, QKV_WHOLE, weights, call.sizes, call.inputs, call.results, error) != 0)
     return false;
   // What is kept was computed in its own place.
-  std::vector<std::vector<int64_t>> in, out;
   if (!shapesOf(*session, sizes, in, out, error))
     return false;
   for (int32_t r = 0; r < model.result_count; ++r) {
@@ -136,8 +139,7 @@ bool StreamState::step(qkv_part which, int64_t fresh, void *const *given, void *
                               model.name, static_cast<long long>(most())));
   if (every > 0 && past == 0 && remembered.empty())
     takeSnapshot(); // the session has been run
-  sizes = sizesFor(past, fresh);
-  std::vector<std::vector<int64_t>> in, out;
+  sizesFor(past, fresh, sizes);
   if (!shapesOf(step, sizes, in, out, error))
     return false;
   inputs.assign(step.input_count, nullptr);
@@ -171,8 +173,11 @@ void StreamState::stepped() {
   int64_t before = past;
   past += pending;
   pending = 0;
-  std::vector<std::vector<int64_t>> in, out;
-  bool drops = past < most() && shapesOf(*anyStep(stream), sizesFor(past, 1), in, out, nullptr);
+  bool drops = false;
+  if (grows() && past < most()) {
+    sizesFor(past, 1, sizes);
+    drops = shapesOf(*anyStep(stream), sizes, in, out, nullptr);
+  }
   for (int32_t k = 0; k < stream.kept_count; ++k) {
     const qkv_kept &one = stream.kept[k];
     if (one.next < 0)
@@ -254,7 +259,6 @@ int64_t StreamState::rewind(int64_t target) {
         return -1;
       target = from->position;
     }
-  std::vector<std::vector<int64_t>> in, out;
   if (!shapesOf(*anyStep(stream), sizesFor(target, 1), in, out, nullptr))
     return -1;
   for (int32_t k = 0; k < stream.kept_count; ++k) {

@@ -74,8 +74,13 @@ private:
   };
 
   const qkv_model &part(qkv_part which) const { return *stream.parts[which]; }
-  std::vector<int64_t> sizesFor(int64_t before, int64_t fresh) const;
+  void sizesFor(int64_t before, int64_t fresh, std::vector<int64_t> &sizes) const;
+  std::vector<int64_t> sizesFor(int64_t before, int64_t fresh) const {
+    std::vector<int64_t> out;
+    return sizesFor(before, fresh, out), out;
+  }
   bool hasPast(int32_t k) const { return stream.kept[k].next < 0 || history[k]; }
+  bool grows() const; ///< something that is kept
   void takeSnapshot();
 
   const qkv_model &model;
@@ -91,6 +96,7 @@ private:
   // Of the call that was made.
   std::vector<int64_t> sizes;
   std::vector<void *> inputs, results;
+  std::vector<std::vector<int64_t>> in, out; // their extents
 };
 
 } // namespace qkv::rt

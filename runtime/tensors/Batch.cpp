@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 namespace qkv::rt {
 namespace {
@@ -37,7 +38,7 @@ public:
 /// What several sequences are given together, and take apart again.
 class Stack {
 public:
-  Stack(const std::vector<Sequence> &sequences) : sequences(sequences) {}
+  Stack(const std::vector<Sequence> &sequences) : sequences(sequences) { memory.reserve(8); }
 
   /// The `input`-th of each, behind one another.
   void *input(int32_t input, const std::vector<int64_t> &shape, int type) {
@@ -109,9 +110,11 @@ bool fillTable(const qkv_model &model, const qkv_entry &entry,
   auto address = [](const void *memory) {
     return static_cast<int64_t>(reinterpret_cast<intptr_t>(memory));
   };
+  std::vector<int64_t> sizes;
+  std::vector<std::vector<int64_t>> inputShapes, resultShapes;
+  table.reserve(sequences.size() * static_cast<size_t>(entry.argument_count));
   for (const Sequence &one : sequences) {
-    std::vector<int64_t> sizes(one.sizes, one.sizes + model.size_count);
-    std::vector<std::vector<int64_t>> inputShapes, resultShapes;
+    sizes.assign(one.sizes, one.sizes + model.size_count);
     if (!shapesOf(model, sizes, inputShapes, resultShapes, nullptr))
       return false;
     for (int32_t i = 0; i < entry.argument_count; ++i) {
@@ -177,31 +180,35 @@ bool runMixed(const qkv_model &model, const qkv_entry &entry, const qkv_weights 
 
 } // namespace
 
-/// The sizes that sequences of one run share.
-static std::vector<int64_t> sharedSizes(const qkv_model &model, const int64_t *sizes) {
+/// Which sizes sequences of one run share, among the model's.
+static std::vector<int32_t> sharedSizes(const qkv_model &model) {
+  std::vector<int32_t> out;
   const qkv_entry *mixed = findEntry(model, QKV_MIXED);
-  if (!mixed)
-    return {sizes, sizes + model.size_count};
-  std::vector<int64_t> out;
-  for (int32_t i = 0; i < mixed->argument_count; ++i)
-    if (mixed->arguments[i].kind == QKV_SIZE)
-      out.push_back(sizes[mixed->arguments[i].index]);
+  for (int32_t i = 0; i < (mixed ? mixed->argument_count : model.size_count); ++i)
+    if (!mixed || mixed->arguments[i].kind == QKV_SIZE)
+      out.push_back(mixed ? mixed->arguments[i].index : i);
   return out;
 }
 
 std::vector<std::vector<size_t>> groupBySizes(const qkv_model &model,
                                               const std::vector<Sequence> &sequences) {
-  auto sizesOf = [&](size_t at) { return sharedSizes(model, sequences[at].sizes); };
-  std::vector<std::pair<std::vector<int64_t>, size_t>> order;
-  for (size_t at = 0; at < sequences.size(); ++at)
-    order.push_back({sizesOf(at), at});
-  std::sort(order.begin(), order.end());
+  std::vector<int32_t> shared = sharedSizes(model);
+  auto less = [&](size_t a, size_t b) {
+    for (int32_t size : shared)
+      if (sequences[a].sizes[size] != sequences[b].sizes[size])
+        return sequences[a].sizes[size] < sequences[b].sizes[size];
+    return false;
+  };
+  std::vector<size_t> order(sequences.size());
+  std::iota(order.begin(), order.end(), size_t(0));
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return less(a, b) || (!less(b, a) && a < b); });
   std::vector<std::vector<size_t>> groups;
   for (size_t i = 0; i < order.size(); ++i)
-    if (i == 0 || order[i].first != order[i - 1].first)
-      groups.push_back({order[i].second});
+    if (i == 0 || less(order[i - 1], order[i]))
+      groups.push_back({order[i]});
     else
-      groups.back().push_back(order[i].second);
+      groups.back().push_back(order[i]);
   std::sort(groups.begin(), groups.end());
   return groups;
 }
@@ -220,6 +227,7 @@ void runTogether(const qkv_model &model, qkv_entry_kind kind, const qkv_weights 
 static void runGroup(const qkv_model &model, const qkv_weights *weights,
                      const std::vector<size_t> &group, std::vector<Sequence> &sequences) {
   std::vector<Sequence> mates;
+  mates.reserve(group.size());
   for (size_t at : group)
     mates.push_back(sequences[at]);
   runTogether(model, QKV_WHOLE, weights, mates);

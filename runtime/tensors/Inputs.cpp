@@ -33,18 +33,20 @@ bool shapesOf(const qkv_model &model, const std::vector<int64_t> &sizes,
     total += model.inputs[i].rank;
   for (int32_t i = 0; i < model.result_count; ++i)
     total += model.results[i].rank;
-  std::vector<int64_t> extents(total + 1);
-  model.shapes(&model, sizes.data(), extents.data());
-  const int64_t *next = extents.data();
+  int64_t few[64]; // steps of small models spend their time in what is allocated
+  std::vector<int64_t> many(total < std::size(few) ? 0 : total + 1);
+  int64_t *next = many.empty() ? few : many.data();
+  model.shapes(&model, sizes.data(), next);
   auto take = [&](const qkv_value *values, int32_t count, auto &shapes) {
-    shapes.clear();
+    shapes.resize(static_cast<size_t>(count));
     for (int32_t i = 0; i < count; ++i) {
-      shapes.emplace_back(next, next + values[i].rank);
+      std::vector<int64_t> &shape = shapes[static_cast<size_t>(i)];
+      shape.assign(next, next + values[i].rank);
       next += values[i].rank;
-      int64_t elements = elementCount(shapes.back());
+      int64_t elements = elementCount(shape);
       if (elements < 0 || elements > INT64_MAX / 8)
-        return fail(error, format("the shape %s of %s is too large",
-                                  shapeText(shapes.back()).c_str(), values[i].name));
+        return fail(error, format("the shape %s of %s is too large", shapeText(shape).c_str(),
+                                  values[i].name));
     }
     return true;
   };

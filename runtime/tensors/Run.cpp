@@ -9,6 +9,7 @@
 #include "runtime/tensors/Entries.h"
 #include "runtime/tensors/Inputs.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -114,15 +115,28 @@ extern "C" void qkv_check_failed(qkv_context *context, int32_t site, int64_t val
   static_cast<RunState *>(context->runtime)->record(site, value, bound);
 }
 
-// One freed block, the larger of two, waits for the next call: a model's arena is then the same
-// pages from call to call, not fresh ones that the kernel must clear. Of several callers at once
-// one finds it.
-static std::atomic<void *> kept{nullptr};
-static constexpr size_t keptAtMost = size_t(1) << 30;
+// Of each class of sizes one freed block, the larger of two, waits for the next call: a model's
+// arena is then the same pages from call to call, not fresh ones that the kernel must clear, also
+// where calls of a small and a large arena alternate. A class has four times the bytes of the one
+// before, so all that waits is at most a third more than its largest block. Of several callers at
+// once one finds it.
+static constexpr size_t classes = 8, keptAtLeast = size_t(1) << 16, keptAtMost = size_t(1) << 30;
+static std::atomic<void *> kept[classes];
+
+/// The class of a block's bytes; `classes`: it does not wait.
+static size_t classOf(size_t bytes) {
+  if (bytes < keptAtLeast || bytes > keptAtMost)
+    return classes;
+  size_t one = 0;
+  while (one + 1 < classes && bytes >= keptAtLeast << (2 * (one + 1)))
+    ++one;
+  return one;
+}
 
 static void keep(void *block) {
-  while (block && malloc_usable_size(block) <= keptAtMost) {
-    void *other = kept.exchange(nullptr, std::memory_order_acquire);
+  size_t one = block ? classOf(malloc_usable_size(block)) : classes;
+  while (block && one < classes) {
+    void *other = kept[one].exchange(nullptr, std::memory_order_acquire);
     if (other == block) { // whoever calls us is wrong: what was kept could be handed out twice
       static constexpr char text[] = "error: qkv_free of memory that is free already\n";
       writeAll(2, text, sizeof text - 1);
@@ -132,27 +146,47 @@ static void keep(void *block) {
       std::swap(block, other);
     free(other);
     // (Null again, unless another thread has kept a block in between.)
-    block = kept.exchange(block, std::memory_order_acq_rel);
+    block = kept[one].exchange(block, std::memory_order_acq_rel);
   }
   free(block);
 }
 
+/// Asks for a block's pages at once: each by itself is a fault, which takes microseconds in a
+/// virtual machine. (A kernel that does not know this leaves them to be faults.)
+static void populate(char *memory, size_t bytes) {
+#ifdef MADV_POPULATE_WRITE
+  uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  uintptr_t skipped = -reinterpret_cast<uintptr_t>(memory) % page;
+  if (bytes > skipped + page)
+    madvise(memory + skipped, (bytes - skipped) / page * page, MADV_POPULATE_WRITE);
+#endif
+}
+
 extern "C" void *qkv_alloc(size_t bytes) {
-  if (void *last = kept.exchange(nullptr, std::memory_order_acquire)) {
-    size_t has = malloc_usable_size(last);
-    if (has >= bytes && has / 4 <= bytes)
-      return last;
-    has < bytes ? free(last) : keep(last);
-  }
-  // A little more than asked for, untouched: a stream's next step may want it. Large memory is in
-  // large pages: each is a fault, and a row of a table of the processor's.
+  size_t has = 0;
+  size_t first = classOf(std::max(bytes, keptAtLeast));
+  for (size_t one = first; one < classes && one <= first + 1; ++one)
+    if (void *last = kept[one].exchange(nullptr, std::memory_order_acquire)) {
+      size_t size = malloc_usable_size(last);
+      if (size >= bytes && size / 4 <= bytes)
+        return last;
+      size < bytes ? free(last) : keep(last);
+      has = size < bytes ? size : has;
+    }
+  // A little more than asked for, untouched: a stream's next step may want it; twice what there
+  // was, where calls come that each want a little more. Large memory is in large pages: each is a
+  // fault, and a row of a table of the processor's.
   constexpr size_t largePage = 2 << 20;
   bool large = bytes >= 2 * largePage;
   size_t wanted = bytes > SIZE_MAX / 2 ? bytes : bytes + bytes / 8;
+  if (bytes <= keptAtMost / 2)
+    wanted = std::max(wanted, 2 * has);
   size_t rounded = wanted > SIZE_MAX - 63 ? 0 : wanted ? (wanted + 63) / 64 * 64 : 64;
   void *memory = rounded ? aligned_alloc(large ? largePage : 64, rounded) : nullptr;
   if (memory && large)
     madvise(memory, rounded, MADV_HUGEPAGE);
+  else if (memory && bytes >= keptAtLeast)
+    populate(static_cast<char *>(memory), bytes);
   if (!memory) {
     std::string text = format("error: not enough memory: %zu bytes are needed\n", bytes);
     writeAll(2, text.data(), text.size());

@@ -370,21 +370,26 @@ void Generator::fails(Stream &stream, const std::string &why) const {
 
 /// Whether computing a stream failed: then it is over.
 bool Generator::failed(Stream &stream) const {
-  for (TokenSequence *one :
-       stream.search ? stream.search->open() : std::vector<TokenSequence *>{stream.sequence.get()})
-    if (const qkv_error *failure = one->failure()) {
-      stream.error = *failure;
-      stream.failed = stream.done = true;
-      stream.ending = Ending::Failed;
-      return true;
-    }
-  return false;
+  const qkv_error *failure = nullptr;
+  if (!stream.search)
+    failure = stream.sequence->failure();
+  else
+    for (TokenSequence *one : stream.search->open())
+      failure = failure ? failure : one->failure();
+  if (failure) {
+    stream.error = *failure;
+    stream.failed = stream.done = true;
+    stream.ending = Ending::Failed;
+  }
+  return failure;
 }
 
 /// One token more for each; those that have ended are left out.
 void Generator::step(std::vector<Stream *> &streams) const {
   std::vector<Stream *> open;
   std::vector<TokenSequence *> rows;
+  open.reserve(streams.size());
+  rows.reserve(streams.size());
   for (Stream *stream : streams) {
     if (stream->done)
       continue;

@@ -85,6 +85,8 @@ void runAll(const qkv_model &model, const qkv_weights *weights,
             const std::vector<SteppedSequence *> &sequences, Prepare prepare) {
   std::vector<Sequence> calls;
   std::vector<SteppedSequence *> callers;
+  calls.reserve(sequences.size());
+  callers.reserve(sequences.size());
   for (SteppedSequence *one : sequences) {
     Sequence call = {};
     if (one->failed)
@@ -122,6 +124,7 @@ bool Stepped::mixes() const { return findEntry(*model.stream->parts[QKV_NEXT], Q
 
 void Stepped::advance(const std::vector<TokenSequence *> &sequences) const {
   std::vector<SteppedSequence *> all, fresh;
+  all.reserve(sequences.size());
   for (TokenSequence *one : sequences)
     all.push_back(static_cast<SteppedSequence *>(one));
   for (SteppedSequence *one : all)
@@ -135,6 +138,7 @@ void Stepped::advance(const std::vector<TokenSequence *> &sequences) const {
     one->begun = true;
   for (;;) {
     std::vector<SteppedSequence *> waiting;
+    waiting.reserve(all.size());
     for (SteppedSequence *one : all)
       if (!one->failed && one->waiting() > 0)
         waiting.push_back(one);

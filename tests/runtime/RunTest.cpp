@@ -278,4 +278,14 @@ TEST(Memory, theLargestFreedBlockWaits) {
   EXPECT_EQ(qkv_alloc(1 << 20), large);
 }
 
+TEST(Memory, blocksOfSeveralSizesWait) {
+  void *large = qkv_alloc(1 << 20), *small = qkv_alloc(1 << 17);
+  for (int turn = 0; turn < 3; ++turn) {
+    qkv_free(large);
+    qkv_free(small);
+    EXPECT_EQ(qkv_alloc(1 << 17), small);
+    EXPECT_EQ(qkv_alloc(1 << 20), large);
+  }
+}
+
 } // namespace

@@ -154,6 +154,19 @@ def onnx_time(model, batches, npm, folder):
     return reply["milliseconds"], [text(row) for row in reply["tokens"]]
 
 
+def release(version):
+    """The first two numbers of a version."""
+    return ".".join(version.split(".")[:2])
+
+
+def onnx_release(npm):
+    if not npm:
+        return ""
+    path = os.path.join(npm, "node_modules", "onnxruntime-node", "package.json")
+    with open(path, encoding="utf-8") as file:
+        return release(json.load(file)["version"])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--qkv", default=os.path.join(ROOT, "build", "bin", "qkv"))
@@ -166,7 +179,8 @@ def main():
     order = sorted(range(len(pairs)), key=lambda n: -len(pairs[n][0].encode()))
     batches = [lines.tensors([pairs[n] for n in order[at:at + BATCH]])[:2]
                for at in range(0, len(order), BATCH)]
-    print("| 1,000 lines, batches of 32, ms | qkv | PyTorch eager | ONNX Runtime |\n|---|---|---|---|")
+    others = f"PyTorch {release(torch.__version__)} eager | ONNX Runtime {onnx_release(options.npm)}"
+    print(f"| 1,000 lines, batches of {BATCH}, ms | qkv | {others} |\n|---|---|---|---|")
     for row in ROWS:
         if row.name not in SIZES:
             continue
