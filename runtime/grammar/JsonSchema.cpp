@@ -9,6 +9,51 @@ namespace qkv::rt {
 
 using Json = OrderedJson;
 
+static constexpr SchemaKeyword keywords[] = {{"title", 0},
+                                             {"description", 0},
+                                             {"default", 0},
+                                             {"examples", 0},
+                                             {"$schema", 0},
+                                             {"$id", 0},
+                                             {"$comment", 0},
+                                             {"deprecated", 0},
+                                             {"readOnly", 0},
+                                             {"writeOnly", 0},
+                                             {"$defs", 0},
+                                             {"definitions", 0},
+                                             {"type", All},
+                                             {"enum", All},
+                                             {"const", All},
+                                             {"anyOf", All},
+                                             {"oneOf", All},
+                                             {"allOf", All},
+                                             {"$ref", All},
+                                             {"properties", Object},
+                                             {"required", Object},
+                                             {"additionalProperties", Object},
+                                             {"patternProperties", Object},
+                                             {"items", List},
+                                             {"prefixItems", List},
+                                             {"minItems", List},
+                                             {"maxItems", List},
+                                             {"uniqueItems", List},
+                                             {"minLength", Text},
+                                             {"maxLength", Text},
+                                             {"pattern", Text},
+                                             {"format", Text},
+                                             {"minimum", Whole | Fraction},
+                                             {"maximum", Whole | Fraction},
+                                             {"exclusiveMinimum", Whole | Fraction},
+                                             {"exclusiveMaximum", Whole | Fraction},
+                                             {"multipleOf", Whole | Fraction}};
+
+const SchemaKeyword *keywordOf(const std::string &name) {
+  for (const SchemaKeyword &one : keywords)
+    if (name == one.name)
+      return &one;
+  return nullptr;
+}
+
 unsigned jsonTypeOf(const Json &value) {
   switch (value.type()) {
   case Json::value_t::null:
