@@ -167,25 +167,28 @@ const Json &JsonSchema::resolved(const Json &one) const {
 
 unsigned JsonSchema::typesOf(const Json &given, int depth) const {
   const Json &one = resolved(given);
-  unsigned types = 0;
   if (!one.is_object() || depth > 4)
     return All;
-  for (const char *name : {"anyOf", "oneOf", "allOf"})
+  unsigned types = All, named = 0;
+  for (const char *name : {"anyOf", "oneOf"})
     if (one.contains(name) && one[name].is_array()) {
+      unsigned any = 0;
       for (const Json &member : one[name])
-        types |= typesOf(member, depth + 1);
-      return types;
+        any |= typesOf(member, depth + 1);
+      types &= any;
     }
-  if (const Json *values = valuesOf(one)) {
-    for (const Json &value : *values)
-      types |= jsonTypeOf(value);
-    return types;
+  if (one.contains("allOf") && one["allOf"].is_array())
+    for (const Json &member : one["allOf"])
+      types &= typesOf(member, depth + 1);
+  if (one.contains("enum") || one.contains("const")) {
+    unsigned values = 0;
+    for (const Json &value : heldBy(one))
+      values |= jsonTypeOf(value);
+    types &= values;
   }
-  if (one.contains("const"))
-    return jsonTypeOf(one["const"]);
   // (Words that speak of one type let all others hold.)
-  if (!one.contains("type") || !typesNamed(one["type"], types))
-    return All;
+  if (one.contains("type") && typesNamed(one["type"], named))
+    types &= named;
   return types;
 }
 

@@ -131,7 +131,7 @@ private:
 
   /// What must hold at once, as one schema.
   int merged(const Json &one, const std::string &path, int depth) {
-    constexpr int most = 2000;
+    constexpr int most = 500;
     if (++merges > most)
       return wrong(path, "too many schemas hold at once");
     std::string why;
