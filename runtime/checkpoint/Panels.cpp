@@ -77,18 +77,49 @@ struct Shape {
     }
   }
 
+  /// A part of the walk: where the first axis of the parameter is between two of its rows.
+  struct Part {
+    int64_t first, firstEnd, panel, panelEnd, later, laterEnd;
+  };
+  Part whole() const {
+    return {0, static_cast<int64_t>(firsts.size()), 0, panels,
+            0, static_cast<int64_t>(laters.size())};
+  }
+  Part rows(const qkv_param &param, int64_t begin, int64_t end) const {
+    Part part = whole();
+    int64_t all = param.shape[0];
+    if (param.held.panel_axis == 0) {
+      part.panel = begin / width;
+      part.panelEnd = (end + width - 1) / width;
+    } else if (param.held.panel_order > 0) {
+      part.first = begin * (part.firstEnd / all);
+      part.firstEnd = end * (part.firstEnd / all);
+    } else {
+      part.later = begin * (part.laterEnd / all);
+      part.laterEnd = end * (part.laterEnd / all);
+    }
+    return part;
+  }
+
   /// Calls each(plain, held) for every element, and filled(held) for those behind the extent.
   template <typename Each, typename Filled> void walk(Each each, Filled filled) const {
-    int64_t later = laters.size(), panelElements = later * width;
-    int64_t grain = std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(1, panelElements));
-    parallelFor(firsts.size() * panels, grain, [&](int64_t begin, int64_t end) {
-      for (int64_t at = begin; at < end; ++at) {
-        int64_t panel = at % panels, plain = firsts[at / panels] + panel * width * stride;
+    walk(whole(), each, filled);
+  }
+  template <typename Each, typename Filled>
+  void walk(const Part &part, Each each, Filled filled) const {
+    int64_t panelElements = static_cast<int64_t>(laters.size()) * width;
+    int64_t some = part.panelEnd - part.panel;
+    int64_t grain = std::max<int64_t>(
+        1, (1 << 16) / std::max<int64_t>(1, (part.laterEnd - part.later) * width));
+    parallelFor((part.firstEnd - part.first) * some, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        int64_t first = part.first + i / some, panel = part.panel + i % some;
+        int64_t at = first * panels + panel, plain = firsts[first] + panel * width * stride;
         int64_t held = at * panelElements, lanes = std::min(width, extent - panel * width);
         // Pieces that stay in the first cache whichever way they are read.
         constexpr int64_t piece = 64;
-        for (int64_t from = 0; from < later; from += piece) {
-          int64_t to = std::min(from + piece, later);
+        for (int64_t from = part.later; from < part.laterEnd; from += piece) {
+          int64_t to = std::min(from + piece, part.laterEnd);
           if (stride == 1)
             for (int64_t l = from; l < to; ++l)
               for (int64_t lane = 0; lane < lanes; ++lane)
@@ -106,29 +137,46 @@ struct Shape {
   }
 };
 
-template <typename Each> void walkPlain(const qkv_param &param, Each each) {
-  parallelFor(heldCount(param), 1 << 16, [&](int64_t begin, int64_t end) {
-    for (int64_t at = begin; at < end; ++at)
+template <typename Each> void walkPlain(int64_t first, int64_t last, Each each) {
+  parallelFor(last - first, 1 << 16, [&](int64_t begin, int64_t end) {
+    for (int64_t at = first + begin; at < first + end; ++at)
       each(at, at);
   });
 }
 
+int64_t rowsOf(const qkv_param &param) { return param.rank ? param.shape[0] : 1; }
+
 template <typename To, typename Convert>
-void holdAs(const qkv_param &param, const float *from, To *to, Convert convert) {
-  auto each = [&](int64_t plain, int64_t held) { to[held] = convert(from[plain]); };
-  if (param.held.panel_width)
-    Shape(param).walk(each, [&](int64_t held) { to[held] = 0; });
-  else
-    walkPlain(param, each);
+void holdAs(const qkv_param &param, const float *from, To *to, int64_t begin, int64_t end,
+            Convert convert) {
+  int64_t rows = rowsOf(param), size = rows ? elementCount(shapeOf(param)) / rows : 0;
+  int64_t base = begin * size; // of what stands at `from`
+  auto each = [&](int64_t plain, int64_t held) { to[held] = convert(from[plain - base]); };
+  if (param.held.panel_width) {
+    Shape shape(param);
+    shape.walk(begin == 0 && end == rows ? shape.whole() : shape.rows(param, begin, end), each,
+               [&](int64_t held) { to[held] = 0; });
+  } else {
+    walkPlain(base, end * size, each);
+  }
 }
 
 } // namespace
 
+int64_t rowsOfPanel(const qkv_param &param) {
+  return param.held.panel_width && param.held.panel_axis == 0 ? param.held.panel_width : 1;
+}
+
 void writeHeld(const qkv_param &param, const float *from, void *to) {
+  writeHeldRows(param, from, to, 0, rowsOf(param));
+}
+
+void writeHeldRows(const qkv_param &param, const float *from, void *to, int64_t begin,
+                   int64_t end) {
   if (param.held.element == QKV_F32)
-    holdAs(param, from, static_cast<float *>(to), [](float value) { return value; });
+    holdAs(param, from, static_cast<float *>(to), begin, end, [](float value) { return value; });
   else
-    holdAs(param, from, static_cast<uint16_t *>(to),
+    holdAs(param, from, static_cast<uint16_t *>(to), begin, end,
            param.held.element == QKV_BF16 ? toBrain : toHalf);
 }
 
@@ -144,7 +192,7 @@ void readHeld(const qkv_param &param, const void *from, float *to) {
   if (param.held.panel_width)
     Shape(param).walk(each, [](int64_t) {});
   else
-    walkPlain(param, each);
+    walkPlain(0, heldCount(param), each);
 }
 
 } // namespace qkv::rt

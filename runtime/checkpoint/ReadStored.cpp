@@ -33,12 +33,15 @@ void decode(const FileTensor &tensor, int64_t begin, int64_t end, float *to) {
     to[i - begin] *= tensor.factors[i / each];
 }
 
-void decodeAll(const FileTensor &tensor, float *to) {
+/// Elements [first, last), whole blocks, in parallel.
+void decodeRange(const FileTensor &tensor, int64_t first, int64_t last, float *to) {
   int64_t block = blockOf(tensor.type).elements;
-  parallelFor(tensor.count() / block, (1 << 16) / block, [&](int64_t begin, int64_t end) {
-    decode(tensor, begin * block, end * block, to + begin * block);
+  parallelFor((last - first) / block, (1 << 16) / block, [&](int64_t begin, int64_t end) {
+    decode(tensor, first + begin * block, first + end * block, to + begin * block);
   });
 }
+
+void decodeAll(const FileTensor &tensor, float *to) { decodeRange(tensor, 0, tensor.count(), to); }
 
 /// Elements of a tensor by their offsets. Keeps the block that was read last, so that a row costs
 /// each of its blocks once.
@@ -219,9 +222,10 @@ void Offsets::group() {
   }
 }
 
-/// Reads the elements of one setting of the letters in the name.
+/// Reads the elements of one setting of the letters in the name, those of [first, last) of the
+/// first letter that is not in it; `to` is where that one's 0 would stand.
 void gather(const qkv_param &param, const Offsets &offsets, int64_t base, const FileTensor &tensor,
-            float *to) {
+            float *to, int64_t first, int64_t last) {
   size_t rank = offsets.free.size();
   std::vector<int64_t> strides(param.rank), steps(rank);
   int64_t stride = 1, rows = 1;
@@ -232,11 +236,14 @@ void gather(const qkv_param &param, const Offsets &offsets, int64_t base, const 
   for (size_t k = 0; k + 1 < rank; ++k)
     rows *= offsets.extents[k];
   int64_t length = rank ? offsets.extents.back() : 1, step = rank ? steps.back() : 1;
-  parallelFor(rows, std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(1, length)),
+  int64_t each = rank > 1 && offsets.extents[0] ? rows / offsets.extents[0] : 0,
+          from = first * each;
+  parallelFor(each ? (last - first) * each : rows,
+              std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(1, length)),
               [&](int64_t begin, int64_t end) {
                 Elements elements(tensor);
                 std::vector<int64_t> at(rank);
-                for (int64_t row = begin; row < end; ++row) {
+                for (int64_t row = from + begin; row < from + end; ++row) {
                   int64_t rest = row, out = base;
                   for (size_t k = rank ? rank - 1 : 0; k-- > 0; rest /= offsets.extents[k])
                     out += (at[k] = rest % offsets.extents[k]) * steps[k];
@@ -312,23 +319,64 @@ std::string storedDefect(const qkv_param &param, const qkv_stored &stored) {
   return "";
 }
 
-void readStored(const qkv_param &param, const qkv_stored &stored,
-                const std::vector<const FileTensor *> &tensors, float *to) {
+/// Whether the axes in the names come first, so that each tensor is a stretch of the parameter.
+static bool stretches(const qkv_stored &stored) {
+  bool leading = !*stored.place;
+  for (int32_t k = 0; k < stored.stacked_count; ++k)
+    leading &= stored.stacked[k] == k;
+  return leading;
+}
+
+static int64_t rowCount(const qkv_param &param) { return param.rank ? param.shape[0] : 1; }
+
+int64_t rowsAtOnce(const qkv_param &param, const qkv_stored &stored,
+                   const std::vector<const FileTensor *> &tensors, int64_t step, int64_t most) {
+  int64_t rows = rowCount(param), size = elementCount(shapeOf(param)) / std::max<int64_t>(rows, 1);
+  int64_t block = blockOf(tensors[0]->type).elements, once = step;
+  if (rows <= 1 || size == 0)
+    return rows;
+  if (stretches(stored)) {
+    if (stored.stacked_count == 0)
+      once = std::lcm(step, block / std::gcd(block, size));
+  } else if (stored.stacked_count > 0 || param.rank < 2 || block > 1) {
+    return rows; // (Blocks may have to be decoded as a whole.)
+  }
+  return std::min(rows, std::max<int64_t>(1, most / size / once) * once);
+}
+
+FileTensor bytesOfRows(const qkv_param &param, const qkv_stored &stored,
+                       const std::vector<const FileTensor *> &tensors, int64_t begin, int64_t end) {
+  FileTensor part;
+  if (!stretches(stored) || stored.stacked_count > 0 || rowCount(param) == 0)
+    return part;
+  const FileTensor &tensor = *tensors[0];
+  Block block = blockOf(tensor.type);
+  int64_t size = elementCount(shapeOf(param)) / rowCount(param);
+  part.data = tensor.data + begin * size / block.elements * block.bytes;
+  part.bytes = static_cast<size_t>((end - begin) * size / block.elements * block.bytes);
+  return part;
+}
+
+void readRows(const qkv_param &param, const qkv_stored &stored,
+              const std::vector<const FileTensor *> &tensors, int64_t begin, int64_t end,
+              float *to) {
   std::optional<StoredPlace> place;
   if (*stored.place)
     place = StoredPlace::parse(stored.place, param.rank);
-  bool leading = !place;
-  for (int32_t k = 0; k < stored.stacked_count; ++k)
-    leading &= stored.stacked[k] == k;
-  int64_t each = elementCount(namedShape(param, stored));
-  for (size_t setting = 0; setting < tensors.size(); ++setting) {
-    const FileTensor &tensor = *tensors[setting];
-    if (leading) {
-      decodeAll(tensor, to + static_cast<int64_t>(setting) * each);
-      continue;
-    }
+  int64_t each = elementCount(namedShape(param, stored)), rows = rowCount(param);
+  int64_t size = rows ? elementCount(shapeOf(param)) / rows : 0;
+  auto settings = static_cast<int64_t>(tensors.size());
+  if (stretches(stored) && stored.stacked_count == 0) {
+    decodeRange(*tensors[0], begin * size, end * size, to);
+  } else if (stretches(stored)) {
+    int64_t per = rows ? settings / rows : 0;
+    for (int64_t setting = begin * per; setting < end * per; ++setting)
+      decodeAll(*tensors[static_cast<size_t>(setting)], to + (setting - begin * per) * each);
+  }
+  for (int64_t setting = 0; setting < settings && !stretches(stored); ++setting) {
+    const FileTensor &tensor = *tensors[static_cast<size_t>(setting)];
     std::vector<int64_t> fixed(param.rank);
-    auto rest = static_cast<int64_t>(setting);
+    int64_t rest = setting;
     for (int32_t k = stored.stacked_count - 1; k >= 0; --k) {
       int64_t extent = param.shape[stored.stacked[k]];
       fixed[stored.stacked[k]] = rest % extent;
@@ -338,16 +386,20 @@ void readStored(const qkv_param &param, const qkv_stored &stored,
     for (int32_t axis = 0; axis < param.rank; ++axis)
       base = base * param.shape[axis] + fixed[axis];
     Offsets offsets(param, stored, place ? &*place : nullptr, tensor.shape, std::move(fixed));
+    // (Where a letter is in the name all rows are read.)
+    int64_t first = stored.stacked_count ? 0 : begin,
+            last = stored.stacked_count ? (offsets.free.empty() ? 1 : offsets.extents[0]) : end;
+    float *whole = to - begin * size;
     if (offsets.runs() || blockOf(tensor.type).elements == 1)
-      gather(param, offsets, base, tensor, to);
+      gather(param, offsets, base, tensor, whole, first, last);
     else
-      gather(param, offsets, base, Decoded(tensor).tensor, to);
+      gather(param, offsets, base, Decoded(tensor).tensor, whole, first, last);
   }
   if (!*stored.value)
     return;
   std::optional<StoredText> value = StoredText::parse(stored.value, 0, /*whole=*/false);
-  parallelFor(elementCount(shapeOf(param)), 1 << 12, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
+  parallelFor((end - begin) * size, 1 << 12, [&](int64_t from, int64_t behind) {
+    for (int64_t i = from; i < behind; ++i)
       to[i] = static_cast<float>(value->of(to[i]));
   });
 }

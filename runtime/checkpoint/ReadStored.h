@@ -2,8 +2,8 @@
 //
 // In: a parameter, how the format at hand stores it, and its tensors in an open checkpoint. Out:
 // row-major f32. Holds: each element is read from its place, decoded, and what the page says of it
-// computed in double precision and rounded once; nothing but the result is as large as a tensor,
-// except where a tensor in blocks is read across its rows: it is decoded first.
+// computed in double precision and rounded once; nothing is as large as a tensor, except where
+// one in blocks is read across its rows: it is decoded first.
 #pragma once
 
 #include "runtime/checkpoint/Checkpoint.h"
@@ -31,9 +31,19 @@ bool storedFits(const qkv_param &param, const qkv_stored &stored, const std::vec
 /// Whether the texts of a form are what their words say they are; else what is wrong.
 std::string storedDefect(const qkv_param &param, const qkv_stored &stored);
 
-/// Reads the tensors, one for each of the form's names, which all fit, to `to`, which has room for
-/// the whole parameter. In parallel.
-void readStored(const qkv_param &param, const qkv_stored &stored,
-                const std::vector<const FileTensor *> &tensors, float *to);
+/// How many rows (settings of the parameter's first letter) are read at a time: at least `step` and
+/// a multiple of it, of about `most` elements; all where they cannot be read apart.
+int64_t rowsAtOnce(const qkv_param &param, const qkv_stored &stored,
+                   const std::vector<const FileTensor *> &tensors, int64_t step, int64_t most);
+
+/// Reads rows [begin, end), as many as rowsAtOnce() says or the last ones, of the tensors, one for
+/// each of the form's names, which all fit, to `to`, which has room for these rows. In parallel.
+void readRows(const qkv_param &param, const qkv_stored &stored,
+              const std::vector<const FileTensor *> &tensors, int64_t begin, int64_t end,
+              float *to);
+
+/// The bytes that stand for these rows alone; none where that is not known.
+FileTensor bytesOfRows(const qkv_param &param, const qkv_stored &stored,
+                       const std::vector<const FileTensor *> &tensors, int64_t begin, int64_t end);
 
 } // namespace qkv::rt

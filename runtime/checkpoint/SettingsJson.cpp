@@ -20,6 +20,8 @@ public:
                 std::vector<std::optional<std::string>> &values, std::string &why)
       : keys(keys), values(values), why(why), root(keys.size()) {
     values.assign(keys.size(), std::nullopt);
+    for (const std::string &key : keys)
+      deepest = std::max(deepest, 1 + static_cast<size_t>(std::count(key.begin(), key.end(), '.')));
   }
 
   bool null() { return found(std::nullopt); }
@@ -89,6 +91,9 @@ private:
       why = "it is not a JSON object";
       return false;
     }
+    auto over = [&] { return !ends || value == "an object" || value == "a list" ? true : next(); };
+    if (path.size() > deepest)
+      return over();
     std::string joined;
     bool dots = false; // in the name of a member of a member
     for (const Level &level : path) {
@@ -106,7 +111,7 @@ private:
         values[i] = keys[i] == joined ? value : std::nullopt;
       root[i] = first;
     }
-    return !ends || value == "an object" || value == "a list" ? true : next();
+    return over();
   }
 
   const std::vector<std::string> &keys;
@@ -114,6 +119,7 @@ private:
   std::string &why;
   std::vector<size_t> root; ///< of each key: 1 + the letters of the whole's member that it is in
   std::vector<Level> path;
+  size_t deepest = 0; ///< levels that a key may lead through
 };
 
 /// Quotes Infinity and NaN where they stand outside of strings, so that the text is JSON.

@@ -106,6 +106,41 @@ void *holdParam(const qkv_param &param, void *plain, qkv_weights &weights) {
   return held;
 }
 
+/// The parameter as it is held, made of its tensors: some rows at a time, so that nothing else is
+/// as large, and the file's pages behind them are let go.
+void *convert(const qkv_param &param, const qkv_stored &stored,
+              const std::vector<const FileTensor *> &tensors, const Checkpoint &file,
+              qkv_weights &weights) {
+  constexpr int64_t some = int64_t(1) << 21; // elements
+  bool plain = heldPlain(param.held);
+  int64_t count = elementCount(shapeOf(param)), rows = param.rank ? param.shape[0] : 1;
+  void *held = plain ? ownFloats(weights, count) : ownHeld(weights, param);
+  if (count == 0)
+    return held;
+  int64_t size = count / rows, once = rowsAtOnce(param, stored, tensors, rowsOfPanel(param), some);
+  // What stands in the file as it is read here needs no room.
+  bool inFile = storedPlain(stored) && sameBytes(QKV_FLOAT, tensors[0]->type) &&
+                reinterpret_cast<uintptr_t>(tensors[0]->data) % alignof(float) == 0;
+  auto *room =
+      plain || inFile ? nullptr : static_cast<float *>(qkv_alloc(once * size * sizeof(float)));
+  for (int64_t begin = 0; begin < rows; begin += once) {
+    int64_t end = std::min(begin + once, rows);
+    float *to = plain ? static_cast<float *>(held) + begin * size : room;
+    const float *from = to;
+    if (inFile && !plain)
+      from = reinterpret_cast<const float *>(tensors[0]->data) + begin * size;
+    else
+      readRows(param, stored, tensors, begin, end, to);
+    if (!plain)
+      writeHeldRows(param, from, held, begin, end);
+    if (FileTensor read = bytesOfRows(param, stored, tensors, begin, end); read.bytes)
+      file.forget(read);
+  }
+  if (room)
+    qkv_free(room);
+  return held;
+}
+
 /// The parameter's own tensors; null (all is well) if there are none and it has a fallback.
 bool readParam(const qkv_param &param, const Checkpoint &file, qkv_weights &weights, void *&pointer,
                std::vector<std::string_view> &missing, int64_t &firstMissing, int32_t index,
@@ -138,18 +173,14 @@ bool readParam(const qkv_param &param, const Checkpoint &file, qkv_weights &weig
   if (!missing.empty())
     return true;
   weights.origins[index].shape = tensors[0]->shape;
-  if (storedPlain(stored) && sameBytes(QKV_FLOAT, tensors[0]->type) &&
+  if (heldPlain(param.held) && storedPlain(stored) && sameBytes(QKV_FLOAT, tensors[0]->type) &&
       reinterpret_cast<uintptr_t>(tensors[0]->data) % alignof(float) == 0) {
     pointer = const_cast<char *>(tensors[0]->data);
-  } else {
-    pointer = ownFloats(weights, elementCount(shapeOf(param)));
-    readStored(param, stored, tensors, static_cast<float *>(pointer));
+    return true;
   }
-  void *plain = pointer;
-  pointer = holdParam(param, plain, weights);
-  if (pointer != tensors[0]->data)
-    for (const FileTensor *tensor : tensors)
-      file.forget(*tensor);
+  pointer = convert(param, stored, tensors, file, weights);
+  for (const FileTensor *tensor : tensors)
+    file.forget(*tensor);
   return true;
 }
 

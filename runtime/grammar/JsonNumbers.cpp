@@ -76,6 +76,68 @@ int JsonText::whole(std::optional<int64_t> least, std::optional<int64_t> most) {
   return grammar.choice(std::move(forms));
 }
 
+/// Numbers above 0 of at most 15 digits that `step` divides: a rule for each rest that the digits
+/// so far leave, and how many may follow.
+int JsonText::multiplesAbove0(int64_t step) {
+  constexpr int digits = 15;
+  std::vector<int> next(static_cast<size_t>(step)); // by the rest; none: no digit may follow
+  auto after = [&](int64_t rest, int from, bool last) {
+    std::vector<std::vector<CharacterRange>> to(static_cast<size_t>(step));
+    for (int digit = from; digit < 10; ++digit)
+      to[static_cast<size_t>((rest * 10 + digit) % step)].emplace_back('0' + digit, '0' + digit);
+    std::vector<int> forms;
+    for (int64_t r = 0; r < step; ++r) {
+      auto &range = to[static_cast<size_t>(r)];
+      if (range.empty() || (last && r != 0))
+        continue;
+      int digit = grammar.characters(range);
+      forms.push_back(last ? digit : grammar.sequence({digit, next[static_cast<size_t>(r)]}));
+    }
+    return grammar.choice(std::move(forms));
+  };
+  for (int left = 1; left < digits; ++left) {
+    std::vector<int> more(static_cast<size_t>(step));
+    for (int64_t rest = 0; rest < step; ++rest) {
+      int rule = grammar.declare("multiple");
+      int form = after(rest, 0, left == 1);
+      grammar.define(rule, rest == 0 ? grammar.optional(form) : form);
+      more[static_cast<size_t>(rest)] = grammar.call(rule);
+    }
+    next = std::move(more);
+  }
+  return after(0, 1, false);
+}
+
+std::optional<int> JsonText::multiples(int64_t step, std::optional<int64_t> least,
+                                       std::optional<int64_t> most) {
+  constexpr int64_t mostListed = 1000, mostStep = 100;
+  auto up = [&](int64_t n) { return n / step + (n % step > 0 ? 1 : 0); };
+  auto down = [&](int64_t n) { return n / step - (n % step < 0 ? 1 : 0); };
+  if (least && most) {
+    int64_t from = up(*least), to = down(*most);
+    std::vector<int> forms;
+    if (from <= to && static_cast<uint64_t>(to) - static_cast<uint64_t>(from) < mostListed) {
+      for (int64_t i = from; i <= to; ++i)
+        forms.push_back(grammar.bytes(std::to_string(i * step)));
+      return grammar.choice(std::move(forms));
+    }
+    return from > to ? std::optional(grammar.choice({})) : std::nullopt;
+  }
+  // The first multiple inside of the one bound is 0, or its neighbour.
+  int64_t first = least ? up(*least) : most ? down(*most) : 0;
+  if (step > mostStep || (least && first != 0 && first != 1) || (most && first != 0 && first != -1))
+    return std::nullopt;
+  std::vector<int> forms;
+  if (first == 0)
+    forms.push_back(grammar.bytes("0"));
+  int above = multiplesAbove0(step);
+  if (!most)
+    forms.push_back(above);
+  if (!least)
+    forms.push_back(grammar.sequence({grammar.bytes("-"), above}));
+  return grammar.choice(std::move(forms));
+}
+
 /// Digits behind a point that are not all zeros.
 int JsonText::fraction() {
   return grammar.sequence({grammar.bytes("."),

@@ -9,6 +9,51 @@ namespace qkv::rt {
 
 using Json = OrderedJson;
 
+static constexpr SchemaKeyword keywords[] = {{"title", 0},
+                                             {"description", 0},
+                                             {"default", 0},
+                                             {"examples", 0},
+                                             {"$schema", 0},
+                                             {"$id", 0},
+                                             {"$comment", 0},
+                                             {"deprecated", 0},
+                                             {"readOnly", 0},
+                                             {"writeOnly", 0},
+                                             {"$defs", 0},
+                                             {"definitions", 0},
+                                             {"type", All},
+                                             {"enum", All},
+                                             {"const", All},
+                                             {"anyOf", All},
+                                             {"oneOf", All},
+                                             {"allOf", All},
+                                             {"$ref", All},
+                                             {"properties", Object},
+                                             {"required", Object},
+                                             {"additionalProperties", Object},
+                                             {"patternProperties", Object},
+                                             {"items", List},
+                                             {"prefixItems", List},
+                                             {"minItems", List},
+                                             {"maxItems", List},
+                                             {"uniqueItems", List},
+                                             {"minLength", Text},
+                                             {"maxLength", Text},
+                                             {"pattern", Text},
+                                             {"format", Text},
+                                             {"minimum", Whole | Fraction},
+                                             {"maximum", Whole | Fraction},
+                                             {"exclusiveMinimum", Whole | Fraction},
+                                             {"exclusiveMaximum", Whole | Fraction},
+                                             {"multipleOf", Whole | Fraction}};
+
+const SchemaKeyword *keywordOf(const std::string &name) {
+  for (const SchemaKeyword &one : keywords)
+    if (name == one.name)
+      return &one;
+  return nullptr;
+}
+
 unsigned jsonTypeOf(const Json &value) {
   switch (value.type()) {
   case Json::value_t::null:
@@ -122,25 +167,28 @@ const Json &JsonSchema::resolved(const Json &one) const {
 
 unsigned JsonSchema::typesOf(const Json &given, int depth) const {
   const Json &one = resolved(given);
-  unsigned types = 0;
   if (!one.is_object() || depth > 4)
     return All;
-  for (const char *name : {"anyOf", "oneOf", "allOf"})
+  unsigned types = All, named = 0;
+  for (const char *name : {"anyOf", "oneOf"})
     if (one.contains(name) && one[name].is_array()) {
+      unsigned any = 0;
       for (const Json &member : one[name])
-        types |= typesOf(member, depth + 1);
-      return types;
+        any |= typesOf(member, depth + 1);
+      types &= any;
     }
-  if (const Json *values = valuesOf(one)) {
-    for (const Json &value : *values)
-      types |= jsonTypeOf(value);
-    return types;
+  if (one.contains("allOf") && one["allOf"].is_array())
+    for (const Json &member : one["allOf"])
+      types &= typesOf(member, depth + 1);
+  if (one.contains("enum") || one.contains("const")) {
+    unsigned values = 0;
+    for (const Json &value : heldBy(one))
+      values |= jsonTypeOf(value);
+    types &= values;
   }
-  if (one.contains("const"))
-    return jsonTypeOf(one["const"]);
   // (Words that speak of one type let all others hold.)
-  if (!one.contains("type") || !typesNamed(one["type"], types))
-    return All;
+  if (one.contains("type") && typesNamed(one["type"], named))
+    types &= named;
   return types;
 }
 

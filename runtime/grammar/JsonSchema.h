@@ -4,6 +4,7 @@
 #define JSON_NO_IO
 #include <nlohmann/json.hpp>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,13 @@ enum JsonType : unsigned {
   All = 127
 };
 
+struct SchemaKeyword {
+  const char *name;
+  unsigned type; ///< of what it speaks; 0: of none (annotations), All: of any
+};
+/// Null where it is not known.
+const SchemaKeyword *keywordOf(const std::string &name);
+
 unsigned jsonTypeOf(const OrderedJson &value);
 /// What a `type` names. False: it names something else.
 bool typesNamed(const OrderedJson &given, unsigned &types);
@@ -37,8 +45,13 @@ public:
   unsigned typesOf(const OrderedJson &given, int depth = 0) const;
   /// Whether it is certain that no value holds by both.
   bool apart(const OrderedJson &a, const OrderedJson &b) const;
+  /// A schema that holds where all does that `one` says beside one another (words, $ref, allOf,
+  /// anyOf). None with `why` where that cannot be said as one.
+  std::optional<OrderedJson> together(const OrderedJson &one, std::string &why) const;
 
 private:
+  bool flatten(const OrderedJson &one, std::vector<OrderedJson> &out, int depth,
+               std::string &why) const;
   const OrderedJson &resolved(const OrderedJson &one) const;
   const OrderedJson &root;
 };

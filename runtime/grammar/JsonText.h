@@ -32,6 +32,10 @@ public:
   /// Any number within them.
   int number(std::optional<int64_t> least, bool leastItself, std::optional<int64_t> most,
              bool mostItself);
+  /// A whole number within bounds that `step` divides. None where the bounds would need too many
+  /// rules.
+  std::optional<int> multiples(int64_t step, std::optional<int64_t> least,
+                               std::optional<int64_t> most);
   /// A text of none of these, without escapes: the name of another property.
   int otherName(const std::vector<std::string> &names);
   /// One of these characters as a text of JSON has it.
@@ -53,6 +57,7 @@ private:
   int digits(std::string_view least, std::string_view most);
   int digitsFrom(uint64_t least, uint64_t most);
   int fraction();
+  int multiplesAbove0(int64_t step);
   int text(const char *bytes) { return grammar.bytes(bytes); }
 
   Grammar &grammar;
@@ -62,5 +67,8 @@ private:
 /// A regular expression over the characters of a text of JSON. None with `why` set.
 std::optional<int> readPattern(std::string_view pattern, Grammar &grammar, JsonText &json,
                                std::string &why);
+
+/// Whether a name of JSON is one that a regular expression matches; true where that cannot be told.
+bool patternFits(const std::string &pattern, const std::string &name);
 
 } // namespace qkv::rt

@@ -1,7 +1,9 @@
 // Regular expressions of JSON schemas as rules (JsonText.h). Holds: what looks around, back or
 // ahead is an error that says so.
 #include "runtime/Error.h"
+#include "runtime/grammar/JsonSchema.h"
 #include "runtime/grammar/JsonText.h"
+#include "runtime/grammar/Positions.h"
 #include "runtime/grammar/ReadGrammar.h"
 
 #include <cstring>
@@ -231,6 +233,25 @@ std::optional<int> readPattern(std::string_view pattern, Grammar &grammar, JsonT
 std::optional<int> JsonText::textLike(std::string_view pattern, std::string &why) {
   std::optional<int> inner = readPattern(pattern, grammar, *this, why);
   return inner ? std::optional(quoted(*inner)) : std::nullopt;
+}
+
+bool patternFits(const std::string &pattern, const std::string &name) {
+  Grammar names;
+  JsonText text(names);
+  std::string why;
+  names.root = names.declare("root");
+  std::optional<int> form = text.textLike(pattern, why);
+  if (!form)
+    return true;
+  names.define(names.root, *form);
+  std::unique_ptr<Automaton> automaton = Automaton::make(names, why);
+  if (!automaton)
+    return true;
+  Positions positions(*automaton);
+  int at = positions.begin();
+  for (char byte : OrderedJson(name).dump())
+    at = positions.step(at, automaton->classOf(static_cast<unsigned char>(byte)));
+  return positions.mayEnd(at);
 }
 
 } // namespace qkv::rt

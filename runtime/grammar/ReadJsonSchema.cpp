@@ -16,53 +16,6 @@ namespace {
 
 using Json = OrderedJson;
 
-struct Keyword {
-  const char *name;
-  unsigned type; ///< of what it speaks; 0: of none (annotations), All: of any
-};
-constexpr Keyword keywords[] = {{"title", 0},
-                                {"description", 0},
-                                {"default", 0},
-                                {"examples", 0},
-                                {"$schema", 0},
-                                {"$id", 0},
-                                {"$comment", 0},
-                                {"deprecated", 0},
-                                {"readOnly", 0},
-                                {"writeOnly", 0},
-                                {"$defs", 0},
-                                {"definitions", 0},
-                                {"type", All},
-                                {"enum", All},
-                                {"const", All},
-                                {"anyOf", All},
-                                {"oneOf", All},
-                                {"allOf", All},
-                                {"$ref", All},
-                                {"properties", Object},
-                                {"required", Object},
-                                {"additionalProperties", Object},
-                                {"items", List},
-                                {"prefixItems", List},
-                                {"minItems", List},
-                                {"maxItems", List},
-                                {"uniqueItems", List},
-                                {"minLength", Text},
-                                {"maxLength", Text},
-                                {"pattern", Text},
-                                {"format", Text},
-                                {"minimum", Whole | Fraction},
-                                {"maximum", Whole | Fraction},
-                                {"exclusiveMinimum", Whole | Fraction},
-                                {"exclusiveMaximum", Whole | Fraction}};
-
-const Keyword *keywordOf(const std::string &name) {
-  for (const Keyword &one : keywords)
-    if (name == one.name)
-      return &one;
-  return nullptr;
-}
-
 class SchemaReader {
 public:
   SchemaReader(const Json &root, GrammarError &error)
@@ -98,7 +51,7 @@ private:
       return wrong(path, "a schema is an object, true or false");
     unsigned speaks = 0;
     for (auto &[name, value] : one.items()) {
-      const Keyword *keyword = keywordOf(name);
+      const SchemaKeyword *keyword = keywordOf(name);
       if (!keyword)
         return wrong(path + "/" + name, "this keyword is not supported");
       speaks |= keyword->type == All ? 0 : keyword->type;
@@ -141,14 +94,21 @@ private:
     return good ? grammar.choice(std::move(forms)) : 0;
   }
 
-  /// Schemas that are other schemas, or values: they stand alone, or with a type beside values.
+  /// Schemas that are other schemas, with words of their own beside them or not, or values, which
+  /// stand alone or with a type.
   int combined(const Json &one, const std::string &name, const std::string &path, int depth) {
     const Json &value = one[name];
     std::string place = path + "/" + name;
     bool values = name == "enum" || name == "const";
+    bool alone = name != "allOf" || !value.is_array() || value.size() < 2;
     for (auto &[other, ignored] : one.items())
-      if (other != name && keywordOf(other)->type != 0 && !(values && other == "type"))
-        return wrong(path + "/" + other, "this is not supported beside " + name);
+      if (other != name && keywordOf(other)->type != 0 && !(values && other == "type")) {
+        if (values)
+          return wrong(path + "/" + other, "this is not supported beside " + name);
+        alone = false;
+      }
+    if (!alone)
+      return merged(one, path, depth);
     if (name == "$ref")
       return reference(value, place);
     if (name == "const")
@@ -157,8 +117,6 @@ private:
       return wrong(place, "expected a list that is not empty");
     if (name == "enum")
       return constants(one, value, path);
-    if (name == "allOf" && value.size() > 1)
-      return wrong(place, "more than one is not supported");
     std::vector<int> forms;
     for (size_t i = 0; i < value.size() && good; ++i) {
       forms.push_back(schema(value[i], place + "/" + std::to_string(i), depth + 1));
@@ -169,6 +127,16 @@ private:
                                      j, i));
     }
     return good ? grammar.choice(std::move(forms)) : 0;
+  }
+
+  /// What must hold at once, as one schema.
+  int merged(const Json &one, const std::string &path, int depth) {
+    constexpr int most = 500;
+    if (++merges > most)
+      return wrong(path, "too many schemas hold at once");
+    std::string why;
+    std::optional<Json> all = file.together(one, why);
+    return all ? schema(*all, path, depth + 1) : wrong(path, why);
   }
 
   int constants(const Json &one, const Json &values, const std::string &path) {
@@ -265,6 +233,10 @@ private:
       least = above;
     if (!mostItself)
       most = below;
+    if (one.contains("multipleOf"))
+      return multiples(one["multipleOf"], path + "/multipleOf",
+                       least ? std::optional(*least + (leastItself ? 0 : 1)) : least,
+                       most ? std::optional(*most - (mostItself ? 0 : 1)) : most);
     if (!least && !most)
       return fractions ? json.anyNumber() : json.anyWhole();
     if (fractions)
@@ -276,10 +248,28 @@ private:
     return json.whole(least, most);
   }
 
+  /// Whole numbers that `step` divides, a whole number itself, within bounds. (Of numbers with a
+  /// point those without one.)
+  int multiples(const Json &step, const std::string &path, std::optional<int64_t> least,
+                std::optional<int64_t> most) {
+    constexpr int64_t largest = 1000;
+    if (!step.is_number() || !(step.get<double>() > 0))
+      return wrong(path, "expected a number above 0");
+    bool whole = std::floor(step.get<double>()) == step.get<double>();
+    if (!whole || step.get<double>() > static_cast<double>(largest))
+      return wrong(path, "only whole numbers up to 1000 are supported");
+    std::optional<int> form = json.multiples(static_cast<int64_t>(step.get<double>()), least, most);
+    return form ? *form
+                : wrong(
+                      path,
+                      "with these bounds it is not supported (it is without, from 0 or 1 on, up to "
+                      "0 or -1, and with two bounds that are near)");
+  }
+
   /// Lists: some items of their own, then others.
   int list(const Json &one, const std::string &path, int depth) {
     int64_t least = count(one, "minItems", 0, path), most = count(one, "maxItems", -1, path);
-    if (one.contains("uniqueItems") && one["uniqueItems"] != Json(false))
+    if (one.contains("uniqueItems") && one["uniqueItems"] != Json(false) && (most < 0 || most > 1))
       return wrong(path + "/uniqueItems", "this is not supported");
     if (one.contains("items") && one["items"].is_array())
       return wrong(path + "/items", "a list here is not supported (prefixItems is)");
@@ -325,6 +315,38 @@ private:
         {grammar.bytes("["), json.space(), behind, json.space(), grammar.bytes("]")});
   }
 
+  /// The one pattern of names that a schema has, and what is said of them; null: there is none.
+  static std::pair<const std::string *, const Json *> patternOf(const Json &one) {
+    auto found = one.find("patternProperties");
+    if (found == one.end() || !found->is_object() || found->empty())
+      return {nullptr, nullptr};
+    const auto &[name, value] = *found->get_ref<const Json::object_t &>().begin();
+    return {&name, &value};
+  }
+
+  /// A member whose name is like the schema's pattern. (Those that are not like it do not come
+  /// out.)
+  int patternMember(const Json &one, const std::string &path, int depth) {
+    std::string place = path + "/patternProperties";
+    const Json &all = one["patternProperties"];
+    if (!all.is_object() || all.size() != 1)
+      return wrong(place,
+                   all.is_object() ? "more than one is not supported" : "expected an object");
+    auto [pattern, value] = patternOf(one);
+    place += "/" + *pattern;
+    if (one.contains("properties") && one["properties"].is_object())
+      for (auto &[name, ignored] : one["properties"].items())
+        if (patternFits(*pattern, name))
+          return wrong(place,
+                       "the property " + quote(name) + " is of this form, which is not supported");
+    std::string why;
+    std::optional<int> form = json.textLike(*pattern, why);
+    if (!form)
+      return wrong(place, why);
+    return grammar.sequence(
+        {*form, json.space(), grammar.bytes(":"), json.space(), schema(*value, place, depth + 1)});
+  }
+
   struct Member {
     int expression; ///< name, colon, value
     bool required;
@@ -356,11 +378,16 @@ private:
         add(name, schema(value, path + "/properties/" + name, depth + 1));
     }
     for (const std::string &name : required)
-      if (std::find(names.begin(), names.end(), name) == names.end())
-        add(name,
-            one.contains("additionalProperties")
-                ? schema(one["additionalProperties"], path + "/additionalProperties", depth + 1)
-                : json.value());
+      if (std::find(names.begin(), names.end(), name) == names.end()) {
+        auto [pattern, value] = patternOf(one);
+        if (pattern && patternFits(*pattern, name))
+          add(name, schema(*value, path + "/patternProperties/" + *pattern, depth + 1));
+        else
+          add(name,
+              one.contains("additionalProperties")
+                  ? schema(one["additionalProperties"], path + "/additionalProperties", depth + 1)
+                  : json.value());
+      }
     return good;
   }
 
@@ -374,13 +401,15 @@ private:
                                                        : all.empty();
     int comma = grammar.sequence({json.space(), grammar.bytes(","), json.space()});
     int end = grammar.bytes(""), endAfterNone = end;
-    if (others) {
+    bool like = one.contains("patternProperties") && one["patternProperties"] != Json::object();
+    if (others || like) {
       int value =
-          one.contains("additionalProperties")
+          one.contains("additionalProperties") && !like
               ? schema(one["additionalProperties"], path + "/additionalProperties", depth + 1)
               : json.value();
-      int member = grammar.sequence(
-          {json.otherName(names), json.space(), grammar.bytes(":"), json.space(), value});
+      int member = like ? patternMember(one, path, depth)
+                        : grammar.sequence({json.otherName(names), json.space(), grammar.bytes(":"),
+                                            json.space(), value});
       end = grammar.repeat(grammar.sequence({comma, member}), 0, -1);
       endAfterNone = grammar.optional(grammar.sequence({member, end}));
     }
@@ -413,6 +442,7 @@ private:
   JsonText json;
   std::unordered_map<std::string, int> references;
   std::vector<std::pair<std::string, int>> wanted; ///< paths, and their rules
+  int merges = 0;
   bool good = true;
 };
 

@@ -70,8 +70,8 @@ void printError(const qkv_error &error, const Options &options);
 
 } // namespace qkv::rt
 
-/// What `main` of a generator's program calls: qkv_main with tokenizers. (A function's program
-/// calls qkv_main, so that it does not hold them.)
+/// What `main` of a generator's program calls: qkv_main with tokenizers and grammars. (A function's
+/// program calls qkv_main, so that it does not hold them.)
 extern "C" int qkv_text_main(const qkv_model *model, int argc, char **argv);
 /// What `main` of a program calls that can trace (qkv build --traceable), whatever its model is:
 /// `trace` computes the tensors.

@@ -91,8 +91,10 @@ bool Generator::prepare(qkv_error *error) {
     return fail(error,
                 format("--slide keeps %lld tokens, the context has no more than %lld",
                        static_cast<long long>(options.slide), static_cast<long long>(positions())));
+  if (options.form.given() && !options.readForm)
+    return fail(error, "this program was linked without grammars (qkv_text_main)");
   if (options.form.given() &&
-      !(constraint = openConstraint(options.form, *tokenizer, choices, error)))
+      !(constraint = options.readForm(options.form, *tokenizer, choices, error)))
     return false;
   if (stepsText(model))
     sequences = std::make_unique<Stepped>(model, weights, vocabulary, options.promptChunk);

@@ -28,6 +28,9 @@ struct GenerationOptions {
   BeamOptions beams;
   std::vector<std::string> stops; ///< none is empty
   TextForm form;                  ///< what a text must be
+  /// Reads `form`; null in programs that were linked without grammars.
+  std::unique_ptr<Constraint> (*readForm)(const TextForm &form, const Tokenizer &tokenizer,
+                                          int64_t count, qkv_error *error) = nullptr;
   int64_t maxTokens = -1;         ///< -1: until the stream is full
   int64_t context = -1;           ///< positions of a stream; -1: what the model holds
   int64_t promptChunk = 512;      ///< positions of a prompt that are computed at a time

@@ -9,6 +9,8 @@ dsl/std/models/README.md that has the checkpoint's `architectures`. What must ho
   the step computes in another order (REARRANGED), as any other number of them;
 - the same checkpoint as a GGUF file (gguf_checkpoint.py) gives the same bytes, or, where the file stores
   numbers that are computed from others (COMPUTED), the same to 1e-5;
+- of a GGUF file as llama.cpp's converter writes it the logits that llama.cpp itself computed (figures/llama.cpp,
+  made by llama_cpp.py), to 1e-3 of the largest;
 - a program that was built beside one of them opens the other (EITHER);
 - a tensor that is missing, and one of another shape, is an error that names it;
 - with QKV_MODELS_VERIFY in the environment (half a minute each), every stage of the compiler agrees
@@ -30,8 +32,8 @@ import safetensors  # noqa: E402
 PAGES = os.path.join(os.path.dirname(os.path.dirname(HERE)), "dsl", "std", "models")
 # A latent is kept instead of keys and values, and the maps behind it are applied to the queries.
 REARRANGED = {"deepseek.qkv"}
-# The waves are numbers of f32 there, because a tensor may make them longer.
-COMPUTED = {"llama-2", "llama-3"}
+# The waves are numbers of f32 there, because a tensor may make them longer; a factor of YaRN is a tenth.
+COMPUTED = {"llama-2", "llama-3", "deepseek-v2", "deepseek-v3"}
 # Built beside one format, their programs open the other.
 EITHER = {"gpt2", "qwen3"}
 CODES = {"F32": "f", "I64": "q", "BF16": "H"}
@@ -95,7 +97,7 @@ class Checkpoint:
             print(f"{what}: {name} differs by {error:.2g} of the largest")
             assert error <= bound, (what, name, error)
 
-    def gguf(self):
+    def gguf(self, name="model.gguf", write=None):
         """The path of the same checkpoint as GGUF; none where there is no such architecture."""
         tensors = {}
         for name, (kind, shape, values) in read(os.path.join(self.weights, "model.safetensors")).items():
@@ -103,10 +105,10 @@ class Checkpoint:
             floats = array.array("f", array.array("I", [v << 16 for v in values]).tobytes())
             tensors[name] = gguf_checkpoint.Array(shape, floats)
         with open(os.path.join(self.weights, "config.json")) as file:
-            data = gguf_checkpoint.convert(json.load(file), tensors)
+            data = (write or gguf_checkpoint.convert)(json.load(file), tensors)
         if data is None:
             return None
-        path = os.path.join(self.folder, "model.gguf")
+        path = os.path.join(self.folder, name)
         with open(path, "wb") as file:
             file.write(data)
         return path
@@ -145,6 +147,15 @@ def main(qkv, name):
                 error = difference(same[result][2], values)
                 assert error <= (1e-5 if name in COMPUTED else 0), ("GGUF", result, error)
             checkpoint.agrees(checkpoint.results("interpret", weights=gguf), 1e-5, "interpret, GGUF")
+        peer = os.path.join(HERE, "figures", "llama.cpp", name + ".safetensors")
+        if os.path.exists(peer):
+            converted = checkpoint.gguf("converted.gguf", lambda *given: gguf_checkpoint.converted(name, *given))
+            results = checkpoint.results("run", weights=converted)
+            for result, (_, shape, values) in read(peer).items():
+                result = result.removeprefix("expected.")
+                error = difference(results[result][2], values)
+                print(f"llama.cpp: {result} differs by {error:.2g} of the largest")
+                assert results[result][1] == shape and error <= 1e-3, ("llama.cpp", result, error)
         if name in EITHER:
             program, out = os.path.join(folder, "program"), os.path.join(folder, "out.safetensors")
             ran = checkpoint.call("build", "-o", program)

@@ -3,7 +3,9 @@
 #include "Support.h"
 
 #include "runtime/checkpoint/Json.h"
+#include "tests/fuzz/WithinMemory.h"
 
+#include <ctime>
 #include <gtest/gtest.h>
 
 using namespace qkv::rt;
@@ -119,6 +121,33 @@ TEST(Settings, WhatIsNoConfiguration) {
   for (const char *text : {" ", "[]", "null", "5", "{", "{\"a\": 1} x", "{\"a\": tru}"})
     expectSays(disagreement({{"a", "1", nullptr}}, text), {"not a valid configuration"});
   EXPECT_EQ(disagreement({}, "{"), "") << "nothing was read from it";
+}
+
+/// Whatever stands in it, reading it takes little time and memory.
+TEST(Settings, HostileOnes) {
+  std::string lists(300000, '['), objects, dots = "{",
+                                           longName = "{\"" + std::string(1 << 20, 'a') + "\":1}";
+  for (int i = 0; i < 100000; ++i)
+    objects += "{\"a\":";
+  for (int i = 0; i < 20000; ++i)
+    dots += (i ? ",\"a." : "\"a.") + std::to_string(i) + "\":{\"b\":" + std::to_string(i) + "}";
+  for (const std::string &text :
+       {"{\"a\":" + lists, "{\"a\":" + lists + std::string(300000, ']') + "}", objects,
+        objects + "1" + std::string(100000, '}'), dots + "}", longName,
+        "{\"a\":" + std::string(1 << 20, '9') + "}",
+        "{\"a\":\"" + std::string(1 << 20, '\\') + "\"}",
+        "{\"a\":1e" + std::string(1000, '9') + "}"}) {
+    auto begun = std::clock();
+    EXPECT_EQ(
+        qkv::test::withinMemory(
+            size_t(256) << 20,
+            [&text] { disagreement({{"a", "1", nullptr}, {"a.a.a.b", "1", nullptr}}, text); }),
+        "")
+        << text.substr(0, 100);
+    disagreement({{"a", "1", nullptr}, {"a.a.a.b", "1", nullptr}}, text);
+    EXPECT_LT(static_cast<double>(std::clock() - begun) / CLOCKS_PER_SEC, 5 * qkv::test::slowdown)
+        << text.substr(0, 100);
+  }
 }
 
 } // namespace

@@ -3,6 +3,7 @@
 #include "Support.h"
 
 #include "runtime/checkpoint/Gguf.h"
+#include "tests/fuzz/WithinMemory.h"
 
 #include <cmath>
 #include <cstring>
@@ -203,7 +204,9 @@ TEST(Gguf, SplitFiles) {
   fails("m-00001-of-00002.gguf", "cannot open");
 }
 
-TEST(Gguf, EachLieHasItsMessage) {
+using Lie = std::pair<std::string, const char *>; ///< a file, and what is said of it
+
+std::vector<Lie> lies() {
   auto f32 = [](const char *name, std::vector<int64_t> extents, uint64_t offset) {
     return GgufBytes().tensorAt(name, extents, 0, offset).bytes();
   };
@@ -216,7 +219,7 @@ TEST(Gguf, EachLieHasItsMessage) {
   foreign.version = 0x03000000;
   constexpr int64_t large = int64_t(1) << 62;
   std::string head = "GGUF" + numberBytes<uint32_t>(3);
-  const std::pair<std::string, const char *> cases[] = {
+  return {
       {"GGUF", "it ends in its version"},
       {"GGUF" + numberBytes<uint32_t>(3) + "12345", "it ends in its head"},
       {old.bytes(), "it is of version 1, only 2 and 3 are read"},
@@ -273,11 +276,81 @@ TEST(Gguf, EachLieHasItsMessage) {
            .tensor("n.scale", {2}, 0, floats({1, 2}))
            .bytes(),
        "is F32 [2], expected F32"}};
-  for (auto &[bytes, expected] : cases) {
+}
+
+TEST(Gguf, EachLieHasItsMessage) {
+  for (auto &[bytes, expected] : lies()) {
     qkv_error error;
     EXPECT_FALSE(openBytes(bytes, error)) << expected;
     EXPECT_NE(std::string(error.text).find(expected), std::string::npos) << error.text;
   }
+}
+
+/// A file of some hundred bytes takes no memory, whatever it says.
+TEST(Gguf, NoLieTakesMemory) {
+  for (auto &[bytes, expected] : lies())
+    EXPECT_EQ(qkv::test::withinMemory(16 << 20,
+                                      [&bytes] {
+                                        qkv_error error;
+                                        openBytes(bytes, error);
+                                      }),
+              "")
+        << expected;
+}
+
+/// Tensors without elements are tensors; no parameter is read from them, however large the other
+/// extents are.
+TEST(Gguf, ExtentsOfNothing) {
+  constexpr int64_t large = int64_t(1) << 62;
+  TestFolder folder;
+  writeFile(folder / "m", GgufBytes()
+                              .tensorAt("a", {0, large, large}, 0, 0)
+                              .tensorAt("b", {large, 0}, 2, 0)
+                              .tensorAt("c", {0}, 40, 0)
+                              .tensor("c.scale", {0}, 0, "")
+                              .bytes());
+  qkv_error error = emptyError();
+  auto file = Checkpoint::open(folder / "m", &error);
+  if (file) {
+    EXPECT_EQ(file->find("a")->count(), 0);
+    EXPECT_EQ(file->find("b")->bytes, 0u);
+  } else {
+    EXPECT_NE(std::string(error.text).find("c.scale"), std::string::npos) << error.text;
+  }
+  writeFile(folder / "m", GgufBytes().tensorAt("a", {0, large}, 0, 0).bytes());
+  TestModel test;
+  test.params = {{"w", {2, 3}, {"a"}}};
+  EXPECT_FALSE(qkv_weights_open(&test.model(), (folder / "m").c_str(), nullptr, &error));
+  EXPECT_NE(std::string(error.text).find("expected [2,3]"), std::string::npos) << error.text;
+}
+
+/// What is said is said in numbers that fit together: a key that is another kind of value than the
+/// one that a page or a split checkpoint reads.
+TEST(Gguf, KeysOfOtherTypesThanRead) {
+  auto says = [](const GgufBytes &file, const char *expected) {
+    TestFolder folder;
+    qkv_error error = emptyError();
+    writeFile(folder / "m-00001-of-00002.gguf", file.bytes());
+    EXPECT_FALSE(Checkpoint::open(folder / "m-00001-of-00002.gguf", &error)) << expected;
+    EXPECT_NE(std::string(error.text).find(expected), std::string::npos) << error.text;
+  };
+  says(GgufBytes().text("split.count", "2"), "split.count is no number of parts");
+  says(GgufBytes().list("split.count", 2, 1, numberBytes<uint16_t>(2)), "split.count is no number");
+  says(GgufBytes().key("split.count", 6, numberBytes<float>(2)), "split.count is no number");
+  says(GgufBytes().key("split.count", 5, numberBytes<int32_t>(-2)), "split.count is no number");
+  says(GgufBytes().key("split.count", 10, numberBytes<uint64_t>(~uint64_t(0))),
+       "split.count is no");
+  says(GgufBytes().key("split.count", 2, numberBytes<uint16_t>(2)).text("split.no", "0"),
+       "is not the first part");
+  // Another architecture's name in the place of a text has no keys of its own.
+  qkv_error error = emptyError();
+  auto file = openBytes(GgufBytes()
+                            .list("general.architecture", 8, 1, GgufBytes::string("llama"))
+                            .key("llama.block_count", 4, numberBytes<uint32_t>(2))
+                            .bytes(),
+                        error);
+  ASSERT_TRUE(file) << error.text;
+  EXPECT_EQ(configurationText(file->metadata()).find("\".block_count\""), std::string::npos);
 }
 
 TEST(Gguf, ATypeThatNoModelReadsIsListedAndRefused) {

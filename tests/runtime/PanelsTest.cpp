@@ -89,6 +89,35 @@ TEST_P(Panels, HoldEveryElementWhereTheLayoutSays) {
     qkv_weights_close(opened);
 }
 
+/// Some rows at a time they are held as all at once.
+TEST_P(Panels, RowsByThemselves) {
+  TestModel test;
+  test.params = {GetParam().param};
+  for (int32_t element : {QKV_F32, QKV_BF16}) {
+    qkv_held &held = test.params[0].held;
+    qkv_held plain = heldAs(element);
+    held.element = plain.element;
+    held.block_elements = plain.block_elements;
+    held.block_bytes = plain.block_bytes;
+    const qkv_param &param = test.model().params[0];
+    int64_t rows = param.shape[0], count = elementCount(shapeOf(param)), size = count / rows;
+    std::vector<float> values(count);
+    std::iota(values.begin(), values.end(), 1.0f);
+    std::vector<char> whole(heldBytes(param), 'x');
+    writeHeld(param, values.data(), whole.data());
+    for (int64_t some : {1, 2, 1000}) {
+      std::vector<char> parts(heldBytes(param), 'y');
+      int64_t once = some * rowsOfPanel(param);
+      for (int64_t begin = 0; begin < rows; begin += once) {
+        int64_t end = std::min(begin + once, rows);
+        std::vector<float> own(values.begin() + begin * size, values.begin() + end * size);
+        writeHeldRows(param, own.data(), parts.data(), begin, end);
+      }
+      EXPECT_TRUE(parts == whole) << GetParam().what << " " << some;
+    }
+  }
+}
+
 TestParam held(std::vector<int64_t> shape, int32_t axis, int32_t block, int32_t width,
                std::vector<int32_t> stacked = {}) {
   TestParam param{"w", std::move(shape), {}, std::move(stacked)};

@@ -2,6 +2,8 @@
 #include "runtime/grammar/Positions.h"
 #include "runtime/grammar/ReadGrammar.h"
 
+#include "tests/fuzz/WithinMemory.h"
+
 #include <gtest/gtest.h>
 
 using namespace qkv::rt;
@@ -117,6 +119,69 @@ TEST(Schema, Objects) {
       {R"({"k":1})", R"({"k":2})"}, {R"({"k":3})"});
 }
 
+TEST(Schema, SeveralAtOnce) {
+  expect(
+      R"({"allOf": [{"type": ["integer", "string"], "minimum": 3}, {"type": "number", "maximum": 5},
+             {"maximum": 4, "title": "t"}]})",
+      {"3", "4"}, {"2", "5", "3.5", "\"a\""});
+  expect(R"({"allOf": [{"properties": {"a": {"type": "integer"}}, "required": ["a"]},
+             {"type": "object", "properties": {"a": {"minimum": 2}, "b": {"const": 1}}, "required": ["b"]}]})",
+         {R"({"a":2,"b":1})", R"({"a": 30, "b": 1})"},
+         {R"({"a":1,"b":1})", R"({"a":2})", R"({"b":1})"});
+  // What one says of all others holds for the properties of the other.
+  expect(
+      R"({"allOf": [{"type": "object", "properties": {"a": {}}, "additionalProperties": {"type": "integer"}},
+             {"type": "object", "properties": {"b": {}, "a": {"type": "null"}}}]})",
+      {R"({"a":null,"b":1})", R"({"a":null,"b":1,"c":2})"},
+      {R"({"b":"x"})", R"({"a":1})", R"({"c":null})"});
+  expect(R"({"allOf": [{"type": "object", "properties": {"a": {}}, "additionalProperties": false},
+             {"type": "object", "properties": {"b": {}}}]})",
+         {R"({"a":1})", "{}"}, {R"({"b":1})", R"({"a":1,"b":1})"});
+  expect(R"({"allOf": [{"type": "array", "prefixItems": [{"type": "integer"}], "maxItems": 3},
+             {"type": "array", "items": {"type": ["number", "null"]}, "minItems": 1}]})",
+         {"[1]", "[1,null,0.5]"}, {"[]", "[0.5]", "[1,2,3,4]", "[1,true]"});
+  expect(R"({"allOf": [{"enum": [1, 2, "a"]}, {"enum": [2, "a", 3], "type": "integer"}]})", {"2"},
+         {"1", "\"a\""});
+  expect(R"({"allOf": [{"const": 4}, {"type": "integer"}]})", {"4"}, {"5"});
+  // Words beside alternatives, and beside $ref.
+  expect(
+      R"({"anyOf": [{"minimum": 5}, {"maximum": 1}], "type": "integer", "minimum": 0, "maximum": 9})",
+      {"0", "1", "5", "9"}, {"2", "4", "10"});
+  expect(
+      R"({"$ref": "#/$defs/n", "maximum": 3, "$defs": {"n": {"type": "integer", "minimum": 2}}})",
+      {"2", "3"}, {"1", "4"});
+  expect(
+      R"({"$defs": {"base": {"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}},
+             "oneOf": [{"allOf": [{"$ref": "#/$defs/base"}, {"properties": {"k": {"const": "x"}}, "required": ["k"]}]},
+                       {"type": "null"}]})",
+      {"null", R"({"id":1,"k":"x"})"}, {R"({"id":1})", R"({"k":"x"})"});
+}
+
+TEST(Schema, MultiplesAndNamesLikeAPattern) {
+  for (int64_t step : {1, 2, 5, 7, 12, 100})
+    for (const char *type : {"integer", "number"}) {
+      std::string why, start = std::string(R"({"type": ")") + type + R"(", "multipleOf": )" +
+                               std::to_string(step);
+      auto all = schema(start + "}", why), above = schema(start + R"(, "minimum": 1})", why),
+           near = schema(start + R"(, "minimum": -20, "exclusiveMaximum": 50})", why);
+      ASSERT_TRUE(all && above && near) << why;
+      for (int64_t i = -1300; i <= 1300; ++i) {
+        ASSERT_EQ(fits(*all, std::to_string(i)), i % step == 0) << start << i;
+        ASSERT_EQ(fits(*above, std::to_string(i)), i % step == 0 && i >= 1) << start << i;
+        ASSERT_EQ(fits(*near, std::to_string(i)), i % step == 0 && i >= -20 && i < 50)
+            << start << i;
+      }
+      EXPECT_FALSE(fits(*all, "-0") || fits(*all, "00") || fits(*all, "-"));
+    }
+  expect(
+      R"({"type": "object", "properties": {"id": {"type": "integer"}}, "patternProperties": {"^x_[a-z]+$": {"type": "null"}},
+             "required": ["id", "x_a"], "additionalProperties": false})",
+      {R"({"id":1,"x_a":null})", R"({"id":1,"x_a":null,"x_bc":null})"},
+      {R"({"id":1})", R"({"id":1,"x_a":2})", R"({"id":1,"x_a":null,"y":1})",
+       R"({"id":1,"x_a":null,"x_B":null})"});
+  expect(R"({"type": "array", "uniqueItems": true, "maxItems": 1})", {"[]", "[1]"}, {"[1,1]"});
+}
+
 TEST(Schema, WhatIsNotSupportedIsRefusedWithItsPath) {
   auto says = [](const std::string &text, const std::string &wanted) {
     std::string why;
@@ -125,15 +190,29 @@ TEST(Schema, WhatIsNotSupportedIsRefusedWithItsPath) {
   };
   says("{", "byte");
   says("[]", "a schema is");
-  says(R"({"properties": {"a": {"multipleOf": 2}}})",
-       "\"#/properties/a/multipleOf\": this keyword is not supported");
+  says(R"({"properties": {"a": {"minProperties": 2}}})",
+       "\"#/properties/a/minProperties\": this keyword is not supported");
+  says(R"({"type": "number", "multipleOf": 0.5})", "#/multipleOf");
+  says(R"({"type": "integer", "multipleOf": 0})", "#/multipleOf");
+  says(R"({"type": "integer", "multipleOf": 7, "minimum": 30})", "#/multipleOf");
   says(R"({"type": "array", "uniqueItems": true})", "#/uniqueItems");
   says(R"({"type": "text"})", "#/type");
   says(R"({"$ref": "#/$defs/none"})", "#/$ref");
   says(R"({"$ref": "https://example.org/x"})", "#/$ref");
   says(R"({"oneOf": [{"type": "integer"}, {"type": "number"}]})", "may hold at once");
-  says(R"({"allOf": [{}, {}]})", "#/allOf");
-  says(R"({"anyOf": [{}], "minLength": 1})", "beside anyOf");
+  says(R"({"allOf": [{"pattern": "a"}, {"pattern": "b"}]})", "two of pattern");
+  says(R"({"allOf": [{"not": {}}, {"type": "null"}]})", "#/not");
+  says(R"({"allOf": []})", "#/allOf");
+  says(R"({"allOf": [{"$ref": "#/x"}, {}]})", "leads to no schema");
+  says(R"({"allOf": [{"$ref": "#"}, {}]})", "too many schemas");
+  says(R"({"enum": [1], "minimum": 1})", "beside enum");
+  says(R"({"allOf": [{"oneOf": [{"type": "integer"}, {"type": "number"}]}, {"minimum": 1}]})",
+       "may hold at once");
+  says(R"({"patternProperties": {"^a": {}, "^b": {}}})", "#/patternProperties");
+  says(R"({"properties": {"ab": {}}, "patternProperties": {"^a": {}}})", "is of this form");
+  says(R"x({"patternProperties": {"(?=a)": {}}})x", "#/patternProperties/(?=a)");
+  says(R"({"allOf": [{"patternProperties": {"a": {}}}, {"properties": {"b": {}}}]})",
+       "patternProperties beside");
   says(R"({"type": "string", "pattern": "(?=a)."})", "#/pattern");
   says(R"({"type": "string", "pattern": "\\bx"})", "escape");
   says(R"({"type": "string", "format": "email"})", "#/format");
@@ -146,6 +225,42 @@ TEST(Schema, WhatIsNotSupportedIsRefusedWithItsPath) {
   for (int i = 0; i < 100000; ++i)
     deep += "{\"items\":";
   says(deep + "{}" + std::string(100000, '}'), "too deeply nested");
+}
+
+/// A small schema or grammar takes little memory, whatever it says.
+TEST(Schema, NothingTakesMemory) {
+  std::vector<std::string> texts = {
+      R"({"type": "string", "maxLength": 1000000000})",
+      R"x({"type": "string", "pattern": "((((a{1000}){1000}){1000}){1000})"})x",
+      R"({"type": "integer", "multipleOf": 100, "minimum": -999999999999999999, "maximum": 999999999999999999})",
+      R"({"allOf": [{"$ref": "#"}, {"$ref": "#"}]})",
+      R"({"properties": {"a": {"allOf": [{"$ref": "#"}, {"$ref": "#/properties/a"}]}}})"};
+  std::string many = R"({"allOf": [)", deep = "{}";
+  for (int i = 0; i < 30; ++i) {
+    many += std::string(i ? "," : "") + R"({"anyOf": [{"minimum": )" + std::to_string(i) +
+            R"(}, {"maximum": 1}]})";
+    deep = R"({"allOf": [)" + deep + ",{}]}";
+  }
+  texts.push_back(many + "]}");
+  texts.push_back(deep);
+  for (const std::string &text : texts)
+    EXPECT_EQ(qkv::test::withinMemory(size_t(256) << 20,
+                                      [&text] {
+                                        std::string why;
+                                        schema(text, why);
+                                      }),
+              "")
+        << text.substr(0, 100);
+  for (const char *text :
+       {"root ::= \"a\"{1000000000}", "root ::= ((((\"a\"{999}){999}){999}){999})"})
+    EXPECT_EQ(qkv::test::withinMemory(size_t(256) << 20,
+                                      [text] {
+                                        GrammarError error;
+                                        if (auto grammar = readGbnf(text, error))
+                                          Automaton::make(*grammar, error.text);
+                                      }),
+              "")
+        << text;
 }
 
 } // namespace

@@ -3,6 +3,7 @@
 // read.
 #include "Support.h"
 
+#include "runtime/checkpoint/ReadStored.h"
 #include "runtime/checkpoint/StoredPlace.h"
 
 #include <cmath>
@@ -215,6 +216,75 @@ TEST_F(Stored, PackedFilesAreBoundToTheForm) {
                           param({3, 2}, "a0 ; a1", "x 10 +"), param({6}, "a0", "x 10 +")}) {
     EXPECT_EQ(openFile(other, "p.weights"), V{});
     EXPECT_NE(std::string(error.text).find("was packed without"), std::string::npos) << error.text;
+  }
+}
+
+/// Some rows at a time are read as all at once, whatever the form is.
+TEST(StoredRows, ByThemselves) {
+  struct {
+    TestParam param;
+    std::vector<int64_t> found;
+    Dtype type = Dtype::F32;
+    bool apart = true;
+  } cases[] = {
+      {{"w", {6, 4, 2}}, {6, 8}},
+      {{"w", {6, 4, 2}, {"v"}, {}, 0, 0, 0, heldAs(QKV_F32), "", "x 2 * 1 -"}, {48}},
+      {{"w", {6, 4, 2}, {"v"}, {}, 0, 0, 0, heldAs(QKV_F32), "a2 ; a0 ; a1"}, {2, 6, 4}},
+      {{"w",
+        {6, 4, 2},
+        {"v"},
+        {},
+        0,
+        0,
+        0,
+        heldAs(QKV_F32),
+        "a0 2 % 3 * a0 2 // + ; a1 ; a2",
+        "x neg"},
+       {6, 4, 2}},
+      {{"w", {6, 4}, {"v"}, {}, 0, 0, 0, heldAs(QKV_F32), "a0 ; a1 3 + part"}, {6, 9}},
+      {{"w", {3, 4, 2}, {"v", "v", "v"}, {0}}, {4, 2}},
+      {{"w", {3, 2, 4}, {"v", "v", "v", "v", "v", "v"}, {0, 1}}, {4}},
+      {{"w", {4, 3}, {"v", "v", "v"}, {1}}, {4}, Dtype::F32, false},
+      {{"w", {64, 2, 4}}, {64, 8}, Dtype::F32},
+      {{"w", {6, 32}}, {6, 32}, Dtype::Q8_0},
+      {{"w", {12, 16}}, {6, 32}, Dtype::Q8_0}, // half a block each
+      {{"w", {6, 32}, {"v"}, {}, 0, 0, 0, heldAs(QKV_F32), "a0 2 % 3 * a0 2 // + ; a1"},
+       {6, 32},
+       Dtype::Q8_0,
+       false},
+  };
+  std::vector<float> counted(1024);
+  std::iota(counted.begin(), counted.end(), 0.0f);
+  std::string blocks;
+  for (int i = 0; i < 34 * 6; ++i)
+    blocks += i % 34 == 0 ? '\0' : i % 34 == 1 ? '\x3c' : static_cast<char>(i);
+  for (auto &one : cases) {
+    TestModel test;
+    test.params = {one.param};
+    const qkv_param &param = test.model().params[0];
+    const qkv_stored &stored = storedIn(param, "safetensors");
+    std::vector<FileTensor> own(stored.name_count);
+    std::vector<const FileTensor *> tensors;
+    for (size_t i = 0; i < own.size(); ++i) {
+      own[i].type = one.type;
+      own[i].shape = one.found;
+      own[i].data = one.type == Dtype::F32
+                        ? reinterpret_cast<const char *>(counted.data() + 100 * i)
+                        : blocks.data();
+      tensors.push_back(&own[i]);
+    }
+    int64_t rows = param.shape[0], count = elementCount(shapeOf(param)), size = count / rows;
+    std::vector<float> whole(count, -7), parts(count, -8);
+    readRows(param, stored, tensors, 0, rows, whole.data());
+    for (int64_t step : {1, 4}) {
+      int64_t once = rowsAtOnce(param, stored, tensors, step, 1);
+      EXPECT_EQ(once < rows, one.apart && step < rows) << one.param.place;
+      EXPECT_TRUE(once == rows || once % step == 0);
+      for (int64_t begin = 0; begin < rows; begin += once)
+        readRows(param, stored, tensors, begin, std::min(begin + once, rows),
+                 parts.data() + begin * size);
+      EXPECT_EQ(parts, whole) << one.param.place;
+    }
   }
 }
 

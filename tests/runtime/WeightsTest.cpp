@@ -2,7 +2,11 @@
 // says what to do. Holds: language.md, "Parameters".
 #include "Support.h"
 
+#include "tests/fuzz/Slowdown.h"
+
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <gtest/gtest.h>
 #include <numeric>
 
@@ -202,6 +206,57 @@ TEST(Weights, AModelWithoutParametersNeedsNone) {
   EXPECT_FALSE(qkv_weights_open(&test.model(), nullptr, nullptr, &error));
   EXPECT_NE(std::string(error.text).find("name them with --weights"), std::string::npos)
       << error.text;
+}
+
+/// Bytes of memory now, and the most since the last call.
+std::pair<int64_t, int64_t> memoryNowAndMost() {
+  std::string status = readFile("/proc/self/status");
+  auto kilobytes = [&](const char *name) {
+    size_t at = status.find(name);
+    return at == status.npos ? -1 : std::atoll(status.c_str() + at + strlen(name)) * 1024;
+  };
+  std::pair<int64_t, int64_t> out{kilobytes("VmRSS:"), kilobytes("VmHWM:")};
+  std::ofstream("/proc/self/clear_refs") << "5"; // the peak begins anew
+  return out;
+}
+
+/// Opening takes the memory of what is held and some MB, whatever the file has its numbers in and
+/// however they are held: neither the tensor as f32 nor the file's bytes are there as a whole.
+TEST(Weights, OpeningHoldsNothingTwice) {
+  if (qkv::test::slowdown > 1)
+    GTEST_SKIP() << "memory is the sanitizer's here";
+  constexpr int64_t rows = 3072, columns = 4096, some = 24 << 20;
+  TestFolder folder;
+  std::vector<uint16_t> brain(rows * columns, 0x3F80);
+  std::string header =
+      "{\"w\":{\"dtype\":\"BF16\",\"shape\":[3072,4096],\"data_offsets\":[0,25165824]}}";
+  writeFile(folder / "w", safetensorsBytes(header, bytesOf(brain)));
+  brain = {};
+  qkv_held panels = heldAs(QKV_BF16);
+  panels.panel_width = 16;
+  qkv_held across = panels;
+  across.panel_axis = 1;
+  TestParam turned{"w", {columns, rows}};
+  turned.place = "a1 ; a0";
+  for (const qkv_held &held : {heldAs(QKV_F32), heldAs(QKV_BF16), panels, across})
+    for (bool turn : {false, true}) {
+      if (turn && held.panel_axis == 0)
+        continue; // (Across the file's rows is slow: one layout says it.)
+      TestModel test;
+      test.params = {turn ? turned : TestParam{"w", {rows, columns}}};
+      test.params[0].held = held;
+      const qkv_model &model = test.model();
+      int64_t before = memoryNowAndMost().first;
+      if (before < 0)
+        GTEST_SKIP() << "nothing says how much memory is used";
+      qkv_error error = emptyError();
+      qkv_weights *weights = qkv_weights_open(&model, (folder / "w").c_str(), nullptr, &error);
+      ASSERT_TRUE(weights) << error.text;
+      int64_t file = turn ? rows * columns * 2 : 0; // (its pages, until all is read)
+      EXPECT_LT(memoryNowAndMost().second - before, heldBytes(model.params[0]) + some + file)
+          << held.element << " " << held.panel_width << " " << turn;
+      qkv_weights_close(weights);
+    }
 }
 
 } // namespace

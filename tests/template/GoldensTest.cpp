@@ -1,7 +1,7 @@
 // Templates against what python3-jinja2 made of them (make_goldens.py), and against templates that
 // are anything.
 #include "runtime/template/Template.h"
-#include "tests/fuzz/Slowdown.h"
+#include "tests/fuzz/WithinMemory.h"
 
 #include <chrono>
 #include <fstream>
@@ -135,6 +135,19 @@ TEST(Template, HostileOnes) {
   ends("{{ " + repeated("(", 90) + "1" + repeated(" + 1)", 90) + repeated(" + 1", 100) + " }}");
   ends("{% if 1 %}" + repeated("{% elif 1 %}", 100000) + "{% endif %}");
   ends(std::string("a\0{{ 1 }}{% \xff %}{{ '\xfe\xc0' | upper }}", 30));
+}
+
+TEST(Template, HostileOnesTakeLittleMemory) {
+  for (const char *source :
+       {"{{ 'a' * 999999999999 }}", "{{ range(999999999) | list }}",
+        "{{ ([1] * 99999999) | length }}", "{{ 'a'.center(999999999) }}",
+        "{{ [1] | batch(999999999, 1) | list }}", "{{ ('a' * 100000).replace('a', 'b' * 100000) }}",
+        "{% set ns = namespace(a=[1]) %}{% for i in range(99) %}{% set ns.a = ns.a + ns.a %}{% "
+        "endfor %}",
+        "{% set ns = namespace(a='x') %}{% for i in range(99) %}{% set ns.a = ns.a ~ ns.a %}{% "
+        "endfor %}",
+        "{% macro m(n) %}{{ m(n + 1) }}{{ m(n + 1) }}{% endmacro %}{{ m(0) }}"})
+    EXPECT_EQ(qkv::test::withinMemory(size_t(512) << 20, [source] { ends(source); }), "") << source;
 }
 
 /// Mutations of all templates: bytes changed, cut out, doubled.

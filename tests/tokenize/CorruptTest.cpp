@@ -1,8 +1,10 @@
 // In: tokenizers and texts that are anything. Out: a message or tokens, never a crash; bytes that
 // come back as they were.
 #include "runtime/Error.h"
+#include "runtime/checkpoint/Gguf.h"
 #include "runtime/tokenize/Fields.h"
 #include "runtime/tokenize/TextTokenizer.h"
+#include "tests/fuzz/WithinMemory.h"
 
 #include <fstream>
 #include <gtest/gtest.h>
@@ -127,6 +129,83 @@ TEST(TokenizeBytes, WhatIsNotKnownIsAnError) {
   EXPECT_FALSE(readTokenizerJson("{\"a\":", why));
   EXPECT_EQ(why, "it is not JSON");
   EXPECT_FALSE(readTokenizerJson(std::string(100000, '['), why));
+}
+
+/// The keys of a GGUF that make a tokenizer, each of another type than it is read as.
+TEST(TokenizeBytes, KeysOfOtherTypesThanRead) {
+  auto number = [](auto value) {
+    return std::string(reinterpret_cast<const char *>(&value), sizeof value);
+  };
+  auto text = [&](const std::string &value) { return number(uint64_t(value.size())) + value; };
+  auto key = [&](const std::string &name, uint32_t type, const std::string &bytes) {
+    return text("tokenizer.ggml." + name) + number(type) + bytes;
+  };
+  auto list = [&](const std::string &name, uint32_t type, uint64_t count,
+                  const std::string &bytes) {
+    return key(name, 9, number(type) + number(count) + bytes);
+  };
+  std::string model = key("model", 8, text("llama")),
+              tokens = list("tokens", 8, 2, text("a") + text("b")),
+              scores = list("scores", 6, 2, number(1.0f) + number(2.0f));
+  auto says = [&](const std::vector<std::string> &keys, const char *expected) {
+    std::string bytes =
+        "GGUF" + number(uint32_t(3)) + number(int64_t(0)) + number(int64_t(keys.size()));
+    for (const std::string &one : keys)
+      bytes += one;
+    FileBytes file;
+    ASSERT_TRUE(file.copy(bytes.data(), bytes.size()));
+    qkv_error error = {};
+    error.size = sizeof error;
+    auto checkpoint = Gguf::fromFile(std::move(file), "t", &error);
+    ASSERT_TRUE(checkpoint) << error.text;
+    std::string why;
+    EXPECT_FALSE(readTokenizerKeys(checkpoint->metadata(), why)) << expected;
+    EXPECT_NE(why.find(expected), std::string::npos) << why << "\n" << expected;
+  };
+  says({key("model", 4, number(uint32_t(1))), tokens, scores}, "model");
+  says({model, key("tokens", 8, text("a")), scores}, "tokens is no list");
+  says({model, list("tokens", 4, 2, number(uint64_t(0))), scores}, "tokens is no list of texts");
+  says({model, tokens}, "it has no tokenizer.ggml.scores");
+  says({model, tokens, list("scores", 8, 2, text("1") + text("2"))}, "scores has not an f32");
+  says({model, tokens, list("scores", 5, 2, number(uint64_t(0)))}, "scores has not an f32");
+  says({model, tokens, list("scores", 6, 1, number(1.0f))}, "scores has not an f32");
+  says({model, tokens, scores, list("token_type", 6, 2, number(uint64_t(0)))},
+       "token_type has not a number for each token");
+  says({model, tokens, scores, list("token_type", 5, 1, number(int32_t(1)))},
+       "token_type has not a number for each token");
+  says({model, tokens, scores, key("bos_token_id", 8, text("a"))}, "is no token of the vocabulary");
+  says({model, tokens, scores, key("bos_token_id", 4, number(uint32_t(2)))},
+       "is no token of the vocabulary");
+  says({model, tokens, scores, key("add_bos_token", 4, number(uint32_t(1)))},
+       "neither true nor false");
+}
+
+/// What is small takes little memory, whatever it says.
+TEST(TokenizeBytes, NothingTakesMemory) {
+  std::vector<std::string> texts = {std::string(1 << 20, '['),
+                                    "{\"model\":" + std::string(1 << 20, '{')};
+  auto with = [&](auto change) {
+    Json json = figures("bpe-bytes.json");
+    change(json);
+    texts.push_back(json.dump());
+  };
+  with([](Json &j) { j["model"]["vocab"]["x"] = 1 << 30; });
+  with([](Json &j) { j["model"]["vocab"]["x"] = 9223372036854775807; });
+  with([](Json &j) { j["added_tokens"][0]["id"] = 1 << 30; });
+  with([](Json &j) { j["truncation"] = {{"max_length", 1 << 30}}; });
+  with([](Json &j) {
+    j["pre_tokenizer"] = {
+        {"type", "Split"}, {"pattern", {{"Regex", "a{65535}{65535}"}}}, {"behavior", "Isolated"}};
+  });
+  for (const std::string &text : texts)
+    EXPECT_EQ(qkv::test::withinMemory(128 << 20,
+                                      [&text] {
+                                        std::string why;
+                                        if (auto tokenizer = readTokenizerJson(text, why))
+                                          tokenizer->decode({0, 1 << 30, -1}, true);
+                                      }),
+              "")
+        << text.substr(0, 100);
 }
 
 /// An expression that takes exponentially many steps ends with a message.

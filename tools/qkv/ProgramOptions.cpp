@@ -87,6 +87,7 @@ static rt::Options ofProgram(rt::Options options, const ModelOptions &given) {
   options.hasWeights = !given.weights.empty();
   options.weights = given.weights;
   options.readTokens = rt::readTextTokens;
+  options.generation.readForm = rt::openConstraint;
   return options;
 }
 

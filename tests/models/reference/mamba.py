@@ -92,7 +92,10 @@ def mamba2(w, x, p, H, D, G, N, eps):
         for t in range(len(x)):
             state = decay[t, h] * state + step[t, h] * np.outer(v[t, values], B[t, group])
             out[t, values] = state @ Cm[t, group] + w[p + "D"][h] * v[t, values]
-    return rms_norm(out * silu(z), w[p + "norm.weight"], eps) @ w[p + "out_proj.weight"].T
+    # A norm for each group of heads.
+    gated = (out * silu(z)).reshape(len(x), G, E // G)
+    scale = w[p + "norm.weight"].reshape(G, E // G)
+    return rms_norm(gated, scale, eps).reshape(len(x), E) @ w[p + "out_proj.weight"].T
 
 
 def logits(c, w, tokens):

@@ -6,7 +6,7 @@ from mamba import convolve
 from parts import *
 from qwen3_moe import choose
 
-CHECKPOINTS = {"qwen3-next": {
+SIZES = {
     "architectures": ["Qwen3NextForCausalLM"], "model_type": "qwen3_next", "vocab_size": 61,
     "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
     "head_dim": 8, "partial_rotary_factor": 0.5, "rope_theta": 1e5, "rms_norm_eps": 1e-6,
@@ -15,7 +15,9 @@ CHECKPOINTS = {"qwen3-next": {
     "linear_num_key_heads": 2, "linear_num_value_heads": 4, "num_experts": 6,
     "num_experts_per_tok": 2, "norm_topk_prob": True, "decoder_sparse_step": 1,
     "moe_intermediate_size": 6, "shared_expert_intermediate_size": 8, "intermediate_size": 32,
-    "max_position_embeddings": 64, "tie_word_embeddings": False}}
+    "max_position_embeddings": 64, "tie_word_embeddings": False}
+# llama.cpp has keys and values of one length.
+CHECKPOINTS = {"qwen3-next": SIZES, "qwen3-next-even": {**SIZES, "linear_value_head_dim": 5}}
 
 
 def weights(c, w):
