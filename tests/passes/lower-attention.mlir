@@ -6,6 +6,18 @@
 // without a mask where all do, by groups of eight rows and then by slices of 16 keys.
 // Scores are in no buffer but a scratch for eight rows.
 // CHECK-LABEL: func.func @causal
+// Few rows turn a block of keys into lanes where they read it; of more all keys are packed before.
+// CHECK: %[[FEW:.*]] = arith.cmpi ult
+// CHECK: scf.if %[[FEW]]
+// CHECK: scf.forall
+// CHECK: %[[BLOCK:.*]] = memref.alloca() {{.*}} : memref<1x4x64x16xf32>
+// CHECK: scf.while
+// CHECK: memref.prefetch
+// CHECK: vector.shuffle
+// CHECK: vector.store {{.*}}, %[[BLOCK]]
+// CHECK: vector.load %[[BLOCK]]
+// CHECK: memref.prefetch
+// CHECK: } else {
 // CHECK: %[[PACKED:.*]] = memref.alloc(%{{.*}}) {{.*}} : memref<?x?x64x16xf32>
 // CHECK: scf.for
 // CHECK: scf.forall

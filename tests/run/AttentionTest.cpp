@@ -205,5 +205,47 @@ TEST_P(AttentionBits, ofARowDoNotDependOnHowManyThereAre) {
 INSTANTIATE_TEST_SUITE_P(Widths, AttentionBits, testing::Values(20, 128, 192, 256),
                          [](auto &info) { return "d" + std::to_string(info.param); });
 
+// The same where heads share keys, and positions come before heads, as a stream keeps them: of few
+// rows those of several heads are taken together.
+class SharedKeys : public testing::TestWithParam<Part> {};
+
+TEST_P(SharedKeys, giveTheBitsOfManyRows) {
+  auto checked = checkText(std::string("size T = dynamic(max: 300), G = 5, R = 3\n"
+                                       "index i < T, j < T, d < 24, e < 17, g < G, r < R\n"
+                                       "model m(q[i,g,r,d], k[j,g,d], v[j,g,e]) -> c[i,g,r,e] {\n"
+                                       "  s[g,r,i,j] = sum[d](q[i,g,r,d] * k[j,g,d])\n"
+                                       "  c[i,g,r,e] = sum[j](softmax[j](s[g,r,i,j] where ") +
+                               GetParam().text + ") * v[j,g,e])\n}\n",
+                           "bits.qkv");
+  ASSERT_TRUE(checked->program) << checked->diagnostics;
+  const Program &program = *checked->program;
+  auto model = compiled(program);
+  ASSERT_TRUE(model);
+  TrialOptions options;
+  options.sizes["T"] = 140;
+  Trial whole = makeTrial(program, options);
+  Computed all = compute(model->model(), program, whole);
+  for (int64_t size : {1, 2, 3, 4, 5, 8, 20, 21, 22, 63, 64, 65, 139}) {
+    Trial part = whole;
+    part.sizes[0] = size;
+    for (auto &[tensor, values] : part.inputs) {
+      size_t row = values.floats.size() / static_cast<size_t>(values.shape[0]);
+      values.shape[0] = size;
+      values.floats.resize(static_cast<size_t>(size) * row);
+    }
+    Computed computed = compute(model->model(), program, part);
+    const std::vector<double> &some = computed.results.at(0).floats;
+    ASSERT_EQ(some.size(), static_cast<size_t>(size * 5 * 3 * 17));
+    EXPECT_EQ(
+        std::memcmp(some.data(), all.results.at(0).floats.data(), some.size() * sizeof(double)), 0)
+        << "T = " << size;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Guards, SharedKeys,
+                         testing::Values(Part{"causal", "j <= i"},
+                                         Part{"windowOfEachHead", "j <= i and i - j < 3 + 20 * r"}),
+                         [](auto &info) { return std::string(info.param.name); });
+
 } // namespace
 } // namespace qkv::test

@@ -22,6 +22,10 @@ public:
 ///   model   `library` (a shared library that qkv built), `prefix` of its functions, `weights` (a
 ///           path or null), `sizes`, `inputs` and `results` (`type`, `count`; inputs also `low`,
 ///           `high` and `steps` for ints), `last`: NAME_run_last in the place of NAME_run
+///   steps   as model, and `sequences` that stand behind `at` positions: a call is `steps` steps of
+///           `rows` positions of all of them, and the way back; `stream`: the number of the
+///           stream's size among `sizes`, `together`: positions that inputs and results have room
+///           for
 ///   plugin  `library` (peers/Plugin.h), `numbers`
 ///   fma     `lanes`, `rounds`: multiply-adds in registers
 ///   read    `bytes`: memory read once

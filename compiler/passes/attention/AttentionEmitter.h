@@ -34,15 +34,22 @@ private:
   /// Keys of a slice of a block: what is left out of a block that is not whole, is by slices.
   static constexpr int64_t sliceKeys = 16;
 
-  /// A tile of rows.
+  /// A tile of rows, and where its slots begin. Of few rows those at all positions of the shared
+  /// letters are in one tile; then `count` is of slots, of which a row's are beside each other.
   struct Rows {
-    mlir::Value first, count, last;
+    mlir::Value first, count, slots;
   };
-  /// Rows that share loads of keys and values: `slot` is the first one's number in the tile.
+  /// One of a tile's rows, and where the outer letters stand for it.
+  struct Member {
+    mlir::Value row;
+    llvm::SmallVector<mlir::Value> outer;
+  };
+  /// Rows that share loads of keys and values: `slot` is the first one's number in the scratch.
   /// Rows behind the last one are the last one again: they compute and store the same.
   struct Group {
     mlir::Value slot;
-    llvm::SmallVector<mlir::Value> row;
+    llvm::SmallVector<Member> members;
+    size_t size() const { return members.size(); }
   };
   struct Block {
     mlir::Value number, firstKey, lastKey, left; ///< `left`: keys from the first on
@@ -81,21 +88,34 @@ private:
                                         llvm::function_ref<llvm::SmallVector<mlir::Value>()> no);
   void when(mlir::Value condition, llvm::function_ref<void()> emit);
 
+  void manyRows(int letter, mlir::Value blocks);
+  void fewRows(int letter, mlir::Value slots);
+  void eachPosition(const Rows &rows, llvm::function_ref<void(const Rows &)> emit);
+  int firstShared(int letter);
   void rounds(size_t depth, int letter, mlir::Value blocks);
   void region(int letter, mlir::Value first, mlir::Value count, mlir::Value blocks);
-  void tile(mlir::Value block);
+  void tile(const Rows &rows);
+  Member memberAt(const Rows &rows, mlir::Value slot);
+  /// The number in the scratch of a tile's slot.
+  mlir::Value slotOf(const Rows &rows, mlir::Value slot) {
+    return b_.createOrFold<mlir::arith::AddIOp>(loc_, rows.slots, slot);
+  }
   void scratchOfTile();
+  void clearRows(const Rows &rows);
+  void groups(const Rows &rows, llvm::function_ref<void(const Group &)> emit);
   void stretches(const Rows &rows);
+  void blockByBlock(const Rows &rows);
+  Block blockAt(mlir::Value number);
   mlir::Value maximum(mlir::Value a, mlir::Value b);
   int64_t blocksOfStretch();
   void keys(const Group &group, mlir::Value block);
   Group groupOf(const Rows &rows, mlir::Value slot, int64_t count);
   Part partOf(const Group &group, const Block &block, mlir::Value whole);
-  mlir::Value holds(mlir::Value condition, mlir::Value firstRow, mlir::Value lastRow,
+  mlir::Value holds(mlir::Value condition, const Member &first, const Member &last,
                     mlir::Value firstKey, mlir::Value lastKey);
   void group(const Group &group, const Block &block, mlir::Value whole);
   /// Where the outer letters stand, and nothing else.
-  Point outside();
+  Point outside(const Member &member);
   mlir::Value vectorAt(const Point &point, mlir::Value value) {
     return lanes_.vector(loc_, point.at(value));
   }
@@ -113,8 +133,8 @@ private:
              llvm::ArrayRef<mlir::Value> scale, mlir::Value started);
   mlir::Value unlessLeftOut(mlir::Value factor, mlir::Value other);
   mlir::Value sumOf(mlir::Value slot);
-  void storeTotal(mlir::Value total, mlir::Value row);
-  void eachOutput(mlir::Value row, llvm::function_ref<mlir::Value(mlir::Value)> change);
+  void storeTotal(mlir::Value total, const Member &member);
+  void eachOutput(const Member &member, llvm::function_ref<mlir::Value(mlir::Value)> change);
   mlir::Value allFinite();
   void finish(const Rows &rows);
   void finishPlain(const Rows &rows);
@@ -130,6 +150,15 @@ private:
   ValueColumns columns_;
   int64_t groupRows_ = 1;                // rows of a group that is not one row
   llvm::SmallVector<mlir::Value> outer_; // letters' values
+  // Of few rows: the first of the letters that their tile goes along, and how many positions all of
+  // them have together.
+  bool few_ = false;
+  size_t shared_ = 0;
+  mlir::Value sharing_;
+  // And of a tile the positions of the letter that its keys go along (-1: none), and how many slots
+  // each of them has.
+  int along_ = -1;
+  mlir::Value firstAlong_, countAlong_, stride_;
   // Of a tile of rows, by row: maxima (of a softmax) and sums (hasSums), and whether there is an
   // output yet: at the first row of a group, or (plain) at each.
   mlir::Value maxima_, sums_, started_;

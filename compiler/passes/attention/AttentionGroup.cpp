@@ -49,29 +49,50 @@ void AttentionEmitter::when(Value condition, llvm::function_ref<void()> emit) {
   emit();
 }
 
-Point AttentionEmitter::outside() {
+Point AttentionEmitter::outside(const Member &member) {
   Point point;
-  for (auto [argument, value] : llvm::zip(op_.getBody().getArguments(), outer_))
+  for (auto [argument, value] : llvm::zip(op_.getBody().getArguments(), member.outer))
     point.values[argument] = Lanes(value);
   return point;
 }
 
 /// `condition` of a tile: by the bounds of rows and keys alone.
-Value AttentionEmitter::holds(Value condition, Value firstRow, Value lastRow, Value firstKey,
-                              Value lastKey) {
-  Point bounds = outside();
+Value AttentionEmitter::holds(Value condition, const Member &first, const Member &last,
+                              Value firstKey, Value lastKey) {
+  Point bounds = outside(first);
   for (auto [argument, value] :
-       llvm::zip(op_.bounds(), SmallVector<Value>{firstRow, lastRow, firstKey, lastKey}))
+       llvm::zip(op_.bounds(), SmallVector<Value>{first.row, last.row, firstKey, lastKey}))
     bounds.values[argument] = Lanes(value);
   return body_.evaluate(condition, bounds).first;
 }
 
+/// The row in a slot of a tile. (Along shared letters a row's slots are beside each other, so that
+/// a group's rows ascend.)
+AttentionEmitter::Member AttentionEmitter::memberAt(const Rows &rows, Value slot) {
+  Member out{slot, outer_};
+  if (shared_ < outer_.size() && few_) {
+    out.row = arith::DivUIOp::create(b_, loc_, slot, sharing_);
+    Value rest = arith::RemUIOp::create(b_, loc_, slot, sharing_);
+    for (size_t l = outer_.size(); l-- > shared_;) {
+      Value extent = op_.getOuter()[l];
+      out.outer[l] = l == shared_ ? rest : arith::RemUIOp::create(b_, loc_, rest, extent);
+      if (l > shared_)
+        rest = arith::DivUIOp::create(b_, loc_, rest, extent);
+    }
+  } else if (!few_) {
+    out.row = arith::AddIOp::create(b_, loc_, rows.first, slot);
+  }
+  return out;
+}
+
 AttentionEmitter::Group AttentionEmitter::groupOf(const Rows &rows, Value slot, int64_t count) {
   Group out;
-  out.slot = slot;
+  out.slot = slotOf(rows, slot);
+  Value lastSlot = arith::SubIOp::create(b_, loc_, rows.count, index(1));
   for (int64_t r = 0; r < count; ++r) {
-    Value at = arith::AddIOp::create(b_, loc_, rows.first, plus(slot, r));
-    out.row.push_back(count == 1 ? at : Value(arith::MinUIOp::create(b_, loc_, at, rows.last)));
+    Value at = plus(slot, r);
+    out.members.push_back(
+        memberAt(rows, count == 1 ? at : Value(arith::MinUIOp::create(b_, loc_, at, lastSlot))));
   }
   return out;
 }
@@ -93,7 +114,7 @@ AttentionEmitter::Part AttentionEmitter::partOf(const Group &group, const Block 
       whole, TypeRange{flag, count, count},
       [&]() -> SmallVector<Value> { return {truth(true), index(0), index(slices)}; },
       [&]() -> SmallVector<Value> {
-        Value first = group.row.front(), last = group.row.back();
+        const Member &first = group.members.front(), &last = group.members.back();
         Value some = truth(false), from = index(slices), to = index(0);
         for (int64_t slice = slices; slice-- > 0;) {
           Value firstKey = plus(block.firstKey, slice * sliceKeys);
@@ -119,7 +140,7 @@ void AttentionEmitter::group(const Group &group, const Block &block, Value whole
   Part part = partOf(group, block, whole);
   when(part.some, [&] {
     int64_t vectors = blockSize / lanes_.lanes();
-    if (group.row.size() == 1) { // one vector at a time would wait for its own sums
+    if (group.size() == 1) { // one vector at a time would wait for its own sums
       int64_t many = std::min<int64_t>(vectors, 4);
       Value wide = arith::MulIOp::create(
           b_, loc_, arith::DivUIOp::create(b_, loc_, part.end, index(many)), index(many));
@@ -141,7 +162,7 @@ void AttentionEmitter::group(const Group &group, const Block &block, Value whole
     Value started = memref::LoadOp::create(b_, loc_, started_, group.slot);
     for (unsigned n = 0; n < op_.getValues().size(); ++n)
       weigh(n, group, block, part, scale, started);
-    for (size_t r = 0; r < (op_.getPlain() ? group.row.size() : 1); ++r)
+    for (size_t r = 0; r < (op_.getPlain() ? group.size() : 1); ++r)
       memref::StoreOp::create(b_, loc_, truth(true), started_, plus(group.slot, r));
   });
 }
@@ -150,18 +171,20 @@ void AttentionEmitter::group(const Group &group, const Block &block, Value whole
 SmallVector<Point> AttentionEmitter::pointsAt(const Group &group, const Block &block, Value vector,
                                               int64_t count) {
   SmallVector<Value> keyOf, packedOf;
-  Value packed = arith::AddIOp::create(
-      b_, loc_, vector,
-      arith::MulIOp::create(b_, loc_, block.number, index(blockSize / lanes_.lanes())));
+  Value packed = vector; // of the block alone
+  if (!few_)
+    packed = arith::AddIOp::create(
+        b_, loc_, vector,
+        arith::MulIOp::create(b_, loc_, block.number, index(blockSize / lanes_.lanes())));
   for (int64_t v = 0; v < count; ++v) {
     keyOf.push_back(arith::AddIOp::create(b_, loc_, block.firstKey, laneOf(vector, v)));
     packedOf.push_back(plus(packed, v));
   }
   SmallVector<Point> points;
-  for (Value row : group.row)
+  for (const Member &member : group.members)
     for (int64_t v = 0; v < count; ++v) {
-      Point point = outside();
-      point.values[op_.row()] = Lanes(row);
+      Point point = outside(member);
+      point.values[op_.row()] = Lanes(member.row);
       point.values[op_.key()] = Lanes(keyOf[v], 1);
       point.letters = {Lanes(packedOf[v])};
       points.push_back(point);
@@ -228,7 +251,7 @@ void AttentionEmitter::storePlaces(MutableArrayRef<Point> points, Value vector, 
 /// sum = sum + P
 void AttentionEmitter::addTotals(const Group &group, const Part &part) {
   int64_t vectors = together();
-  for (size_t r = 0; r < group.row.size(); ++r) {
+  for (size_t r = 0; r < group.size(); ++r) {
     SmallVector<Value> place{plus(group.slot, r), index(0)};
     Value before = vector::LoadOp::create(b_, loc_, vectorType(), sums_, place);
     SmallVector<Value> total = fold(
@@ -251,7 +274,7 @@ void AttentionEmitter::addTotals(const Group &group, const Part &part) {
 SmallVector<Value> AttentionEmitter::weights(const Group &group, const Block &block,
                                              const Part &part) {
   Value zero = index(0);
-  size_t count = group.row.size();
+  size_t count = group.size();
   int64_t vectors = together();
   // (NaN is left out of the maxima: the power of such a score is NaN whatever is subtracted.)
   SmallVector<Value> maxima(count, splat(noScore));
@@ -380,12 +403,12 @@ void AttentionEmitter::weigh(unsigned n, const Group &group, const Block &block,
   using Column = ValueColumns::Column;
   auto tile = [&](ArrayRef<Value> own, ArrayRef<Column> all) {
     // The first time there is nothing to add to (and memory that was not touched yet).
-    SmallVector<Type> types(group.row.size() * all.size(), vectorType());
+    SmallVector<Type> types(group.size() * all.size(), vectorType());
     auto scaled = [&] {
       SmallVector<Value> out;
-      for (auto [r, row] : llvm::enumerate(group.row))
+      for (auto [r, member] : llvm::enumerate(group.members))
         for (const Column &column : all) {
-          out.push_back(columns_.loadOutput(n, outer_, row, own, column));
+          out.push_back(columns_.loadOutput(n, member.outer, member.row, own, column));
           if (!scale.empty())
             out.back() = arith::MulFOp::create(b_, loc_, out.back(), scale[r]);
         }
@@ -398,12 +421,16 @@ void AttentionEmitter::weigh(unsigned n, const Group &group, const Block &block,
         SmallVector<Value> v, out;
         auto read = [&](Value at) {
           v.clear();
-          for (const Column &column : all)
-            v.push_back(columns_.loadValue(n, outer_, at, own, column));
+          const Member &any = group.members.front(); // values are the same for all
+          for (const Column &column : all) {
+            v.push_back(columns_.loadValue(n, any.outer, at, own, column));
+            if (few_ && !places)
+              columns_.ask(n, any.outer, plus(at, blockSize), own, column);
+          }
         };
         if (!places)
           read(arith::AddIOp::create(b_, loc_, block.firstKey, k));
-        for (size_t r = 0; r < group.row.size(); ++r) {
+        for (size_t r = 0; r < group.size(); ++r) {
           SmallVector<Value> at{index(r), k};
           if (places)
             read(memref::LoadOp::create(b_, loc_, places, at));
@@ -416,11 +443,11 @@ void AttentionEmitter::weigh(unsigned n, const Group &group, const Block &block,
       });
     };
     sums = choose(careful_, types, [&] { return add(true); }, [&] { return add(false); });
-    for (auto [r, row] : llvm::enumerate(group.row))
+    for (auto [r, member] : llvm::enumerate(group.members))
       for (auto [at, column] : llvm::enumerate(all))
-        columns_.storeOutput(sums[r * all.size() + at], n, outer_, row, own, column);
+        columns_.storeOutput(sums[r * all.size() + at], n, member.outer, member.row, own, column);
   };
-  columns_.each(n, group.row.size() == 1 ? target_.tileVectors() : 2, tile);
+  columns_.each(n, group.size() == 1 ? target_.tileVectors() : 2, tile);
 }
 
 } // namespace qkv

@@ -57,6 +57,7 @@ Value PackedKeys::bytesOfPosition(LaneBuilder &lanes, Location loc) const {
 void PackedKeys::allocate(LaneBuilder &lanes, Location loc, int letter, Value round) {
   OpBuilder &b = lanes.builder();
   letter_ = letter;
+  inBlocks_ = false;
   auto type = cast<MemRefType>(source.getType());
   SmallVector<int64_t> shape;
   SmallVector<Value> sizes;
@@ -84,8 +85,9 @@ SmallVector<Lanes> PackedKeys::indices(LaneBuilder &lanes, Location loc, ArrayRe
   SmallVector<Lanes> out(others.begin(), others.end());
   for (auto [at, letter] : llvm::enumerate(letters))
     if (letter >= 0)
-      out[at] = Lanes(letter < letter_ ? lanes.constant(loc, b.getIndexType(), 0)
-                                       : b.createOrFold<arith::SubIOp>(loc, out[at].first, first));
+      out[at] = Lanes(letter < letter_ || inBlocks_
+                          ? lanes.constant(loc, b.getIndexType(), 0)
+                          : b.createOrFold<arith::SubIOp>(loc, out[at].first, first));
   out[axis] = Lanes(block);
   out.push_back(Lanes(lanes.constant(loc, b.getIndexType(), 0), 1));
   return out;
@@ -115,9 +117,12 @@ namespace {
 
 class Packer {
 public:
-  Packer(LaneBuilder &lanes, Location loc, Value source, Value packed, int64_t axis)
+  /// `ahead`: so many keys behind the one that is read the caches are asked for; then one thread
+  /// packs all. 0: threads do.
+  Packer(LaneBuilder &lanes, Location loc, Value source, Value packed, int64_t axis,
+         int64_t ahead = 0)
       : lanes_(lanes), b_(lanes.builder()), loc_(loc), source_(source), packed_(packed),
-        axis_(axis), type_(cast<MemRefType>(source.getType())) {}
+        axis_(axis), ahead_(ahead), type_(cast<MemRefType>(source.getType())) {}
 
   void pack() {
     for (int64_t a = 0; a < type_.getRank(); ++a)
@@ -131,6 +136,8 @@ public:
     for (int64_t a = 0; a <= last; ++a)
       if (a != last || last == axis_)
         counts.push_back(a == axis_ ? blocks : extents_[a]);
+    if (ahead_)
+      return nest(counts, {});
     loopInParallel(lanes_, loc_, counts, /*grain=*/4, [&](ArrayRef<Value> at) { block(at); });
   }
 
@@ -140,6 +147,16 @@ private:
   Value key(Value first, int64_t lane) {
     Value at = arith::AddIOp::create(b_, loc_, first, index(lane));
     return arith::MinUIOp::create(b_, loc_, at, lastKey_);
+  }
+
+  void nest(ArrayRef<Value> counts, SmallVector<Value> at) {
+    if (counts.empty())
+      return block(at);
+    each(index(0), counts.front(), [&](Value here) {
+      SmallVector<Value> inside(at);
+      inside.push_back(here);
+      nest(counts.drop_front(), inside);
+    });
   }
 
   void block(ArrayRef<Value> at) {
@@ -181,6 +198,8 @@ private:
               from[last] = column;
               rows.push_back(vector::LoadOp::create(
                   b_, loc_, lanes_.vectorOf(type_.getElementType()), source_, from));
+              if (ahead_)
+                ask(from);
             }
             transpose(b_, loc_, rows);
             for (int64_t i = 0; i < width; ++i) {
@@ -192,6 +211,13 @@ private:
           width);
     }
     elements(from, to, first, full, end, left);
+  }
+
+  /// Asks for what lies `ahead_` keys behind. (An address behind the buffer is harmless.)
+  void ask(SmallVector<Value> at) {
+    at[axis_] = arith::AddIOp::create(b_, loc_, at[axis_], index(ahead_));
+    memref::PrefetchOp::create(b_, loc_, source_, at, /*isWrite=*/false, /*localityHint=*/3,
+                               /*isDataCache=*/true);
   }
 
   /// Columns [begin, end) of the first `keys` keys, one by one.
@@ -218,7 +244,7 @@ private:
   OpBuilder &b_;
   Location loc_;
   Value source_, packed_, lastKey_;
-  int64_t axis_;
+  int64_t axis_, ahead_;
   MemRefType type_;
   SmallVector<Value> extents_;
 };
@@ -243,6 +269,50 @@ void PackedKeys::pack(LaneBuilder &lanes, Location loc, int letter, ValueRange b
     from = memref::SubViewOp::create(b, loc, source, offsets, sizes, strides);
   }
   Packer(lanes, loc, from, packed, axis).pack();
+}
+
+int64_t PackedKeys::elementsOfBlock(int64_t keys, int64_t width) const {
+  auto type = cast<MemRefType>(source.getType());
+  int64_t count = (keys + width - 1) / width * width;
+  for (int64_t a = 0; a < type.getRank(); ++a) {
+    if (letters[a] >= 0 || a == axis)
+      continue;
+    if (type.isDynamicDim(a))
+      return 0;
+    count *= type.getDimSize(a);
+  }
+  return count;
+}
+
+void PackedKeys::allocateBlock(LaneBuilder &lanes, Location loc, int64_t keys) {
+  OpBuilder &b = lanes.builder();
+  auto type = cast<MemRefType>(source.getType());
+  inBlocks_ = true;
+  SmallVector<int64_t> shape;
+  for (int64_t a = 0; a < type.getRank(); ++a)
+    shape.push_back(letters[a] >= 0 ? 1 : a == axis ? keys / lanes.lanes() : type.getDimSize(a));
+  shape.push_back(lanes.lanes());
+  auto made = memref::AllocaOp::create(b, loc, MemRefType::get(shape, type.getElementType()),
+                                       b.getI64IntegerAttr(64));
+  made->setAttr(whyAttribute, b.getStringAttr("a block of keys in lanes"));
+  packed = made;
+}
+
+void PackedKeys::packBlock(LaneBuilder &lanes, Location loc, ValueRange outer, Value firstKey,
+                           Value count, int64_t keys) {
+  OpBuilder &b = lanes.builder();
+  SmallVector<OpFoldResult> offsets, sizes, strides(letters.size(), b.getIndexAttr(1));
+  for (auto [at, of] : llvm::enumerate(letters)) {
+    bool keyAxis = static_cast<int64_t>(at) == axis;
+    offsets.push_back(of >= 0   ? getAsOpFoldResult(outer[of])
+                      : keyAxis ? getAsOpFoldResult(firstKey)
+                                : OpFoldResult(b.getIndexAttr(0)));
+    sizes.push_back(of >= 0   ? OpFoldResult(b.getIndexAttr(1))
+                    : keyAxis ? getAsOpFoldResult(count)
+                              : getAsOpFoldResult(extentOf(lanes, loc, source, at)));
+  }
+  Value from = memref::SubViewOp::create(b, loc, source, offsets, sizes, strides);
+  Packer(lanes, loc, from, packed, axis, /*ahead=*/keys).pack();
 }
 
 } // namespace qkv

@@ -21,6 +21,21 @@ bool ScoreBody::isInside(Operation *op) {
   return op && op->getParentRegion() && op_.getBody().isAncestor(op->getParentRegion());
 }
 
+bool ScoreBody::dependsOn(Value value, Value other) {
+  SmallVector<Value> work{value};
+  llvm::DenseSet<Value> seen;
+  while (!work.empty()) {
+    Value v = work.pop_back_val();
+    if (v == other)
+      return true;
+    Operation *def = v.getDefiningOp();
+    if (!isInside(def) || !seen.insert(v).second)
+      continue;
+    def->walk([&](Operation *inner) { work.append(inner->operand_begin(), inner->operand_end()); });
+  }
+  return false;
+}
+
 int ScoreBody::findPacks() {
   op_.getBody().walk([&](memref::LoadOp load) {
     PackedKeys keys;
@@ -35,6 +50,8 @@ int ScoreBody::findPacks() {
       bool outer = argument && argument.getOwner() == &op_.getBody().front() &&
                    argument.getArgNumber() < op_.getOuter().size();
       keys.letters.push_back(outer ? static_cast<int>(argument.getArgNumber()) : -1);
+      bool summed = argument && isa<ReduceOp>(argument.getOwner()->getParentOp());
+      keys.each = keys.each && (outer || summed || index == op_.key());
     }
     int64_t last = load.getMemRefType().getRank() - 1;
     if (keys.axis < 0 || (keys.axis == last && lastIndexContiguous(load.getMemRef())) ||
@@ -42,25 +59,18 @@ int ScoreBody::findPacks() {
       return;
     // (Another index that depends on the key would be packed in vain.)
     for (auto [at, index] : llvm::enumerate(load.getIndices()))
-      if (static_cast<int64_t>(at) != keys.axis && isInside(index.getDefiningOp())) {
-        bool moves = false;
-        SmallVector<Value> work{index};
-        llvm::DenseSet<Value> seen;
-        while (!work.empty()) {
-          Value v = work.pop_back_val();
-          moves |= v == op_.key();
-          if (Operation *def = v.getDefiningOp(); isInside(def) && seen.insert(v).second)
-            work.append(def->operand_begin(), def->operand_end());
-        }
-        if (moves)
-          return;
-      }
+      if (static_cast<int64_t>(at) != keys.axis && isInside(index.getDefiningOp()) &&
+          dependsOn(index, op_.key()))
+        return;
     for (auto [number, known] : llvm::enumerate(packs_))
       if (known.source == keys.source && known.axis == keys.axis) {
+        packs_[number].each = packs_[number].each && keys.each;
         // Read at other places of an axis, too: all of it is packed.
-        for (auto [mine, other] : llvm::zip(known.letters, keys.letters))
-          if (mine != other)
+        for (auto [mine, other] : llvm::zip(packs_[number].letters, keys.letters))
+          if (mine != other) {
             mine = -1;
+            packs_[number].each = false;
+          }
         packOf_[load] = number;
         return;
       }
@@ -105,6 +115,44 @@ void ScoreBody::packRound(ValueRange before, Value first, Value count) {
 void ScoreBody::release() {
   for (const PackedKeys &keys : packs_)
     memref::DeallocOp::create(lanes_.builder(), op_.getLoc(), keys.packed);
+}
+
+bool ScoreBody::fitsBlock(int64_t keys, int64_t bytes) {
+  int64_t taken = 0;
+  for (const PackedKeys &pack : packs_) {
+    int64_t elements = pack.elementsOfBlock(keys, lanes_.lanes());
+    auto type = cast<MemRefType>(pack.source.getType());
+    taken += elements * ((type.getElementTypeBitWidth() + 7) / 8);
+    if (!pack.each || elements == 0 || taken > bytes)
+      return false;
+  }
+  return !packs_.empty();
+}
+
+int64_t ScoreBody::positionsOfPiece(int64_t bytes) const {
+  int64_t most = 1;
+  for (const PackedKeys &pack : packs_) {
+    auto type = cast<MemRefType>(pack.source.getType());
+    const int *at = llvm::find(pack.letters, letter_);
+    if (letter_ < 0 || at == pack.letters.end() || at - pack.letters.begin() < pack.axis)
+      continue; // a position's keys lie behind one another
+    int64_t piece = (type.getElementTypeBitWidth() + 7) / 8;
+    for (int64_t extent : type.getShape().drop_front(at - pack.letters.begin() + 1))
+      piece *= ShapedType::isDynamic(extent) ? bytes : extent;
+    most = std::max(most, (bytes + piece - 1) / piece);
+  }
+  return most;
+}
+
+void ScoreBody::allocateBlock(int64_t keys) {
+  keysOfBlock_ = keys;
+  for (PackedKeys &pack : packs_)
+    pack.allocateBlock(lanes_, op_.getLoc(), keys);
+}
+
+void ScoreBody::packBlock(ValueRange outer, Value firstKey, Value count) {
+  for (PackedKeys &pack : packs_)
+    pack.packBlock(lanes_, op_.getLoc(), outer, firstKey, count, keysOfBlock_);
 }
 
 /// Whether a number is made of sums: no rounding of it is a boundary that something decides by.

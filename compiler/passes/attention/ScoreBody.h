@@ -29,6 +29,19 @@ public:
   /// Frees the copies.
   void release();
 
+  /// Whether there are copies, and those of `keys` keys at one place of the outer letters take no
+  /// more than `bytes`, as far as is known here.
+  bool fitsBlock(int64_t keys, int64_t bytes);
+  /// Positions of the rounds' letter whose parts of one key take so many bytes beside each other.
+  int64_t positionsOfPiece(int64_t bytes) const;
+  /// Copies of `keys` keys in the place of all, until `allocate`.
+  void allocateBlock(int64_t keys);
+  /// Fills them with `count` keys from `firstKey` on.
+  void packBlock(mlir::ValueRange outer, mlir::Value firstKey, mlir::Value count);
+
+  /// Whether a value of the body is computed from another one.
+  bool dependsOn(mlir::Value value, mlir::Value other);
+
   /// `value` at each point: in the point's values afterwards. A point's first letter is the
   /// number of its vector of keys, counted from the first key on.
   void evaluate(mlir::Value value, llvm::MutableArrayRef<Point> points);
@@ -54,6 +67,7 @@ private:
   const TargetDescription &target_;
   int letter_ = -1; ///< that rounds go along
   mlir::Value round_;
+  int64_t keysOfBlock_ = 0;
   llvm::DenseMap<mlir::Value, mlir::Value> reciprocals_;
   llvm::SmallVector<PackedKeys> packs_;
   llvm::DenseMap<mlir::Operation *, int> packOf_; ///< of loads

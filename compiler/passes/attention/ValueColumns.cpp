@@ -55,6 +55,15 @@ Value ValueColumns::loadValue(unsigned number, ValueRange outer, Value key, Arra
   return arith::ExtFOp::create(b, op_.getLoc(), wide, value);
 }
 
+void ValueColumns::ask(unsigned number, ValueRange outer, Value key, ArrayRef<Value> own,
+                       const Column &column) {
+  SmallVector<Value> at;
+  for (const Lanes &index : indices(op_.valueMap(number), outer, key, own, column))
+    at.push_back(index.first);
+  memref::PrefetchOp::create(lanes_.builder(), op_.getLoc(), op_.getValues()[number], at,
+                             /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
+}
+
 Value ValueColumns::loadOutput(unsigned number, ValueRange outer, Value row, ArrayRef<Value> own,
                                const Column &column) {
   return load(op_.getOutputs()[number], indices(op_.outputMap(number), outer, row, own, column),

@@ -24,6 +24,9 @@ public:
                                             mlir::Value row);
   mlir::Value loadValue(unsigned number, mlir::ValueRange outer, mlir::Value key,
                         llvm::ArrayRef<mlir::Value> own, const Column &column);
+  /// Asks the caches for it; it may lie behind the last key.
+  void ask(unsigned number, mlir::ValueRange outer, mlir::Value key,
+           llvm::ArrayRef<mlir::Value> own, const Column &column);
   mlir::Value loadOutput(unsigned number, mlir::ValueRange outer, mlir::Value row,
                          llvm::ArrayRef<mlir::Value> own, const Column &column);
   void storeOutput(mlir::Value vector, unsigned number, mlir::ValueRange outer, mlir::Value row,

@@ -9,12 +9,16 @@ import os
 
 from . import peers
 from .processes import BusyLoop, Process, Unmeasured
+from .rows import expression
 from .workshop import BUILD, SOURCES, evaluate
 
 MEASURE = os.path.join(BUILD, "bin", "qkv-measure")
 # An FMA loop is long enough to measure and short enough to be interleaved; memory exceeds caches.
 FMA_ROUNDS = 2_000_000
 READ_BYTES = 512 << 20
+# What a row says of its step where it says nothing; positions at a time on the way to its depth.
+STEP = {"sequences": 1, "at": 0, "rows": 1, "steps": 1}
+FILLED_TOGETHER = 128
 
 
 class Contender:
@@ -85,17 +89,24 @@ class Bench:
         process.ask(do="open", name=name, **how)
         return Contender(process, name, amount, scale, around)
 
-    def model(self, row, flags=(), threads=1, busy=False):
-        """Our own: `row` is one that expand() made."""
+    def model(self, row, flags=(), threads=1, busy=False, step=None, work=None):
+        """Our own: `row` is one that expand() made. `step` and `work` may be other than the row's."""
         flags = [*row.flags, *flags]
+        step = {**STEP, **row.step, **(step or {})} if row.step else None
+        if step:
+            flags += ["--with-steps", "--with-batch"]
         if row.cpu:
             flags += ["--cpu", row.cpu]
         sizes = row.sizes
         model = self.workshop.text(row.text) if row.text else row.model
         library, weights = self.workshop.build(model, sizes, flags, row.weights)
         description = self.workshop.description(model, sizes)
-        known = []
-        for size in description["sizes"]:
+        known, stream = [], {}
+        for number, size in enumerate(description["sizes"]):
+            if step and size["stream"]:
+                stream = {"stream": number, "together": max(step["rows"], FILLED_TOGETHER)}
+                known.append(stream["together"])
+                continue
             if size["name"] not in sizes:
                 raise Unmeasured(f"the row does not say size {size['name']}")
             known.append(sizes[size["name"]])
@@ -118,8 +129,8 @@ class Bench:
             self.busy = self.busy or BusyLoop(self.other)
             around = self.busy
         return self._open(
-            self.process("native", threads), row.work, row.scale, around, kind="model",
-            library=library, prefix=description["name"], weights=weights, sizes=known,
+            self.process("native", threads), row.work if work is None else work, row.scale, around,
+            kind="steps" if step else "model", **(step or {}), **stream, library=library, prefix=description["name"], weights=weights, sizes=known,
             inputs=[tensor(value, value["axes"]) for value in description["inputs"]],
             results=results, last=row.last)
 
@@ -137,7 +148,12 @@ class Bench:
             return [self._open(self.process("native"), row.work, row.scale, kind="plugin",
                                library=library, numbers=[sizes[n] for n in how["numbers"]])]
         if kind == "self":
-            return [self.model(row, how.get("flags", ()), how.get("threads", row.threads))]
+            step, work = how.get("step"), None
+            if step:  # the same positions, or those of one sequence
+                step = {key: int(expression(str(value), sizes)) for key, value in step.items()}
+                work = row.work * expression(str(how.get("work", 1)), sizes)
+            return [self.model(row, how.get("flags", ()), how.get("threads", row.threads), step=step,
+                               work=work)]
         if kind == "onnx":
             process, made, why = self.process("onnx"), [], None
             for graph in how["graphs"]:

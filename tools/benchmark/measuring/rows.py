@@ -43,6 +43,7 @@ class Row:
     mean: dict = dataclasses.field(default_factory=dict)
     ints: dict = dataclasses.field(default_factory=dict)
     shape: dict = dataclasses.field(default_factory=dict)
+    step: dict = dataclasses.field(default_factory=dict)  # sequences, at, rows, steps: not a whole run
     group: int = 0  # rows of one table, for means over them
 
 
@@ -82,8 +83,10 @@ def expand(table, shapes, group):
     work = table.pop("work", "1")
     for sizes in table.pop("sizes", [{}]):
         all_sizes = {**shape, **sizes}
-        yield Row(**{**table, "name": table["name"].format(**all_sizes), "sizes": all_sizes,
-                     "shape": shape, "work": expression(work, all_sizes),
+        step = {key: int(expression(str(value), all_sizes))
+                for key, value in table.get("step", {}).items()}
+        yield Row(**{**table, "step": step, "name": table["name"].format(**all_sizes), "sizes": all_sizes,
+                     "shape": shape, "work": expression(str(work), all_sizes),
                      "against": table.get("against", {}), "group": group})
 
 
