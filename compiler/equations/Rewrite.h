@@ -93,6 +93,9 @@ void chooseByRank(Prepared &prepared);
 /// softmax that does not, the notes say why.
 void fuseAttention(Program &program, Notes &notes);
 
+/// SplitBlocks.cpp. Sums that read a tensor at their row's block become products block by block.
+void splitBlocks(Program &program);
+
 /// DeriveScans.cpp. Running reductions become recurrences.
 void deriveScans(Program &program);
 

@@ -11,6 +11,8 @@ const std::vector<Rewriting> &rewritings() {
        [](Prepared &p) { inlineTables(p.program); }},
       {"choose-by-rank", "what is left of a sum over all positions is no weighted sum",
        chooseByRank},
+      {"split-blocks", "a block's keys are few: its weighted sums go over them alone",
+       [](Prepared &p) { splitBlocks(p.program); }},
       {"fuse-attention", "before positions are dropped: all entries have the same kernels",
        [](Prepared &p) { fuseAttention(p.program, p.notes); }, /*fusion=*/true},
       {"derive-scans", "before positions are dropped: the last one of a running sum has its bytes",

@@ -38,13 +38,13 @@ Group groupOf(const Plan &all, const Sequences &sequences, const std::vector<Ite
   Group out;
   std::set<int> inside, read, inputs;
   for (const Item &item : items) {
-    int tensor = all.nodes[item.node].tensor;
+    std::vector<int> tensors = tensorsOf(all.nodes[item.node]);
     auto node = std::find_if(sequences.one.nodes.begin(), sequences.one.nodes.end(),
-                             [&](const ScheduleNode &n) { return n.tensor == tensor; });
-    if (tensor < 0 || node == sequences.one.nodes.end())
+                             [&](const ScheduleNode &n) { return tensorsOf(n) == tensors; });
+    if (node == sequences.one.nodes.end())
       throw Defect("irgen: the order for one sequence is not that for several");
-    inside.insert(tensor);
-    out.tensors.push_back(tensor);
+    inside.insert(tensors.begin(), tensors.end());
+    out.tensors.insert(out.tensors.end(), tensors.begin(), tensors.end());
     out.items.emplace_back().node = static_cast<int>(node - sequences.one.nodes.begin());
   }
   for (int t : out.tensors)

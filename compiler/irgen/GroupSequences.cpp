@@ -3,8 +3,8 @@
 // In: the items of a step's order, the sizes that a sequence has of its own. Out: items that have
 // to do with those stand in groups, as few as may be: a group is a loop over the sequences. What
 // must hold: a tensor with such an extent is in nobody's memory but its group's, so all who read it
-// are in that group; a recurrence is in no group, since its matrices would be read for each
-// sequence.
+// are in that group; a recurrence that reads parameters is in no group, since its matrices would be
+// read for each sequence.
 #include "compiler/irgen/Outline.h"
 
 #include <algorithm>
@@ -36,7 +36,7 @@ public:
       apart[i] =
           items[i].region < 0 &&
           std::any_of(tensors[i].begin(), tensors[i].end(), [&](int t) { return own_.used[t]; });
-      if (apart[i] && plan_.nodes[items[i].node].tensor < 0)
+      if (apart[i] && plan_.nodes[items[i].node].tensor < 0 && readsParameters(tensors[i]))
         return false; // a recurrence
     }
     // What reads a tensor of own extents belongs to what computes it.
@@ -58,6 +58,16 @@ public:
   }
 
 private:
+  bool readsParameters(const std::vector<int> &tensors) const {
+    bool found = false;
+    for (int t : tensors)
+      forEachUse(plan_.prepared, t, [&](const Expr &e) {
+        found = found || (e.kind == Expr::Kind::Read &&
+                          plan_.prepared.program.tensors[e.tensor].kind == Tensor::Kind::Param);
+      });
+    return found;
+  }
+
   /// Whether all readers of a tensor are items beside its own; they become one cluster.
   bool staysHere(int tensor, size_t item, const std::vector<Item> &items,
                  const std::map<int, size_t> &itemOf, std::vector<size_t> &cluster) {

@@ -10,6 +10,7 @@
 #include "compiler/irgen/Emitter.h"
 #include "compiler/irgen/Results.h"
 #include "compiler/streams/DeriveStream.h"
+#include "compiler/streams/Rearrange.h"
 #include "dsl/DeepStack.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -177,6 +178,22 @@ static bool addsToAll(const Prepared &one, const Prepared &several, OwnSizes &ow
   return apart;
 }
 
+/// Whether what groups compute is computed alike for one sequence: a loop may have taken in more.
+static bool groupsAreOf(const Plan &all, const Plan &one) {
+  std::function<bool(const std::vector<Item> &)> known = [&](const std::vector<Item> &items) {
+    return std::all_of(items.begin(), items.end(), [&](const Item &item) {
+      if (!item.eachSequence)
+        return known(item.items);
+      return std::all_of(item.items.begin(), item.items.end(), [&](const Item &inside) {
+        std::vector<int> tensors = tensorsOf(all.nodes[inside.node]);
+        return std::any_of(one.nodes.begin(), one.nodes.end(),
+                           [&](const ScheduleNode &n) { return tensorsOf(n) == tensors; });
+      });
+    });
+  };
+  return known(all.items);
+}
+
 /// Emits an entry of a part for sequences of different sizes, of which they share size number
 /// `shared`. False where that has no form: recurrences that see such a size, tensors with such an
 /// extent that are read in several layers.
@@ -198,7 +215,7 @@ static bool emitMixed(ModuleState &state, const Prepared &prepared,
     return false;
   Plan all = planOf(several, std::move(batched), &own);
   Plan one = plan(prepared, nodes); // of which groups are computed, by the same nodes
-  if (!groupSequences(all, own))
+  if (!groupSequences(all, own) || !groupsAreOf(all, one))
     return false;
   Bounds bounds(program);
   Sequences sequences{one, bounds, own};
@@ -242,9 +259,12 @@ std::vector<Unit> unitsOf(const Program &program, const GenerateOptions &options
   if (!next && !step && !closing)
     stream.reset();
   if (options.whole || !stream || ((options.parts & 1u << QKV_NEXT) && !next)) {
-    add(program, QKV_WHOLE, QKV_BATCH, -1);
+    Program whole = program;
+    if (program.stream >= 0)
+      streams::runningSums(whole); // as steps have them: the same bits
+    add(whole, QKV_WHOLE, QKV_BATCH, -1);
     if (options.lastPosition && program.generatorInput >= 0 && !next)
-      add(lastPosition(program), QKV_LAST, QKV_LAST_BATCH, -1);
+      add(lastPosition(whole), QKV_LAST, QKV_LAST_BATCH, -1);
   }
   auto addPart = [&](bool made, qkv_part part, const char *name, Program of) {
     of.name = program.name + name;

@@ -1,6 +1,8 @@
 // What falls from position to position (Decays.h).
 #include "compiler/streams/Decays.h"
 
+#include "compiler/streams/Factors.h"
+
 #include "dsl/proof/Proof.h"
 
 #include <algorithm>
@@ -40,16 +42,40 @@ bool isBefore(const ExprPtr &e, int letter) {
 
 } // namespace
 
-ExprPtr Decays::of(const ExprPtr &factor, int row, int key) {
-  if (factor->kind == K::Reduce && factor->reduction == Reduction::Prod)
-    return ofProduct(factor, row, key);
+std::optional<Decay> Decays::of(const ExprPtr &factor, int row, int key) {
+  if (factor->kind == K::Reduce && factor->reduction == Reduction::Prod) {
+    ExprPtr step = ofProduct(factor, row, key);
+    return step ? std::optional(ofStep(step, row)) : std::nullopt;
+  }
   if (factor->kind != K::Apply)
-    return nullptr;
+    return std::nullopt;
   if (factor->op == Op::Pow)
     return ofPower(factor, factor->args[0], plain(factor->args[1]), row, key);
   if (factor->op == Op::Exp)
     return ofPower(factor, nullptr, factor->args[0], row, key);
-  return nullptr;
+  return std::nullopt;
+}
+
+Decay Decays::ofStep(const ExprPtr &step, int row) {
+  bool same = !letters_.of(step).count(row);
+  return {step, same ? nullptr : logarithmOf(step, 8), same};
+}
+
+/// The logarithm of what is an exponential or a sigmoid, also by its name; null of others.
+ExprPtr Decays::logarithmOf(const ExprPtr &step, int depth) {
+  if (step->kind == K::Apply && step->op == Op::Exp)
+    return step->args[0];
+  if (step->kind == K::Apply && step->op == Op::Sigmoid) {
+    // log(sigmoid(x)) = min(x, 0) - log1p(exp(-|x|))
+    const ExprPtr &x = step->args[0];
+    ExprPtr small =
+        apply(Op::Exp, {apply(Op::Neg, {apply(Op::Abs, {x}, x->span)}, x->span)}, x->span);
+    return apply(Op::Sub,
+                 {apply(Op::Min, {x, number(0)}, x->span), apply(Op::Log1p, {small}, x->span)},
+                 x->span);
+  }
+  ExprPtr definition = depth > 0 ? definitionOf(program_, step) : nullptr;
+  return definition ? logarithmOf(definition, depth - 1) : nullptr;
 }
 
 /// prod[m](g[m] where key < m <= row)
@@ -71,20 +97,22 @@ ExprPtr Decays::ofProduct(const ExprPtr &product, int row, int key) {
 }
 
 /// base ^ (c[row] - c[key]); of no base e.
-ExprPtr Decays::ofPower(const ExprPtr &power, const ExprPtr &base, const ExprPtr &exponent, int row,
-                        int key) {
+std::optional<Decay> Decays::ofPower(const ExprPtr &power, const ExprPtr &base,
+                                     const ExprPtr &exponent, int row, int key) {
   if (exponent->kind != K::Apply || exponent->op != Op::Sub)
-    return nullptr;
+    return std::nullopt;
   if (base && (letters_.of(base).count(row) || letters_.of(base).count(key)))
-    return nullptr;
+    return std::nullopt;
   const ExprPtr &ofRow = exponent->args[0], &ofKey = exponent->args[1];
   if (base && isLetter(ofRow, row) && isLetter(ofKey, key))
-    return base;
+    return Decay{base, nullptr, true};
   if (letters_.of(ofRow).count(key) || !letters_.of(ofRow).count(row) ||
       letters_.of(ofKey).count(row) || !same(ofRow, row, ofKey, key))
-    return nullptr;
+    return std::nullopt;
   ExprPtr step = difference(ofRow, row);
-  return base ? apply(Op::Pow, {base, step}, power->span) : apply(Op::Exp, {step}, power->span);
+  if (base)
+    return Decay{apply(Op::Pow, {base, step}, power->span), nullptr, false};
+  return Decay{apply(Op::Exp, {step}, power->span), step, false};
 }
 
 /// Whether two expressions are the same but that one has the row where the other has the key.
@@ -113,7 +141,8 @@ ExprPtr Decays::difference(const ExprPtr &e, int row) const {
   return step;
 }
 
-/// Of a read of c[t] = c[t-1] + a[t], or of sum[m](a[m] where m <= t): a[t]. Null of others.
+/// Of a read of c[t] = c[t-1] + a[t] or c[t-1] - (-a[t]), or of sum[m](a[m] where m <= t): a[t].
+/// Null of others.
 ExprPtr Decays::lastTerm(const Expr &read, int row) const {
   const Tensor &t = program_.tensors[read.tensor];
   if (t.kind != Tensor::Kind::Equation)
@@ -154,9 +183,11 @@ ExprPtr Decays::lastTerm(const Expr &read, int row) const {
     letters[v->letters[0]] = read.args[*axis];
     return substitute(v->args[0], letters);
   }
-  if (v->kind != K::Apply || v->op != Op::Add)
+  if (v->kind != K::Apply || (v->op != Op::Add && v->op != Op::Sub))
     return nullptr;
   for (size_t side : {size_t(0), size_t(1)}) {
+    if (side == 1 && v->op == Op::Sub)
+      break;
     const ExprPtr &before = v->args[side], &rest = v->args[1 - side];
     if (before->kind != K::Read || before->tensor != read.tensor)
       continue;
@@ -168,7 +199,7 @@ ExprPtr Decays::lastTerm(const Expr &read, int row) const {
       reads = reads || (n.kind == K::Read && n.tensor == read.tensor);
     });
     if (previous && !reads)
-      return substitute(rest, letters);
+      return substitute(v->op == Op::Sub ? apply(Op::Neg, {rest}, rest->span) : rest, letters);
   }
   return nullptr;
 }

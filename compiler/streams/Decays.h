@@ -8,20 +8,32 @@
 
 #include "compiler/equations/Expressions.h"
 
+#include <optional>
+
 namespace qkv::streams {
+
+/// What a sum falls by from one row to the next.
+struct Decay {
+  ExprPtr step;      ///< the factor, an expression of the row
+  ExprPtr logarithm; ///< of the step, where the step is positive for certain; or null
+  bool same = false; ///< for every row
+};
 
 class Decays {
 public:
   explicit Decays(const Program &program) : program_(program) {}
 
   /// Of g^(row - key), exp(c[row] - c[key]) and b^(c[row] - c[key]), prod[m](g[m] where key < m <=
-  /// row): an expression of the row; null of any other.
-  ExprPtr of(const ExprPtr &factor, int row, int key);
+  /// row); nothing of any other.
+  std::optional<Decay> of(const ExprPtr &factor, int row, int key);
+  /// Of a step that is given itself.
+  Decay ofStep(const ExprPtr &step, int row);
 
 private:
   ExprPtr ofProduct(const ExprPtr &product, int row, int key);
-  ExprPtr ofPower(const ExprPtr &power, const ExprPtr &base, const ExprPtr &exponent, int row,
-                  int key);
+  std::optional<Decay> ofPower(const ExprPtr &power, const ExprPtr &base, const ExprPtr &exponent,
+                               int row, int key);
+  ExprPtr logarithmOf(const ExprPtr &step, int depth);
   ExprPtr difference(const ExprPtr &e, int row) const;
   ExprPtr lastTerm(const Expr &read, int row) const;
   bool same(const ExprPtr &ofRow, int row, const ExprPtr &ofKey, int key) const;

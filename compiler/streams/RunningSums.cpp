@@ -3,9 +3,10 @@
 #include "compiler/streams/Rearrange.h"
 
 #include "compiler/equations/Expressions.h"
-#include "compiler/streams/Decays.h"
 #include "compiler/streams/Factors.h"
+#include "compiler/streams/PagedSums.h"
 #include "compiler/streams/Positions.h"
+#include "compiler/streams/WrittenSums.h"
 #include "dsl/proof/Proof.h"
 
 #include <algorithm>
@@ -17,17 +18,9 @@ using K = Expr::Kind;
 
 namespace {
 
-/// A running sum taken apart.
-struct Parts {
-  std::vector<ExprPtr> row, key; ///< factors without the key's letter, and without the row's
-  std::vector<ExprPtr> decay; ///< of factors that fall from row to row: what of one row (Decays.h)
-  std::vector<int> inner;     ///< letters of the sum within, in both
-  bool before = false;        ///< the row's own key takes no part
-};
-
 class Finder {
 public:
-  explicit Finder(Program &program) : program_(program), decays_(program) {}
+  explicit Finder(Program &program) : program_(program), decays_(program), written_(program) {}
 
   std::set<int> run() {
     size_t count = program_.tensors.size();
@@ -59,6 +52,9 @@ private:
       return known->second;
     if (ExprPtr state = running(e))
       return done_[e] = state;
+    if (auto sum = written_.of(e, tensor_, row_))
+      if (ExprPtr paged = byPages(program_, *sum, states_))
+        return done_[e] = paged;
     std::vector<ExprPtr> args;
     for (const ExprPtr &a : e->args)
       args.push_back(walk(a));
@@ -89,7 +85,11 @@ private:
           return nullptr;
         key = l;
       }
-    Parts parts;
+    RunningSum parts;
+    parts.tensor = tensor_;
+    parts.row = row_;
+    parts.key = key;
+    parts.span = e->span;
     if (key < 0 || program_.letters[key].extent != program_.letters[row_].extent ||
         !soFar(e->args[1], key, parts.before))
       return nullptr;
@@ -98,25 +98,27 @@ private:
         parts.inner.push_back(l);
     if (!split(e->args[0], key, parts, 3))
       return nullptr;
-    return stateOf(e, key, parts);
+    return stateOf(e, parts);
   }
 
   /// Sorts the factors of a sum's body; false where one needs row and key together.
-  bool split(const ExprPtr &body, int key, Parts &parts, int deepest) {
+  bool split(const ExprPtr &body, int key, RunningSum &parts, int deepest) {
     std::vector<ExprPtr> factors;
     allFactorsOf(body, factors);
     for (const ExprPtr &f : factors) {
       const std::set<int> &free = letters_.of(f);
       bool row = free.count(row_) > 0, ofKey = free.count(key) > 0;
       if (!ofKey) {
-        parts.row.push_back(f);
+        parts.rows.push_back(f);
       } else if (!row) {
-        parts.key.push_back(f);
-      } else if (ExprPtr step = decays_.of(f, row_, key)) {
-        parts.decay.push_back(step);
+        parts.keys.push_back(f);
+      } else if (auto decay = decays_.of(f, row_, key)) {
+        parts.decays.push_back(*decay);
       } else {
         // A sum over further letters of such a product, perhaps by its name.
-        ExprPtr inside = deepest > 0 ? definition(f) : nullptr;
+        ExprPtr inside = deepest <= 0         ? nullptr
+                         : f->kind == K::Read ? definitionOf(program_, f)
+                                              : f;
         if (!inside)
           return false;
         if (inside->kind == K::Reduce && inside->reduction == Reduction::Sum && !inside->args[1]) {
@@ -136,41 +138,28 @@ private:
     return true;
   }
 
-  /// What a read stands for, with letters of its own; others as they are.
-  ExprPtr definition(const ExprPtr &e) {
-    if (e->kind != K::Read)
-      return e;
-    const Tensor &t = program_.tensors[e->tensor];
-    if (t.kind != Tensor::Kind::Equation || t.pieces.size() != 1 || t.pieces[0].guard)
-      return nullptr;
-    std::unordered_map<int, ExprPtr> letters;
-    for (size_t a = 0; a < e->args.size(); ++a) {
-      int l = t.pieces[0].indices[a].letter;
-      if (l < 0)
-        return nullptr;
-      letters[l] = e->args[a];
-    }
-    return substitute(t.pieces[0].value, letters);
-  }
-
   /// The state of the row before as the next row sees it. What falls by data may not be asked of
   /// the first row: no term of the sum does.
-  ExprPtr fallen(const Parts &parts, std::vector<ExprPtr> decay, const ExprPtr &state,
+  ExprPtr fallen(const RunningSum &parts, std::vector<ExprPtr> decay, const ExprPtr &state,
                  const ExprPtr &row) {
-    bool ofRow = std::any_of(parts.decay.begin(), parts.decay.end(),
-                             [&](const ExprPtr &f) { return letters_.of(f).count(row_) > 0; });
     decay.push_back(state);
     ExprPtr product = productOf(decay);
-    if (!ofRow)
+    if (std::all_of(parts.decays.begin(), parts.decays.end(),
+                    [](const Decay &d) { return d.same; }))
       return product;
     return choose(apply(Op::Greater, {row, integer(0)}, state->span), product, equations::number(0),
                   state->span);
   }
 
-  ExprPtr stateOf(const ExprPtr &e, int key, const Parts &parts) {
+  ExprPtr stateOf(const ExprPtr &e, const RunningSum &parts) {
     // The state goes along every letter of the key's factors, and of the decay, but the key's.
+    const int key = parts.key;
+    std::vector<ExprPtr> steps;
+    for (const Decay &d : parts.decays)
+      steps.push_back(d.step);
+    const std::vector<ExprPtr> &decay = steps;
     std::set<int> along;
-    for (const auto *list : {&parts.key, &parts.decay})
+    for (const auto *list : {&parts.keys, &decay})
       for (const ExprPtr &f : *list)
         along.insert(letters_.of(f).begin(), letters_.of(f).end());
     along.erase(key);
@@ -181,7 +170,7 @@ private:
         return nullptr;
       elements *= program_.letters[l].extent.magnitude(program_.atoms);
     }
-    for (const ExprPtr &f : parts.key) {
+    for (const ExprPtr &f : parts.keys) {
       double part = 1;
       for (int l : letters_.of(f))
         part *= l == key ? 1 : program_.letters[l].extent.magnitude(program_.atoms);
@@ -190,6 +179,8 @@ private:
     double positions = static_cast<double>(program_.atoms[program_.stream].max);
     if (elements > perPosition * positions / 2)
       return nullptr;
+    if (ExprPtr paged = byPages(program_, parts, states_))
+      return paged;
 
     Tensor t;
     const Tensor &origin = program_.tensors[tensor_];
@@ -231,19 +222,19 @@ private:
     t.pieces = {first, general};
     program_.tensors.push_back(t);
     std::vector<ExprPtr> old;
-    for (const ExprPtr &f : parts.decay)
+    for (const ExprPtr &f : decay)
       old.push_back(substitute(f, renamed));
     ExprPtr earlier =
         fallen(parts, std::move(old), read(program_, number, before, e->span), position);
     program_.tensors[number].pieces[1].value =
-        apply(Op::Add, {earlier, substitute(productOf(parts.key), renamed)}, e->span);
+        apply(Op::Add, {earlier, substitute(productOf(parts.keys), renamed)}, e->span);
     states_.insert(number);
     // What the row asks of it.
-    std::vector<ExprPtr> asked = parts.row;
+    std::vector<ExprPtr> asked = parts.rows;
     if (parts.before)
       now[0] = apply(Op::Sub, {letter(row_), integer(1)}, e->span);
     ExprPtr state = read(program_, number, now, e->span);
-    asked.push_back(parts.before ? fallen(parts, parts.decay, state, letter(row_)) : state);
+    asked.push_back(parts.before ? fallen(parts, decay, state, letter(row_)) : state);
     ExprPtr value = productOf(asked);
     return parts.inner.empty() ? value
                                : reduce(Reduction::Sum, parts.inner, value, nullptr, e->span);
@@ -254,6 +245,7 @@ private:
   std::set<int> states_;
   FreeLetters letters_;
   Decays decays_;
+  WrittenSums written_;
   std::unordered_map<ExprPtr, ExprPtr> done_; ///< of the piece and row at hand
 };
 

@@ -57,6 +57,16 @@ std::string statesText(const streams::Stream &stream) {
   return out.empty() ? "nothing" : out;
 }
 
+/// Whether a running sum is kept that is computed by pages.
+bool sumsByPages(const Program &program) {
+  auto derived = streams::deriveStream(program);
+  const auto *stream = std::get_if<streams::Stream>(&derived);
+  return stream && std::any_of(stream->states.begin(), stream->states.end(), [&](const auto &s) {
+           return s.kind == streams::State::Sum &&
+                  stream->model.tensors[s.tensor].axes[0].extent != Size::atom(program.stream);
+         });
+}
+
 TEST_P(Streams, keepWhatIsRead) {
   auto derived = streams::deriveStream(*program);
   ASSERT_TRUE(std::holds_alternative<streams::Stream>(derived))
@@ -71,7 +81,10 @@ TEST_P(Streams, keepWhatIsRead) {
 
 TEST_P(Streams, anyChunksGiveTheSame) {
   int64_t max = program->atoms[program->stream].max;
-  for (int64_t length : {1, 2, 7, 66, 130}) {
+  std::vector<int64_t> lengths{1, 2, 7, 66, 130};
+  if (sumsByPages(*program))
+    lengths = {63, 65, 128, 130};
+  for (int64_t length : lengths) {
     if (length > max)
       continue;
     SCOPED_TRACE("T = " + std::to_string(length));
