@@ -422,7 +422,7 @@ int runInteractive(const Generator &generator, const Options &options) {
     bool written;
   } out{options, true};
   Stats stats;
-  Lines lines;
+  InputLines lines;
   Stream stream;
   stream.to = &out;
   stream.emit = [](void *to, std::string_view text) {
