@@ -53,8 +53,11 @@ void optimize(llvm::Module &module, llvm::TargetMachine &machine, Effort effort)
 std::string generateCode(llvm::Module &module, llvm::TargetMachine &machine, CodeFile kind,
                          std::string &error, Effort effort) {
   // The second scheduler takes a sixth of the time; the processor reorders as far by itself.
-  llvm::RegisterTargetPassConfigCallback lighter(
+  // The peephole pass reads a masked load in the instruction that uses it, which is right; a later
+  // pass then takes that instruction apart again and loads without the mask, behind a row's end.
+  llvm::RegisterTargetPassConfigCallback fewer(
       [effort](llvm::TargetMachine &, llvm::PassManagerBase &, llvm::TargetPassConfig *passes) {
+        passes->disablePass(&llvm::PeepholeOptimizerLegacyID);
         if (effort == Effort::Light)
           passes->disablePass(&llvm::PostRASchedulerID);
       });

@@ -1,5 +1,6 @@
 // Running a compiled model on a trial. Holds: memory of results begins as a pattern that no result
-// is, so that what was not written shows.
+// is, so that what was not written shows; a read behind an input or a parameter ends the process.
+#include "compiler/verify/GuardedBytes.h"
 #include "compiler/verify/Verify.h"
 #include "runtime/checkpoint/Panels.h"
 #include "runtime/checkpoint/Weights.h"
@@ -13,7 +14,7 @@
 namespace qkv {
 namespace {
 
-/// Room behind each value, which no run writes.
+/// Room behind each result, which no run writes.
 constexpr size_t tailBytes = 8;
 
 /// Values as the runtime holds them: f32, i64, bytes.
@@ -32,8 +33,6 @@ std::vector<char> packed(const Values &values) {
   else
     for (int64_t v : values.ints)
       append(static_cast<uint8_t>(v));
-  // A pointer to no elements is still a pointer.
-  bytes.resize(bytes.size() + tailBytes);
   return bytes;
 }
 
@@ -61,7 +60,8 @@ Values unpacked(const std::vector<char> &bytes, int type, const std::vector<int6
 /// What qkv_run takes for a trial, and room for its results with a tail behind each.
 struct Memory {
   std::vector<rt::EntryResult> given; ///< by the entry
-  std::vector<std::vector<char>> inputs, params, results;
+  std::vector<GuardedBytes> inputs, params;
+  std::vector<std::vector<char>> results;
   qkv_weights weights;
 
   bool make(const qkv_model &model, const Program &program, const Trial &trial, qkv_entry_kind kind,
@@ -69,16 +69,19 @@ struct Memory {
     std::vector<std::vector<int64_t>> inputShapes, resultShapes;
     if (!rt::shapesOf(model, trial.sizes, inputShapes, resultShapes, error))
       return false;
-    for (int number : program.inputs)
-      inputs.push_back(packed(trial.inputs.at(number)));
+    for (int number : program.inputs) {
+      std::vector<char> plain = packed(trial.inputs.at(number));
+      inputs.emplace_back(plain.data(), plain.size());
+    }
     std::map<std::string, const Values *> named;
     for (const auto &[number, values] : trial.params)
       named[program.tensors[number].name] = &values;
     for (int32_t i = 0; i < model.param_count; ++i) {
       const qkv_param &param = model.params[i];
       std::vector<char> plain = packed(*named.at(param.name));
-      params.emplace_back(rt::heldBytes(param) + tailBytes);
-      rt::writeHeld(param, reinterpret_cast<const float *>(plain.data()), params.back().data());
+      std::vector<char> held(rt::heldBytes(param));
+      rt::writeHeld(param, reinterpret_cast<const float *>(plain.data()), held.data());
+      params.emplace_back(held.data(), held.size());
       weights.params.push_back(params.back().data());
     }
     if (const qkv_entry *entry = rt::findEntry(model, kind))
@@ -101,9 +104,9 @@ struct Memory {
     return qkv_run(&model, kind, &weights, trial.sizes.data(), pointers(inputs).data(),
                    pointers(results).data(), error);
   }
-  static std::vector<void *> pointers(std::vector<std::vector<char>> &list) {
+  template <typename Bytes> static std::vector<void *> pointers(std::vector<Bytes> &list) {
     std::vector<void *> out;
-    for (std::vector<char> &bytes : list)
+    for (Bytes &bytes : list)
       out.push_back(bytes.data());
     return out;
   }
@@ -146,17 +149,21 @@ Computed run(const qkv_model &model, const Program &program, const Trial &trial,
 std::string together(const qkv_model &model, const Program &program, const Trial &trial,
                      size_t count, qkv_entry_kind one, qkv_entry_kind several) {
   std::vector<Memory> alone(count);
-  std::vector<std::vector<char>> inputs(model.input_count), results;
+  std::vector<std::vector<char>> joined(model.input_count), results;
   bool fails = false;
   for (size_t at = 0; at < count; ++at) {
     Trial mate = moved(trial, at);
     if (!alone[at].make(model, program, mate, one, nullptr))
       return "its shapes are too large";
     fails |= alone[at].run(model, mate, one, nullptr) != 0;
-    for (size_t i = 0; i < inputs.size(); ++i)
-      inputs[i].insert(inputs[i].end(), alone[at].inputs[i].begin(),
-                       alone[at].inputs[i].end() - tailBytes);
+    for (size_t i = 0; i < joined.size(); ++i) {
+      const GuardedBytes &own = alone[at].inputs[i];
+      joined[i].insert(joined[i].end(), own.data(), own.data() + own.size());
+    }
   }
+  std::vector<GuardedBytes> inputs;
+  for (const std::vector<char> &bytes : joined)
+    inputs.emplace_back(bytes.data(), bytes.size());
   for (size_t i = 0; i < alone[0].results.size(); ++i)
     results.emplace_back(count * alone[0].resultBytes(model, i) + tailBytes,
                          static_cast<char>(0xFF));

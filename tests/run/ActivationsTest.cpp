@@ -62,6 +62,15 @@ std::vector<double> points() {
   return x;
 }
 
+std::unique_ptr<JitModel> compiled(const Program &program) {
+  std::string error;
+  auto compilation = Compilation::begin(program, "native", error, {});
+  auto native = compilation ? compilation->native(error) : nullptr;
+  auto model = native ? JitModel::create(std::move(native), "native", error) : nullptr;
+  EXPECT_TRUE(model) << error;
+  return model;
+}
+
 TEST(Activations, keepTheirRelativeAccuracy) {
   std::string text = "use nn\nsize T = dynamic(max: 10000)\nindex i < T\nmodel m(x[i]) -> (";
   std::string body;
@@ -73,11 +82,8 @@ TEST(Activations, keepTheirRelativeAccuracy) {
   auto checked = checkText(text + ") {\n" + body + "}\n", "activations.qkv");
   ASSERT_TRUE(checked->program) << checked->diagnostics;
   const Program &program = *checked->program;
-  std::string error;
-  auto compilation = Compilation::begin(program, "native", error, {});
-  auto native = compilation ? compilation->native(error) : nullptr;
-  auto model = native ? JitModel::create(std::move(native), "native", error) : nullptr;
-  ASSERT_TRUE(model) << error;
+  auto model = compiled(program);
+  ASSERT_TRUE(model);
   const std::vector<double> x = points();
   TrialOptions options;
   options.sizes["T"] = static_cast<int64_t>(x.size());
@@ -105,6 +111,40 @@ TEST(Activations, keepTheirRelativeAccuracy) {
           << activation.call << " at " << x[i] << " is " << got << ", not "
           << static_cast<double>(want);
     }
+  }
+}
+
+// x * y is 1 + 2^-11 + 2^-24, the last of which f32 rounds away: a product that is an equation's element is rounded,
+// also where it is computed in the loop that adds it to something.
+TEST(Activations, productsThatAreElementsAreRounded) {
+  auto checked = checkText(R"(size T = dynamic(max: 70)
+index i < T, c < 2
+model m(x[i], y[i], w[i]) -> (a[i], b[i], s[i]) {
+  p[i] = x[i] * y[i]
+  n[i] = -x[i] * y[i]
+  a[i] = p[i] + w[i]
+  b[i] = w[i] - n[i]
+  q[i,c] = (if c == 0 then w[i] else x[i]) * (if c == 0 then 1 else y[i])
+  s[i] = sum[c](q[i,c])
+}
+)",
+                           "products.qkv");
+  ASSERT_TRUE(checked->program) << checked->diagnostics;
+  const Program &program = *checked->program;
+  auto model = compiled(program);
+  ASSERT_TRUE(model);
+  for (int64_t count : {1, 16, 67}) {
+    TrialOptions options;
+    options.sizes["T"] = count;
+    Trial trial = makeTrial(program, options);
+    double values[] = {1 + 0x1p-12, 1 + 0x1p-12, -1 - 0x1p-11};
+    for (int at = 0; int input : program.inputs)
+      trial.inputs.at(input).floats.assign(static_cast<size_t>(count), values[at++]);
+    const Computed computed = compute(model->model(), program, trial);
+    ASSERT_EQ(computed.results.size(), 3u) << computed.failure;
+    for (const Values &result : computed.results)
+      for (double value : result.floats)
+        EXPECT_EQ(value, 0) << count;
   }
 }
 
