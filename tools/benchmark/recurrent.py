@@ -177,8 +177,9 @@ def onnx_release(npm):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--qkv", default=os.path.join(ROOT, "build", "bin", "qkv"))
-    parser.add_argument("--npm", help="a folder in which `npm install onnxruntime-node` was run; "
-                                      "without it there is no ONNX Runtime")
+    parser.add_argument("--npm", help="a folder in which `npm install --ignore-scripts "
+                                      "onnxruntime-node` was run; without it there is no ONNX "
+                                      "Runtime")
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # of the export
