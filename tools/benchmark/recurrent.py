@@ -2,12 +2,13 @@
 """1,000 lines of dates through the recurrent rungs of examples/, beside PyTorch and ONNX Runtime.
 
 In:  a built qkv; torch (Debian's python3-torch); onnxruntime-node in a folder of npm's (--npm).
-Out: a line for each model: milliseconds of processor time for all lines, and how often each of the
-     others takes as long as the built program.
+Out: a line for each model: milliseconds of processor time to be ready and for all lines, and how often
+     each of the others takes as long as the built program, both counted.
 Holds: one run, one thread each, batches of 32 lines, the best of five. The program gets the lines as
-     they stand in the file, reads its weights and writes its answers within its time; the others
-     get theirs as tensors, sorted by length, with code that is warm, and decode step by step from the
-     state that they keep. All answers are compared.
+     they stand in the file and writes its answers as text; to be ready it starts and reads its weights.
+     The others get theirs as tensors, sorted by length, and decode step by step from the state that
+     they keep, with code that is warm; to be ready they read their weights (Python, Node and the
+     libraries are there already). All answers are compared.
 """
 
 import argparse
@@ -31,24 +32,30 @@ BATCH, LONGEST, REPEATS = 32, 15, 5
 SIZES = {"rnn": 128, "lstm": 96, "gru": 96}
 
 
+def spent_by(command, given):
+    """Milliseconds of processor time of a command that reads a file, and what it writes."""
+    with open(given, encoding="utf-8") as file:
+        process = subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE)
+        out = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"recurrent.py: {' '.join(command)} failed")
+    return 1e3 * (usage.ru_utime + usage.ru_stime), out
+
+
 def program_time(qkv, row, sources, folder):
-    """Milliseconds of the built program, and its answers."""
+    """Milliseconds of the built program to be ready, and for all lines; its answers."""
     program = os.path.join(folder, row.name)
     subprocess.run([qkv, "build", row.page, "--model", row.model, "--weights", row.weights,
                     "--with-batch", "-o", program], check=True, capture_output=True)
     given = os.path.join(folder, "lines")
     with open(given, "w", encoding="utf-8") as file:
         file.writelines(source + "\n" for source in sources)
-    best, answers = None, None
-    for _ in range(REPEATS):
-        with open(given, encoding="utf-8") as file:
-            process = subprocess.Popen([program, "--batch", str(BATCH), "--threads", "1"], stdin=file,
-                                       stdout=subprocess.PIPE)
-            answers = process.stdout.read().decode(errors="replace").split("\n")[:-1]
-            _, _, usage = os.wait4(process.pid, 0)
-        spent = 1e3 * (usage.ru_utime + usage.ru_stime)
-        best = spent if best is None else min(best, spent)
-    return best, answers
+    command = [program, "--batch", str(BATCH), "--threads", "1"]
+    ready = min(spent_by(command, os.devnull)[0] for _ in range(REPEATS))
+    runs = [spent_by(command, given) for _ in range(REPEATS)]
+    whole = min(spent for spent, _ in runs)
+    return ready, whole - ready, runs[0][1].decode(errors="replace").split("\n")[:-1]
 
 
 class Eager(torch.nn.Module):
@@ -151,7 +158,7 @@ def onnx_time(model, batches, npm, folder):
     if ran.returncode:
         sys.exit(f"recurrent.py: {ran.stderr}")
     reply = json.loads(ran.stdout)
-    return reply["milliseconds"], [text(row) for row in reply["tokens"]]
+    return reply["opening"], reply["milliseconds"], [text(row) for row in reply["tokens"]]
 
 
 def release(version):
@@ -170,8 +177,9 @@ def onnx_release(npm):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--qkv", default=os.path.join(ROOT, "build", "bin", "qkv"))
-    parser.add_argument("--npm", help="a folder in which `npm install onnxruntime-node` was run; "
-                                      "without it there is no ONNX Runtime")
+    parser.add_argument("--npm", help="a folder in which `npm install --ignore-scripts "
+                                      "onnxruntime-node` was run; without it there is no ONNX "
+                                      "Runtime")
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # of the export
@@ -184,19 +192,21 @@ def main():
     for row in ROWS:
         if row.name not in SIZES:
             continue
-        p = rung.read_weights(recurrent.model(recurrent.one_vector(row.name, SIZES[row.name]),
-                                              row.name), row.weights)
+        shapes = recurrent.model(recurrent.one_vector(row.name, SIZES[row.name]), row.name)
         with tempfile.TemporaryDirectory() as folder:
-            own, answers = program_time(options.qkv, row, [source for source, _ in pairs], folder)
+            ready, own, answers = program_time(options.qkv, row, [source for source, _ in pairs],
+                                               folder)
             answers = [answers[n] for n in order]
-            cells = [f"{own:.0f}"]
-            model = Eager(row.name, p).eval()
-            others = [eager_time(model, batches)]
+            cells = [f"{ready:.0f} + {own:.0f}"]
+            began = time.process_time()
+            model = Eager(row.name, rung.read_weights(shapes, row.weights)).eval()
+            others = [(1e3 * (time.process_time() - began), *eager_time(model, batches))]
             if options.npm:
                 others.append(onnx_time(model, batches, options.npm, folder))
-            for spent, other in others:
+            for opening, spent, other in others:
                 same = sum(a == b for a, b in zip(answers, other))
-                cells.append(f"{spent:.0f} ({spent / own:.1f} times)" +
+                times = (opening + spent) / (ready + own)
+                cells.append(f"{opening:.0f} + {spent:.0f} ({times:.1f} times)" +
                              (f", {len(answers) - same} other answers" if same < len(answers)
                               else ""))
         print(f"| {row.title} | " + " | ".join(cells + ["not measured"] * (3 - len(cells))) + " |",
