@@ -1,5 +1,5 @@
-// The main functions of programs around generators, and of those that can trace: with tokenizers and
-// grammars, which take more room than the rest of the runtime.
+// The main functions of programs around generators, and of those that can trace: with tokenizers
+// and grammars, which take more room than the rest of the runtime.
 #include "runtime/program/Program.h"
 #include "runtime/tokenize/CheckpointText.h"
 

@@ -409,6 +409,12 @@ def keys(place):
         file.write(PAGE.replace('"vocab_size"', '".vocab_size"'))
     assert '"table.attention.scale"' in place.run("--tokens", "--prompt", "1", weights="ck.gguf", code=1)
     place.run("--tokens", "--prompt", "1", "--ignore-config", ".attention.scale", weights="ck.gguf")
+    # The same of a GGUF file whose page has an empty text as default.
+    for key, refused in ((".rope.scaling.factor", True), (".rope.dimension_count", False)):
+        write_gguf(place.path("llama.gguf"), {"general.architecture": "llama", "llama" + key: 4},
+                   table(len(place.vocabulary), place.story()))
+        error = place.call(place.qkv, "check", place.path("llama.gguf"), code=1 if refused else 0)
+        assert (f'"llama{key}"' in error) == refused, (key, error)
 
 
 FORM = ("{{ bos_token }}{% for m in messages %}<mark>{{ m.role }} {{ m.content | trim }}<turn>{% endfor %}"

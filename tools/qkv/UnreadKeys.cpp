@@ -175,7 +175,8 @@ std::set<std::string> namedKeys(const std::string &page) {
         if (page[i] != ']') // "a[0]" is "a.0"
           key += page[i] == '}' ? '*' : page[i] == '[' ? '.' : page[i];
       }
-      if (depth > 0)
+      // (An empty text is what stands for a key that is not there.)
+      if (depth > 0 && !key.empty())
         calls.back().insert(key);
       at = end;
     } else if (page[at] == '(') {
