@@ -14,7 +14,8 @@ namespace qkv::rt {
 /// Up to so many bytes memory is taken at once, from what is free already: short sequences, of
 /// which there are many, would spend their time in the kernel.
 static constexpr size_t small = size_t(64) << 10;
-/// From so many bytes on the kernel is asked for large pages.
+/// Behind so many bytes the kernel is asked for large pages. (In front of them a sequence that
+/// stays short would have 2 MB cleared for the first row of each of its buffers.)
 static constexpr size_t large = size_t(4) << 20;
 
 KeptBuffer::KeptBuffer(KeptBuffer &&other) noexcept { *this = std::move(other); }
@@ -51,8 +52,8 @@ bool KeptBuffer::reserve(size_t most, qkv_error *error) {
   if (made == MAP_FAILED)
     return fail(error,
                 format("no addresses for the %zu bytes that a sequence can come to keep", most));
-  if (most >= large)
-    madvise(made, most, MADV_HUGEPAGE);
+  if (most > large)
+    madvise(static_cast<char *>(made) + large, most - large, MADV_HUGEPAGE);
   release();
   memory = static_cast<char *>(made);
   room = most;
