@@ -98,6 +98,11 @@ private:
         parts.inner.push_back(l);
     if (!split(e->args[0], key, parts, 3))
       return nullptr;
+    // What falls up to the row before only: the state that the row before left, for all factors.
+    auto early = std::count_if(parts.decays.begin(), parts.decays.end(),
+                               [](const Decay &d) { return d.early; });
+    if (early && (!parts.before || early != static_cast<std::ptrdiff_t>(parts.decays.size())))
+      return nullptr;
     return stateOf(e, parts);
   }
 
@@ -234,7 +239,9 @@ private:
     if (parts.before)
       now[0] = apply(Op::Sub, {letter(row_), integer(1)}, e->span);
     ExprPtr state = read(program_, number, now, e->span);
-    asked.push_back(parts.before ? fallen(parts, decay, state, letter(row_)) : state);
+    bool falls = parts.before && !std::any_of(parts.decays.begin(), parts.decays.end(),
+                                              [](const Decay &d) { return d.early; });
+    asked.push_back(falls ? fallen(parts, decay, state, letter(row_)) : state);
     ExprPtr value = productOf(asked);
     return parts.inner.empty() ? value
                                : reduce(Reduction::Sum, parts.inner, value, nullptr, e->span);
