@@ -156,33 +156,41 @@ private:
                   state->span);
   }
 
-  ExprPtr stateOf(const ExprPtr &e, const RunningSum &parts) {
-    // The state goes along every letter of the key's factors, and of the decay, but the key's.
-    const int key = parts.key;
-    std::vector<ExprPtr> steps;
-    for (const Decay &d : parts.decays)
-      steps.push_back(d.step);
-    const std::vector<ExprPtr> &decay = steps;
+  /// The letters along which the state goes: every one of the key's factors, and of the decay, but
+  /// the key's. Nothing where that is no less than a history.
+  std::optional<std::set<int>> stateLetters(const RunningSum &parts,
+                                            const std::vector<ExprPtr> &decay) {
     std::set<int> along;
     for (const auto *list : {&parts.keys, &decay})
       for (const ExprPtr &f : *list)
         along.insert(letters_.of(f).begin(), letters_.of(f).end());
-    along.erase(key);
+    along.erase(parts.key);
     along.erase(row_);
     double elements = 1, perPosition = 0;
     for (int l : along) {
       if (grows(l))
-        return nullptr;
+        return std::nullopt;
       elements *= program_.letters[l].extent.magnitude(program_.atoms);
     }
     for (const ExprPtr &f : parts.keys) {
       double part = 1;
       for (int l : letters_.of(f))
-        part *= l == key ? 1 : program_.letters[l].extent.magnitude(program_.atoms);
+        part *= l == parts.key ? 1 : program_.letters[l].extent.magnitude(program_.atoms);
       perPosition += part;
     }
     double positions = static_cast<double>(program_.atoms[program_.stream].max);
     if (elements > perPosition * positions / 2)
+      return std::nullopt;
+    return along;
+  }
+
+  ExprPtr stateOf(const ExprPtr &e, const RunningSum &parts) {
+    const int key = parts.key;
+    std::vector<ExprPtr> decay;
+    for (const Decay &d : parts.decays)
+      decay.push_back(d.step);
+    auto along = stateLetters(parts, decay);
+    if (!along)
       return nullptr;
     if (ExprPtr paged = byPages(program_, parts, states_))
       return paged;
@@ -212,7 +220,7 @@ private:
     t.axes[0].before = 1;
     before.push_back(apply(Op::Sub, {position, integer(1)}, e->span));
     now.push_back(letter(row_));
-    for (int l : along) {
+    for (int l : *along) {
       before.push_back(axis(l));
       now.push_back(letter(l));
     }
