@@ -27,6 +27,8 @@ namespace {
 
 /// A sum of fewer terms is not worth it.
 constexpr int64_t fewTerms = 16;
+/// Nor are blocks of fewer rows.
+constexpr int64_t fewRows = 32;
 
 /// (letter + shift) // size
 struct Block {
@@ -39,7 +41,7 @@ struct Block {
 
 std::optional<Block> blockOf(const ExprPtr &e) {
   if (e->kind != K::Apply || e->op != Op::FloorDiv || e->args[1]->kind != K::Int ||
-      e->args[1]->integer < 2)
+      e->args[1]->integer < fewRows)
     return std::nullopt;
   auto at = letterPlus(e->args[0]);
   if (!at || at->letter < 0)

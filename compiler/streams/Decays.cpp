@@ -34,6 +34,26 @@ bool says(const ExprPtr &e, int a, int b, bool orEqual) {
          (e->op == down && isLetter(e->args[0], b) && isLetter(e->args[1], a));
 }
 
+/// An int as row * a + key * b + c.
+struct Distance {
+  int64_t row = 0, key = 0, rest = 0;
+};
+std::optional<Distance> distanceOf(const ExprPtr &e, int row, int key) {
+  if (e->kind == K::Int)
+    return Distance{0, 0, e->integer};
+  if (e->kind == K::Letter && (e->letter == row || e->letter == key))
+    return Distance{e->letter == row, e->letter == key, 0};
+  if (e->kind == K::Convert)
+    return distanceOf(e->args[0], row, key);
+  if (e->kind != K::Apply || (e->op != Op::Add && e->op != Op::Sub))
+    return std::nullopt;
+  auto a = distanceOf(e->args[0], row, key), b = distanceOf(e->args[1], row, key);
+  if (!a || !b)
+    return std::nullopt;
+  int64_t sign = e->op == Op::Add ? 1 : -1;
+  return Distance{a->row + sign * b->row, a->key + sign * b->key, a->rest + sign * b->rest};
+}
+
 /// letter - 1.
 bool isBefore(const ExprPtr &e, int letter) {
   return e->kind == K::Apply && e->op == Op::Sub && isLetter(e->args[0], letter) &&
@@ -58,7 +78,7 @@ std::optional<Decay> Decays::of(const ExprPtr &factor, int row, int key) {
 
 Decay Decays::ofStep(const ExprPtr &step, int row) {
   bool same = !letters_.of(step).count(row);
-  return {step, same ? nullptr : logarithmOf(step, 8), same};
+  return {step, same ? nullptr : logarithmOf(step, 8), same, false};
 }
 
 /// The logarithm of what is an exponential or a sigmoid, also by its name; null of others.
@@ -96,6 +116,19 @@ ExprPtr Decays::ofProduct(const ExprPtr &product, int row, int key) {
   return substitute(product->args[0], {{m, letter(row)}});
 }
 
+/// base ^ (row - key), base ^ (row - 1 - key), base ^ (key - row).
+std::optional<Decay> Decays::ofDistance(const ExprPtr &base, const ExprPtr &exponent, int row,
+                                        int key) {
+  auto distance = distanceOf(exponent, row, key);
+  if (!distance)
+    return std::nullopt;
+  if (distance->row == 1 && distance->key == -1 && (distance->rest == 0 || distance->rest == -1))
+    return Decay{base, nullptr, true, distance->rest == -1};
+  if (distance->row == -1 && distance->key == 1 && distance->rest == 0)
+    return Decay{apply(Op::Div, {number(1), toFloat(base)}, base->span), nullptr, true, false};
+  return std::nullopt;
+}
+
 /// base ^ (c[row] - c[key]); of no base e.
 std::optional<Decay> Decays::ofPower(const ExprPtr &power, const ExprPtr &base,
                                      const ExprPtr &exponent, int row, int key) {
@@ -103,16 +136,30 @@ std::optional<Decay> Decays::ofPower(const ExprPtr &power, const ExprPtr &base,
     return std::nullopt;
   if (base && (letters_.of(base).count(row) || letters_.of(base).count(key)))
     return std::nullopt;
-  const ExprPtr &ofRow = exponent->args[0], &ofKey = exponent->args[1];
-  if (base && isLetter(ofRow, row) && isLetter(ofKey, key))
-    return Decay{base, nullptr, true};
-  if (letters_.of(ofRow).count(key) || !letters_.of(ofRow).count(row) ||
-      letters_.of(ofKey).count(row) || !same(ofRow, row, ofKey, key))
-    return std::nullopt;
-  ExprPtr step = difference(ofRow, row);
   if (base)
-    return Decay{apply(Op::Pow, {base, step}, power->span), nullptr, false};
-  return Decay{apply(Op::Exp, {step}, power->span), step, false};
+    if (auto decay = ofDistance(base, exponent, row, key))
+      return decay;
+  ExprPtr ofRow = exponent->args[0], ofKey = exponent->args[1];
+  bool turned = letters_.of(ofRow).count(key) > 0;
+  if (turned)
+    std::swap(ofRow, ofKey);
+  if (letters_.of(ofRow).count(key) || !letters_.of(ofRow).count(row) ||
+      letters_.of(ofKey).count(row))
+    return std::nullopt;
+  ExprPtr own = ofRow;
+  bool early = !same(ofRow, row, ofKey, key);
+  if (early) {
+    own = substitute(ofKey, {{key, letter(row)}});
+    ExprPtr before = apply(Op::Sub, {letter(row), integer(1)}, exponent->span);
+    if (!same(ofRow, row, substitute(ofKey, {{key, before}}), row))
+      return std::nullopt;
+  }
+  ExprPtr step = difference(own, row);
+  if (turned)
+    step = apply(Op::Neg, {step}, step->span);
+  if (base)
+    return Decay{apply(Op::Pow, {base, step}, power->span), nullptr, false, early};
+  return Decay{apply(Op::Exp, {step}, power->span), step, false, early};
 }
 
 /// Whether two expressions are the same but that one has the row where the other has the key.

@@ -288,6 +288,7 @@ std::variant<Stream, Obstacle> deriveStream(const Program &program) {
   out.model = program;
   lettersFirst(out.model);
   std::set<int> sums = runningSums(out.model);
+  foldClosing(out.model);
   absorbMaps(out.model);
   nameSums(out.model);
   guardNames(out.model);

@@ -76,7 +76,7 @@ private:
                   asked = lettersOf(sum_.rows);
     std::vector<ExprPtr> steps;
     for (const Decay &d : sum_.decays) {
-      if (!d.same && !d.logarithm)
+      if (d.early || (!d.same && !d.logarithm))
         return false;
       steps.push_back(d.step);
     }

@@ -10,7 +10,8 @@
 //   - A sum over all positions so far whose weights are products of a row's part and a key's,
 //     sum[j](sum[d](q[i,d] * k[j,d]) * v[j,e] where j <= i), with or without a factor g^(i-j), is
 //     sum[d](q[i,d] * s[i,d,e]) with s[i,d,e] = g * s[i-1,d,e] + k[i,d] * v[i,e]: one matrix is
-//     remembered and no history.
+//     remembered and no history. Where the matrix is large it goes by pages (PagedSums.h).
+//   - A sum, product, maximum, minimum or mean over all positions is folded as they arrive.
 #pragma once
 
 #include "dsl/Program.h"
@@ -32,6 +33,10 @@ void lettersFirst(Program &program);
 /// Lets tensors be computed only where they are read, in place: the guards around all reads of one
 /// are its own.
 void guardNames(Program &program);
+
+/// Makes sums and extrema over all positions, where no axis is left, recurrences of which the last
+/// position is read.
+void foldClosing(Program &program);
 
 /// Makes running sums recurrences where their state is smaller than half the stream's history.
 /// Returns the tensors that hold the states.

@@ -98,6 +98,11 @@ private:
         parts.inner.push_back(l);
     if (!split(e->args[0], key, parts, 3))
       return nullptr;
+    // What falls up to the row before only: the state that the row before left, for all factors.
+    auto early = std::count_if(parts.decays.begin(), parts.decays.end(),
+                               [](const Decay &d) { return d.early; });
+    if (early && (!parts.before || early != static_cast<std::ptrdiff_t>(parts.decays.size())))
+      return nullptr;
     return stateOf(e, parts);
   }
 
@@ -151,33 +156,41 @@ private:
                   state->span);
   }
 
-  ExprPtr stateOf(const ExprPtr &e, const RunningSum &parts) {
-    // The state goes along every letter of the key's factors, and of the decay, but the key's.
-    const int key = parts.key;
-    std::vector<ExprPtr> steps;
-    for (const Decay &d : parts.decays)
-      steps.push_back(d.step);
-    const std::vector<ExprPtr> &decay = steps;
+  /// The letters along which the state goes: every one of the key's factors, and of the decay, but
+  /// the key's. Nothing where that is no less than a history.
+  std::optional<std::set<int>> stateLetters(const RunningSum &parts,
+                                            const std::vector<ExprPtr> &decay) {
     std::set<int> along;
     for (const auto *list : {&parts.keys, &decay})
       for (const ExprPtr &f : *list)
         along.insert(letters_.of(f).begin(), letters_.of(f).end());
-    along.erase(key);
+    along.erase(parts.key);
     along.erase(row_);
     double elements = 1, perPosition = 0;
     for (int l : along) {
       if (grows(l))
-        return nullptr;
+        return std::nullopt;
       elements *= program_.letters[l].extent.magnitude(program_.atoms);
     }
     for (const ExprPtr &f : parts.keys) {
       double part = 1;
       for (int l : letters_.of(f))
-        part *= l == key ? 1 : program_.letters[l].extent.magnitude(program_.atoms);
+        part *= l == parts.key ? 1 : program_.letters[l].extent.magnitude(program_.atoms);
       perPosition += part;
     }
     double positions = static_cast<double>(program_.atoms[program_.stream].max);
     if (elements > perPosition * positions / 2)
+      return std::nullopt;
+    return along;
+  }
+
+  ExprPtr stateOf(const ExprPtr &e, const RunningSum &parts) {
+    const int key = parts.key;
+    std::vector<ExprPtr> decay;
+    for (const Decay &d : parts.decays)
+      decay.push_back(d.step);
+    auto along = stateLetters(parts, decay);
+    if (!along)
       return nullptr;
     if (ExprPtr paged = byPages(program_, parts, states_))
       return paged;
@@ -207,7 +220,7 @@ private:
     t.axes[0].before = 1;
     before.push_back(apply(Op::Sub, {position, integer(1)}, e->span));
     now.push_back(letter(row_));
-    for (int l : along) {
+    for (int l : *along) {
       before.push_back(axis(l));
       now.push_back(letter(l));
     }
@@ -234,7 +247,9 @@ private:
     if (parts.before)
       now[0] = apply(Op::Sub, {letter(row_), integer(1)}, e->span);
     ExprPtr state = read(program_, number, now, e->span);
-    asked.push_back(parts.before ? fallen(parts, decay, state, letter(row_)) : state);
+    bool falls = parts.before && !std::any_of(parts.decays.begin(), parts.decays.end(),
+                                              [](const Decay &d) { return d.early; });
+    asked.push_back(falls ? fallen(parts, decay, state, letter(row_)) : state);
     ExprPtr value = productOf(asked);
     return parts.inner.empty() ? value
                                : reduce(Reduction::Sum, parts.inner, value, nullptr, e->span);
