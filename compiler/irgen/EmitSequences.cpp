@@ -98,6 +98,59 @@ static Value memoryAt(FunctionEmitter &f, MemRefType type, int tensor, Value tab
   return MemoryOp::create(f.builder, loc, type, address, sizes);
 }
 
+/// The function of a group: of one sequence, whose number is an argument.
+static func::FuncOp functionOf(FunctionEmitter &all, const Group &group, ArrayRef<Value> operands,
+                               Location loc) {
+  const Program &single = all.sequences->one.prepared.program;
+  SmallVector<mlir::Type> types;
+  for (Value operand : operands)
+    types.push_back(operand ? operand.getType() : mlir::Type(all.builder.getIndexType()));
+  OpBuilder atEnd = OpBuilder::atBlockEnd(all.state.module.getBody());
+  auto function =
+      func::FuncOp::create(atEnd, loc, all.state.functionName(all.state.name + ".sequence"),
+                           atEnd.getFunctionType(types, {}));
+  function.setPrivate();
+  function->setAttr(sequenceAttribute, atEnd.getUnitAttr());
+  FunctionEmitter inside(all.state, all.sequences->one, all.sequences->bounds);
+  inside.begin(function);
+  auto argument = function.getArguments().begin();
+  inside.context = *argument++;
+  Value sequence = *argument++, rows = *argument++;
+  for (size_t i = 0; i < single.dynamicSizes.size(); ++i)
+    inside.dynamicSizes.push_back(*argument++);
+  for (int r : group.regions)
+    inside.steps[r] = *argument++;
+  for (int t : group.inputs) {
+    Value memory = memoryAt(inside, resultType(inside, t), t, rows, sequence, *argument++, loc);
+    inside.tensors[t] =
+        bufferization::ToTensorOp::create(inside.builder, loc, inside.storageType(t), memory,
+                                          /*restrict=*/true, /*writable=*/false);
+  }
+  std::vector<std::pair<int, Value>> written;
+  for (int t : group.results)
+    for (size_t i = 0; i < all.resultColumns.at(t).size(); ++i)
+      written.push_back(
+          {t, memoryAt(inside, resultType(inside, t), t, rows, sequence, *argument++, loc)});
+  for (int t : group.read) {
+    bool own = all.program.tensors[t].axes.size() != single.tensors[t].axes.size();
+    inside.tensors[t] = own ? partOf(inside, *argument, t, sequence, loc) : Value(*argument);
+    ++argument;
+  }
+  inside.emit(group.items);
+  auto writeTo = [&](int t, Value value, Value memory) {
+    Location at = all.state.location(single.tensors[t].span, single.tensors[t].name);
+    bufferization::MaterializeInDestinationOp::create(inside.builder, at, /*result=*/mlir::Type(),
+                                                      value, memory, /*restrict=*/true,
+                                                      /*writable=*/true);
+  };
+  for (auto &[t, memory] : written)
+    writeTo(t, asResult(inside, t, loc), memory);
+  for (int t : group.shared)
+    writeTo(t, inside.tensors.at(t), partOf(inside, *argument++, t, sequence, loc));
+  inside.finish(loc, {});
+  return function;
+}
+
 void FunctionEmitter::computeEach(const Item &item) {
   Group group = groupOf(plan, *sequences, item.items);
   const Program &single = sequences->one.prepared.program;
@@ -107,8 +160,7 @@ void FunctionEmitter::computeEach(const Item &item) {
   SmallVector<Value> operands{context, Value(), table}; // (what is null the loop puts in)
   for (int size : single.dynamicSizes)
     operands.push_back(dynamicSizes[positionIn(program.dynamicSizes, size)]);
-  std::vector<int> steppedRegions(group.regions.begin(), group.regions.end());
-  for (int r : steppedRegions) {
+  for (int r : group.regions) {
     auto known = steps.find(r);
     operands.push_back(known != steps.end() ? known->second : constant(program.regions[r].step));
   }
@@ -135,52 +187,7 @@ void FunctionEmitter::computeEach(const Item &item) {
     operands.push_back(made.back());
   }
 
-  // The function.
-  SmallVector<mlir::Type> types;
-  for (Value operand : operands)
-    types.push_back(operand ? operand.getType() : mlir::Type(builder.getIndexType()));
-  OpBuilder atEnd = OpBuilder::atBlockEnd(state.module.getBody());
-  auto function = func::FuncOp::create(atEnd, loc, state.functionName(state.name + ".sequence"),
-                                       atEnd.getFunctionType(types, {}));
-  function.setPrivate();
-  function->setAttr(sequenceAttribute, atEnd.getUnitAttr());
-  FunctionEmitter inside(state, sequences->one, sequences->bounds);
-  inside.begin(function);
-  auto argument = function.getArguments().begin();
-  inside.context = *argument++;
-  Value sequence = *argument++, rows = *argument++;
-  for (size_t i = 0; i < single.dynamicSizes.size(); ++i)
-    inside.dynamicSizes.push_back(*argument++);
-  for (int r : steppedRegions)
-    inside.steps[r] = *argument++;
-  for (int t : group.inputs) {
-    Value memory = memoryAt(inside, resultType(inside, t), t, rows, sequence, *argument++, loc);
-    inside.tensors[t] =
-        bufferization::ToTensorOp::create(inside.builder, loc, inside.storageType(t), memory,
-                                          /*restrict=*/true, /*writable=*/false);
-  }
-  std::vector<std::pair<int, Value>> written;
-  for (int t : group.results)
-    for (size_t i = 0; i < resultColumns.at(t).size(); ++i)
-      written.push_back(
-          {t, memoryAt(inside, resultType(inside, t), t, rows, sequence, *argument++, loc)});
-  for (int t : group.read) {
-    bool own = program.tensors[t].axes.size() != single.tensors[t].axes.size();
-    inside.tensors[t] = own ? partOf(inside, *argument, t, sequence, loc) : Value(*argument);
-    ++argument;
-  }
-  inside.emit(group.items);
-  auto writeTo = [&](int t, Value value, Value memory) {
-    Location at = state.location(single.tensors[t].span, single.tensors[t].name);
-    bufferization::MaterializeInDestinationOp::create(inside.builder, at, /*result=*/mlir::Type(),
-                                                      value, memory, /*restrict=*/true,
-                                                      /*writable=*/true);
-  };
-  for (auto &[t, memory] : written)
-    writeTo(t, asResult(inside, t, loc), memory);
-  for (int t : group.shared)
-    writeTo(t, inside.tensors.at(t), partOf(inside, *argument++, t, sequence, loc));
-  inside.finish(loc, {});
+  func::FuncOp function = functionOf(*this, group, operands, loc);
 
   // The loop.
   auto loop = scf::ForallOp::create(

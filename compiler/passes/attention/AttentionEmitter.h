@@ -126,6 +126,8 @@ private:
   int64_t together() { return std::min<int64_t>(2, sliceKeys / lanes_.lanes()); }
   void scores(const Group &group, const Block &block, mlir::Value begin, mlir::Value end,
               int64_t count, bool whole);
+  llvm::SmallVector<mlir::Value> newMaxima(const Group &group, const Part &part,
+                                           llvm::SmallVectorImpl<mlir::Value> &rowMax);
   llvm::SmallVector<mlir::Value> weights(const Group &group, const Block &block, const Part &part);
   void addTotals(const Group &group, const Part &part);
   void storePlaces(llvm::MutableArrayRef<Point> points, mlir::Value vector, int64_t count);

@@ -270,10 +270,9 @@ void AttentionEmitter::addTotals(const Group &group, const Part &part) {
   }
 }
 
-/// P = exp(S - newMax) in place of S, sum = c * sum + P; returns c, a row each.
-SmallVector<Value> AttentionEmitter::weights(const Group &group, const Block &block,
-                                             const Part &part) {
-  Value zero = index(0);
+/// newMax, a row each; returns c = exp(oldMax - newMax), likewise.
+SmallVector<Value> AttentionEmitter::newMaxima(const Group &group, const Part &part,
+                                               SmallVectorImpl<Value> &rowMax) {
   size_t count = group.size();
   int64_t vectors = together();
   // (NaN is left out of the maxima: the power of such a score is NaN whatever is subtracted.)
@@ -309,7 +308,7 @@ SmallVector<Value> AttentionEmitter::weights(const Group &group, const Block &bl
     Value empty = arith::CmpFOp::create(b_, loc_, arith::CmpFPredicate::OEQ, most, none);
     return arith::SelectOp::create(b_, loc_, empty, zero, most);
   };
-  SmallVector<Value> rowMax, scale;
+  SmallVector<Value> scale;
   if (count == 1) {
     memref::StoreOp::create(b_, loc_, most, maxima_, group.slot);
     most = subtracted(most, number(noScore), number(0));
@@ -324,7 +323,17 @@ SmallVector<Value> AttentionEmitter::weights(const Group &group, const Block &bl
       scale.push_back(splat(vector::ExtractOp::create(b_, loc_, change, r)));
     }
   }
+  return scale;
+}
 
+/// P = exp(S - newMax) in place of S, sum = c * sum + P; returns c, a row each.
+SmallVector<Value> AttentionEmitter::weights(const Group &group, const Block &block,
+                                             const Part &part) {
+  Value zero = index(0);
+  size_t count = group.size();
+  int64_t vectors = together();
+  SmallVector<Value> rowMax;
+  SmallVector<Value> scale = newMaxima(group, part, rowMax);
   SmallVector<Value> init(count, splat(0.0f));
   SmallVector<Value> totals = fold(
       part.first, part.end, init,
