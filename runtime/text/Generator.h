@@ -31,13 +31,13 @@ struct GenerationOptions {
   /// Reads `form`; null in programs that were linked without grammars.
   std::unique_ptr<Constraint> (*readForm)(const TextForm &form, const Tokenizer &tokenizer,
                                           int64_t count, qkv_error *error) = nullptr;
-  int64_t maxTokens = -1;         ///< -1: until the stream is full
-  int64_t context = -1;           ///< positions of a stream; -1: what the model holds
-  int64_t promptChunk = 512;      ///< positions of a prompt that are computed at a time
-  int64_t slide = -1;             ///< of a full stream so many first tokens stay, and the latest of
-                                  ///< the others; -1: it ends
-  int64_t snapshots = 0;          ///< tokens between snapshots of what has no past; 0: none
-  bool tokens = false;            ///< prompts, sources and answers are numbers of tokens
+  int64_t maxTokens = -1;    ///< -1: until the stream is full
+  int64_t context = -1;      ///< positions of a stream; -1: what the model holds
+  int64_t promptChunk = 512; ///< positions of a prompt that are computed at a time
+  int64_t slide = -1;        ///< of a full stream so many first tokens stay, and the latest of
+                             ///< the others; -1: it ends
+  int64_t snapshots = 0;     ///< tokens between snapshots of what has no past; 0: none
+  bool tokens = false;       ///< prompts, sources and answers are numbers of tokens
 };
 
 /// One stream that is generated, and its source.

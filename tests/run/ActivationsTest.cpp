@@ -114,8 +114,8 @@ TEST(Activations, keepTheirRelativeAccuracy) {
   }
 }
 
-// x * y is 1 + 2^-11 + 2^-24, the last of which f32 rounds away: a product that is an equation's element is rounded,
-// also where it is computed in the loop that adds it to something.
+// x * y is 1 + 2^-11 + 2^-24, the last of which f32 rounds away: a product that is an equation's
+// element is rounded, also where it is computed in the loop that adds it to something.
 TEST(Activations, productsThatAreElementsAreRounded) {
   auto checked = checkText(R"(size T = dynamic(max: 70)
 index i < T, c < 2
