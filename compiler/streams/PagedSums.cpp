@@ -111,7 +111,7 @@ private:
   bool pays() const {
     double d = extentOf(innerLetters_), e = extentOf(valueLetters_);
     return program_.letters[sum_.row].extent == Size::atom(program_.stream) &&
-           program_.atoms[program_.stream].max > page && d * e >= page / 4 * (d + e);
+           program_.atoms[program_.stream].max > page && d * e >= page * (d + e) / 4;
   }
 
   // --- tensors
