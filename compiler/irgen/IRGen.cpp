@@ -37,8 +37,6 @@ static std::vector<ScheduleNode> order(const Prepared &prepared, const std::stri
   return std::move(*nodes);
 }
 
-/// The function of an entry: what `plan` computes, with what the description says that it takes.
-/// `sequences`: of QKV_MIXED.
 /// What the function of an entry takes: the context, then its arguments; what is in the table of
 /// the sequences is none.
 static SmallVector<mlir::Type> argumentTypes(FunctionEmitter &f, const Description::Entry &entry,
@@ -75,6 +73,8 @@ static SmallVector<mlir::Type> argumentTypes(FunctionEmitter &f, const Descripti
   return types;
 }
 
+/// The function of an entry: what `plan` computes, with what the description says that it takes.
+/// `sequences`: of QKV_MIXED.
 static void emitEntry(ModuleState &state, const Plan &plan, const Description::Entry &entry,
                       const std::vector<int> &params, const Sequences *sequences = nullptr) {
   const Program &program = plan.prepared.program;

@@ -4,6 +4,7 @@
 // that its axis has whatever the sizes are, or outside of it (P4). `y[0] = a` beside `y[u] = b`
 // becomes `y[u] = if u == 0 then a else b`: where there is no u there is no y[0] either.
 #include "dsl/check/Elaborator.h"
+#include "dsl/check/pieces/IndexNodes.h"
 #include "dsl/proof/Proof.h"
 
 #include <algorithm>
@@ -13,27 +14,6 @@ namespace qkv::sema {
 namespace {
 
 using K = Expr::Kind;
-
-std::shared_ptr<Expr> node(K kind, Span span) {
-  auto e = std::make_shared<Expr>();
-  e->kind = kind;
-  e->span = span;
-  return e;
-}
-
-ExprPtr letterNode(int letter, Span span) {
-  auto e = node(K::Letter, span);
-  e->letter = letter;
-  return e;
-}
-
-ExprPtr sizeNode(const Size &size, Span span) {
-  auto known = size.constant();
-  auto e = node(known ? K::Int : K::Size, span);
-  e->integer = known.value_or(0);
-  e->size = size;
-  return e;
-}
 
 class Merger {
 public:

@@ -82,6 +82,32 @@ bool writeText(std::string_view text, const Options &options) {
   return false;
 }
 
+/// Text that is written piece by piece as it is made.
+struct DirectText {
+  const Options &options;
+  bool written = true; ///< all of it so far
+
+  explicit DirectText(const Options &options) : options(options) {}
+  void take(Stream &stream) {
+    stream.to = this;
+    stream.emit = [](void *to, std::string_view text) {
+      auto *out = static_cast<DirectText *>(to);
+      return out->written = out->written && writeText(text, out->options);
+    };
+  }
+};
+
+/// Whether standard input could not be read to its end, after saying so.
+bool readFailed(const InputLines &lines, const Options &options) {
+  if (lines.failure().empty())
+    return false;
+  qkv_error error = {};
+  error.size = sizeof error;
+  fail(&error, "cannot read standard input: " + lines.failure());
+  printError(error, options);
+  return true;
+}
+
 /// What --stats says, of all streams of a run.
 class Stats {
 public:
@@ -292,13 +318,7 @@ int runLines(const Generator &generator, const Options &options) {
   } else if (!runGroups(generator, options, most, lines, out)) {
     return ExitFailed;
   }
-  if (!lines.failure().empty()) {
-    qkv_error error = {};
-    error.size = sizeof error;
-    fail(&error, "cannot read standard input: " + lines.failure());
-    printError(error, options);
-    out.failed = true;
-  }
+  out.failed = readFailed(lines, options) || out.failed;
   stats.print(generator, options);
   return out.failed ? ExitFailed : ExitDone;
 }
@@ -379,10 +399,7 @@ int runOne(const qkv_model &model, const qkv_weights *weights, const Generator &
     printError(error, options);
     return ExitFailed;
   }
-  struct Out {
-    const Options &options;
-    bool written;
-  } out{options, true};
+  DirectText out(options);
   Stats stats;
   Stream stream;
   std::vector<float> logits;
@@ -391,11 +408,7 @@ int runOne(const qkv_model &model, const qkv_weights *weights, const Generator &
     stream.logits = &logits;
   stream.sourceTokens = &sourceTokens;
   generator.begin(source, prompt, stream);
-  stream.to = &out;
-  stream.emit = [](void *to, std::string_view text) {
-    auto *out = static_cast<Out *>(to);
-    return out->written = writeText(text, out->options);
-  };
+  out.take(stream);
   generator.run({&stream});
   if (stream.failed)
     printError(stream.error, options);
@@ -417,18 +430,11 @@ int runOne(const qkv_model &model, const qkv_weights *weights, const Generator &
 /// One text that goes on with each line of standard input; what was computed of it is kept. A line
 /// that cannot be taken is as if it had not been there.
 int runInteractive(const Generator &generator, const Options &options) {
-  struct Out {
-    const Options &options;
-    bool written;
-  } out{options, true};
+  DirectText out(options);
   Stats stats;
   InputLines lines;
   Stream stream;
-  stream.to = &out;
-  stream.emit = [](void *to, std::string_view text) {
-    auto *out = static_cast<Out *>(to);
-    return out->written = out->written && writeText(text, out->options);
-  };
+  out.take(stream);
   bool failed = false, terminal = isatty(0) && isatty(2);
   auto answer = [&](const std::string &line) {
     generator.goOn(line, stream);
@@ -449,13 +455,7 @@ int runInteractive(const Generator &generator, const Options &options) {
       break;
     answer(line);
   }
-  if (!lines.failure().empty()) {
-    qkv_error error = {};
-    error.size = sizeof error;
-    fail(&error, "cannot read standard input: " + lines.failure());
-    printError(error, options);
-    failed = true;
-  }
+  failed = readFailed(lines, options) || failed;
   stats.print(generator, options);
   return out.written && !failed ? ExitDone : ExitFailed;
 }

@@ -1,5 +1,6 @@
 // Pieces that take a part of an axis, put together (P5). See JoinPieces.h.
 #include "dsl/check/pieces/JoinPieces.h"
+#include "dsl/check/pieces/IndexNodes.h"
 
 #include "dsl/proof/Proof.h"
 
@@ -15,27 +16,6 @@ namespace qkv::sema {
 namespace {
 
 using K = Expr::Kind;
-
-std::shared_ptr<Expr> node(K kind, Span span) {
-  auto e = std::make_shared<Expr>();
-  e->kind = kind;
-  e->span = span;
-  return e;
-}
-
-ExprPtr letterNode(int letter, Span span) {
-  auto e = node(K::Letter, span);
-  e->letter = letter;
-  return e;
-}
-
-ExprPtr sizeNode(const Size &size, Span span) {
-  auto known = size.constant();
-  auto e = node(known ? K::Int : K::Size, span);
-  e->integer = known.value_or(0);
-  e->size = size;
-  return e;
-}
 
 ExprPtr apply(Op op, ExprPtr a, ExprPtr b) {
   auto e = node(K::Apply, a->span);
