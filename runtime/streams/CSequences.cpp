@@ -152,18 +152,7 @@ extern "C" int64_t qkv_sequence_rewind(qkv_sequence *sequence, int64_t positions
                                        qkv_error *error) {
   if (!sequence)
     return fail(error, "the sequence is null"), -1;
-  int64_t now = sequence->state.positions();
-  if (positions < 0 || positions > now)
-    return fail(error, format("a sequence of %lld positions cannot go back to %lld",
-                              static_cast<long long>(now), static_cast<long long>(positions))),
-           -1;
-  int64_t reached = sequence->state.rewind(positions);
-  if (reached < 0)
-    return fail(error, format("model %s keeps what has no past, and no snapshot was taken up to "
-                              "position %lld",
-                              sequence->model().name, static_cast<long long>(positions))),
-           -1;
-  return reached;
+  return sequence->state.rewind(positions, error);
 }
 
 extern "C" int64_t qkv_sequence_positions(const qkv_sequence *sequence) {

@@ -227,7 +227,8 @@ size_t StreamState::bytes() const {
 
 bool StreamState::copy(const StreamState &other, qkv_error *error) {
   for (size_t k = 0; k < kept.size(); ++k) {
-    if (!kept[k].copy(other.kept[k], other.keptBytes[k], error))
+    if (!kept[k].copy(other.kept[k], other.keptBytes[k], other.hasPast(static_cast<int32_t>(k)),
+                      error))
       return false;
     if (second[k].most() != other.second[k].most() && other.second[k].most() &&
         !second[k].reserve(other.second[k].most(), error))
@@ -244,9 +245,11 @@ bool StreamState::copy(const StreamState &other, qkv_error *error) {
   return true;
 }
 
-int64_t StreamState::rewind(int64_t target) {
+int64_t StreamState::rewind(int64_t target, qkv_error *error) {
   if (target < 0 || target > past)
-    return -1;
+    return fail(error, format("a sequence of %lld positions cannot go back to %lld",
+                              static_cast<long long>(past), static_cast<long long>(target))),
+           -1;
   if (target == past)
     return past;
   const Snapshot *from = nullptr;
@@ -256,16 +259,25 @@ int64_t StreamState::rewind(int64_t target) {
         if (one->position <= target)
           from = one.get();
       if (!from)
-        return -1;
+        return fail(error, format("model %s keeps what has no past, and no snapshot was taken up "
+                                  "to position %lld",
+                                  model.name, static_cast<long long>(target))),
+               -1;
       target = from->position;
     }
-  if (!shapesOf(*anyStep(stream), sizesFor(target, 1), in, out, nullptr))
+  if (!shapesOf(*anyStep(stream), sizesFor(target, 1), in, out, error))
     return -1;
+  auto rowsKept = [&](int32_t k) {
+    return static_cast<size_t>(in[stream.kept[k].input][0]) * rowBytes[k];
+  };
+  for (int32_t k = 0; k < stream.kept_count; ++k)
+    if (stream.kept[k].next >= 0 && hasPast(k) && !kept[k].own(rowsKept(k), error))
+      return -1;
   for (int32_t k = 0; k < stream.kept_count; ++k) {
     if (stream.kept[k].next < 0)
       continue;
     if (hasPast(k)) { // its rows stay where they are
-      keptBytes[k] = static_cast<size_t>(in[stream.kept[k].input][0]) * rowBytes[k];
+      keptBytes[k] = rowsKept(k);
       continue;
     }
     const Snapshot::Part &then = from->parts[k];

@@ -46,15 +46,16 @@ public:
   int64_t most() const;
   /// Bytes that are kept now.
   size_t bytes() const;
-  /// Becomes what another sequence of the same model is. False with *error set.
+  /// Becomes what another sequence of the same model is; histories share their memory. False with
+  /// *error set.
   bool copy(const StreamState &other, qkv_error *error);
   /// Remembers what has no past as it is now, and again behind each `every` positions; 0: no more.
   /// Only the latest few are remembered, and one of no positions where this is asked before any.
   void snapshots(int64_t every);
   /// Goes back to the first `count` positions, or to the latest place before them that is
   /// remembered where something that is kept has no past. Returns the positions that there are
-  /// then; -1 with nothing changed where there is no such place.
-  int64_t rewind(int64_t count);
+  /// then; -1 with *error set and nothing changed where there is no such place.
+  int64_t rewind(int64_t count, qkv_error *error);
 
   /// Extents of each of a part's inputs and results for the next `fresh` positions.
   bool shapes(qkv_part part, int64_t fresh, std::vector<std::vector<int64_t>> &inputs,

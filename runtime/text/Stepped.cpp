@@ -42,7 +42,7 @@ public:
   bool rewind(size_t count) override {
     // Where it came back to an earlier place, the tokens since then wait to be computed again.
     if (static_cast<int64_t>(count) < state.positions() &&
-        state.rewind(static_cast<int64_t>(count)) < 0)
+        state.rewind(static_cast<int64_t>(count), nullptr) < 0)
       return false;
     stream.resize(count);
     return true;
