@@ -299,6 +299,11 @@ int qkv_session_run_batch(qkv_session *session, int64_t sequences, const void *a
  * the session stays open as long. */
 typedef struct qkv_sequence qkv_sequence;
 
+/* A session's sequences are at most so many, and keep at most so many bytes together (those that
+ * copies share count for each); 0: no bound, as a session is opened. A sequence, a copy or a step
+ * for which there is no room is an error that says how much was asked for and is there, and changes
+ * nothing. 0, or -1 with *error set. */
+int qkv_session_limit(qkv_session *session, int64_t sequences, int64_t bytes, qkv_error *error);
 /* A sequence of no positions yet. `arguments` as in qkv_session_run: the stream's size and inputs
  * over the stream do not count; results that need no position are given here. Null with *error set.
  */

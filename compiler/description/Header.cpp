@@ -257,6 +257,13 @@ private:
   void sequences() {
     out << "\n/* One stream that goes on from what it keeps. Its session stays open as long. */\n"
         << "typedef struct " << p << "_sequence " << p << "_sequence;\n\n"
+        << "/* A session's sequences are at most so many and keep at most so many bytes together; "
+           "0: "
+           "no\n * bound. What finds no room is an error and changes nothing. */\n"
+        << "int " << p << "_session_limit(" << p
+        << "_session *session, int64_t sequences, int64_t "
+           "bytes, "
+        << p << "_error *error);\n"
         << "/* A sequence of no positions yet. Of the arguments the stream's size and inputs over "
            "it "
            "do\n * not count. Null with *error set. */\n"
@@ -329,6 +336,7 @@ std::vector<std::string> cFunctions(const Description &description) {
     names.push_back(cPrefix(description) + entryKind(entry.kind).cFunction);
   if (!description.stream)
     return names;
+  names.push_back(cPrefix(description) + "_session_limit");
   std::string sequence = cPrefix(description) + "_sequence_";
   for (const char *tail : {"begin", "copy", "snapshots", "rewind", "positions", "bytes", "end"})
     names.push_back(sequence + tail);

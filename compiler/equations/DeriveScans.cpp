@@ -78,8 +78,10 @@ struct Place {
 class ScanDeriver {
 public:
   /// `looped`: reductions in recurrences as well.
-  ScanDeriver(Program &program, bool looped)
-      : program_(program), made_(program), derivesLooped_(looped) {}
+  ScanDeriver(Program &program, bool looped, const std::function<bool(const ExprPtr &)> &wanted)
+      : program_(program), made_(program), derivesLooped_(looped), wanted_(wanted) {}
+
+  const std::set<int> &scans() const { return scans_; }
 
   /// Whether there is nothing to be undone: always without `looped`.
   bool run() {
@@ -145,7 +147,7 @@ private:
 
   ExprPtr derived(const ExprPtr &e, bool root) {
     auto running = runningReduction(program_, free_, e);
-    if (!running)
+    if (!running || (wanted_ && !wanted_(e)))
       return e;
     std::set<int> loops = loopAxesOf(e);
     if (!loops.empty() && !derivesLooped_)
@@ -160,7 +162,8 @@ private:
     case Reduction::LogSumExp:
       return logSumExp(e, *running, *place);
     case Reduction::ArgMax:
-      return argMax(e, *running, *place);
+    case Reduction::ArgMin:
+      return placeOfExtremum(e, *running, *place);
     default:
       return plain(e->reduction, e, *running, *place);
     }
@@ -284,6 +287,7 @@ private:
     NewTensors::Origin origin{tensor_, piece_, reductionName(step.kind), place.lifted,
                               meaning->constant};
     int made = made_.make(origin, place.axes, meaning)->tensor;
+    scans_.insert(made);
     if (program_.tensors.size() == count)
       return made;
     Piece general = program_.tensors[made].pieces[0];
@@ -329,7 +333,8 @@ private:
         apply(op, {letter(running.letter), plus(letter(place.at), place.shift)}, e->span);
     auto out =
         std::make_shared<Expr>(*reduce(kind, e->letters, body, both(moves, running.rest), e->span));
-    out->type = kind == Reduction::ArgMax ? Type::Int : body->type;
+    bool isPlace = kind == Reduction::ArgMax || kind == Reduction::ArgMin;
+    out->type = isPlace ? Type::Int : body->type;
     return out;
   }
 
@@ -424,8 +429,25 @@ private:
 
   ExprPtr mean(const ExprPtr &e, const Running &running, const Place &place) {
     ExprPtr total = plain(Reduction::Sum, e, running, place);
+    if (!running.rest && !place.outside)
+      return meanOf(program_, e, total, countUpTo(e, running));
     ExprPtr count = reduce(Reduction::Sum, e->letters, integer(1), e->args[1], e->span);
     return meanOf(program_, e, total, derived(count, false));
+  }
+
+  /// How many elements there are up to the bound, which is a position of the recurrence's axis or
+  /// the one before it.
+  ExprPtr countUpTo(const ExprPtr &e, const Running &running) {
+    ExprPtr positions =
+        running.forward
+            ? plus(running.bound, 1)
+            : apply(Op::Sub, {size(program_.letters[running.letter].extent), running.bound},
+                    e->span);
+    Size others(1);
+    for (int l : e->letters)
+      if (l != running.letter)
+        others = others * program_.letters[l].extent;
+    return others == Size(1) ? positions : apply(Op::Mul, {positions, size(others)}, e->span);
   }
 
   /// With m the running maximum and 0 where that is -inf:
@@ -469,32 +491,42 @@ private:
     return apply(Op::Add, {finite(last), apply(Op::Log, {sum}, span)}, span);
   }
 
-  /// a[p] = p where s[p] is greater than what was before, or the first; else a[p-1].
-  ExprPtr argMax(const ExprPtr &e, const Running &running, const Place &place) {
+  /// a[p] = p where s[p] is greater (or less) than what was before, or the first; else a[p-1]. What
+  /// is not a number takes no part.
+  ExprPtr placeOfExtremum(const ExprPtr &e, const Running &running, const Place &place) {
     Span span = e->span;
-    ExprPtr score = bodyOf(withFloat(e, running), running, place);
-    int max = plainScan(Reduction::Max, e, score, running, place);
-    Step step{Reduction::ArgMax, integer(-1), [&](const ExprPtr &last, const ExprPtr &p) {
+    bool greatest = e->reduction == Reduction::ArgMax;
+    ExprPtr typed = ofBodysType(e, running);
+    ExprPtr score = bodyOf(typed, running, place);
+    Running numbers = running;
+    if (score->type == Type::Float)
+      numbers.rest = both(running.rest, apply(Op::Equal, {score, score}, span));
+    int extremum =
+        plainScan(greatest ? Reduction::Max : Reduction::Min, typed, score, numbers, place);
+    Step step{e->reduction, integer(-1), [&](const ExprPtr &last, const ExprPtr &p) {
                 ExprPtr taken = plus(p, place.shift);
                 std::unordered_map<int, ExprPtr> here{{running.letter, taken}};
                 ExprPtr wins;
                 if (last) {
-                  ExprPtr best = readAt(max, place, plus(p, running.forward ? -1 : 1), span);
+                  ExprPtr best = readAt(extremum, place, plus(p, running.forward ? -1 : 1), span);
                   ExprPtr fresh = apply(Op::Less, {last, integer(0)}, span);
-                  Op better = running.forward ? Op::Greater : Op::GreaterEqual;
-                  ExprPtr greater = apply(better, {substitute(score, here), best}, span);
-                  wins = apply(Op::Or, {fresh, greater}, span);
+                  // (Of equal ones the first wins, which is the last one that comes backward.)
+                  Op better = greatest          ? running.forward ? Op::Greater : Op::GreaterEqual
+                              : running.forward ? Op::Less
+                                                : Op::LessEqual;
+                  ExprPtr beats = apply(better, {substitute(score, here), best}, span);
+                  wins = apply(Op::Or, {fresh, beats}, span);
                 }
-                if (running.rest)
-                  wins = both(substitute(running.rest, here), wins);
+                if (numbers.rest)
+                  wins = both(substitute(numbers.rest, here), wins);
                 return wins ? choose(wins, taken, last ? last : integer(-1), span) : taken;
               }};
-    int at = scan(meaningOf(Reduction::ArgMax, e, score, running, place), running, place, step);
+    int at = scan(meaningOf(e->reduction, e, score, numbers, place), numbers, place, step);
     return read(program_, at, place.args, span);
   }
 
   /// A reduction of the type of what it reduces.
-  static ExprPtr withFloat(const ExprPtr &e, const Running &running) {
+  static ExprPtr ofBodysType(const ExprPtr &e, const Running &running) {
     auto out = std::make_shared<Expr>(*e);
     out->type = running.body->type;
     return out;
@@ -504,6 +536,8 @@ private:
   NewTensors made_;
   FreeLetters free_;
   bool derivesLooped_, changedLoop_ = false;
+  const std::function<bool(const ExprPtr &)> &wanted_;
+  std::set<int> scans_;
   std::map<int, std::map<int, int>> loops_; // by tensor: loop -> axis
   int loopCount_ = 0;
   int tensor_ = -1, piece_ = -1; // at hand
@@ -511,12 +545,15 @@ private:
 
 } // namespace
 
-void deriveScans(Program &program) {
+std::set<int> deriveScans(Program &program, const std::function<bool(const ExprPtr &)> &wanted) {
   Program before = program;
-  if (ScanDeriver(program, /*looped=*/true).run())
-    return;
+  ScanDeriver all(program, /*looped=*/true, wanted);
+  if (all.run())
+    return all.scans();
   program = std::move(before);
-  ScanDeriver(program, /*looped=*/false).run();
+  ScanDeriver outside(program, /*looped=*/false, wanted);
+  (void)outside.run();
+  return outside.scans();
 }
 
 } // namespace qkv::equations

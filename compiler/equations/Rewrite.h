@@ -10,6 +10,7 @@
 #include "dsl/proof/Schedule.h"
 #include "runtime/Held.h"
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -96,8 +97,10 @@ void fuseAttention(Program &program, Notes &notes);
 /// SplitBlocks.cpp. Sums that read a tensor at their row's block become products block by block.
 void splitBlocks(Program &program);
 
-/// DeriveScans.cpp. Running reductions become recurrences.
-void deriveScans(Program &program);
+/// DeriveScans.cpp. Running reductions become recurrences: all, or those that `wanted` asks for.
+/// Returns the tensors that hold them.
+std::set<int> deriveScans(Program &program,
+                          const std::function<bool(const ExprPtr &)> &wanted = nullptr);
 
 /// Demand.cpp. An axis along which all readers want one and the same position is dropped.
 void demandPositions(Program &program);

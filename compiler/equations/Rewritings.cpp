@@ -16,7 +16,7 @@ const std::vector<Rewriting> &rewritings() {
       {"fuse-attention", "before positions are dropped: all entries have the same kernels",
        [](Prepared &p) { fuseAttention(p.program, p.notes); }, /*fusion=*/true},
       {"derive-scans", "before positions are dropped: the last one of a running sum has its bytes",
-       [](Prepared &p) { deriveScans(p.program); }},
+       [](Prepared &p) { (void)deriveScans(p.program); }},
       {"demand-positions", "before reductions hide who reads which position",
        [](Prepared &p) { demandPositions(p.program); }},
       {"split-reductions", "behind all that looks at reductions as the author wrote them",

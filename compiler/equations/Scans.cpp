@@ -126,6 +126,7 @@ bool isPlainKind(const Expr &e) {
     return true;
   case Reduction::LogSumExp:
   case Reduction::ArgMax:
+  case Reduction::ArgMin:
     return e.letters.size() == 1;
   default:
     return false;

@@ -107,6 +107,10 @@ private:
         for (const Use &use : operands_[tensor])
           moved = moved || (!axes_.count(use.read->tensor) && takeOperand(use.read->tensor));
     }
+    // What each sequence computes by itself is code for one sequence, which has all positions.
+    if (own_ &&
+        std::any_of(axes_.begin(), axes_.end(), [&](auto &m) { return own_->used[m.first]; }))
+      return;
     for (auto &[tensor, axis] : axes_)
       if (auto positions = positionsOf(tensor))
         kept_[{tensor, axis}] = *positions;

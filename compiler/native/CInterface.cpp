@@ -78,6 +78,8 @@ void addCInterface(NativeModule &native, llvm::GlobalVariable *model) {
   }
   if (!native.description.stream)
     return;
+  addForward(native, prefix + "_session_limit", "qkv_session_limit", number,
+             {pointer, count, count, pointer});
   std::string sequence = prefix + "_sequence_";
   addForward(native, sequence + "begin", "qkv_sequence_begin", pointer,
              {pointer, pointer, pointer});

@@ -21,6 +21,8 @@ const char *stateKindName(State::Kind kind) {
     return "last";
   case State::Sum:
     return "sum";
+  case State::Row:
+    return "row";
   case State::Window:
     return "window";
   case State::History:
@@ -288,7 +290,8 @@ std::variant<Stream, Obstacle> deriveStream(const Program &program) {
   out.model = program;
   lettersFirst(out.model);
   std::set<int> sums = runningSums(out.model);
-  foldClosing(out.model);
+  sums.merge(foldClosing(out.model));
+  sums.merge(runningReductions(out.model));
   absorbMaps(out.model);
   nameSums(out.model);
   guardNames(out.model);

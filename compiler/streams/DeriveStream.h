@@ -19,7 +19,8 @@ struct State {
   enum Kind {
     First,   ///< its first positions
     Last,    ///< its latest positions, few of them
-    Sum,     ///< the same of a running sum: its value
+    Sum,     ///< the same of a running sum or extremum: its value
+    Row,     ///< its latest positions, each of which goes over all positions of the stream
     Window,  ///< its latest positions, from a multiple of 64 on
     History, ///< all of its positions
     Session, ///< all of it: it does not depend on the stream
@@ -30,6 +31,7 @@ struct State {
   std::vector<std::optional<int64_t>> slice; ///< along its axes: the one position that is kept
   int64_t positions = 0;                     ///< First, Last, Window: how many
   int64_t outside = 0;                       ///< and so many before the first (P4)
+  int across = -1;                           ///< Row: the other axis over the stream
   int input = -1;                            ///< of the step
   /// The step's tensor with what is kept then, or -1: it stays as it is. Where it grows in place,
   /// what is kept then is its last rows, as many as the next step takes.

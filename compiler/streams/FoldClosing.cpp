@@ -1,5 +1,6 @@
 // Reductions over all positions are folded as positions arrive (Rearrange.h). In: a program. Out:
-// the same with recurrences, of which the last position is read. Holds: elements are taken in order
+// the same with recurrences, or with reductions over all positions so far (RunningReductions.cpp),
+// of which the last position is read. Holds: elements are taken in order
 // of their positions; what would be as large as a history, or is a product of matrices, stays.
 #include "compiler/equations/Expressions.h"
 #include "compiler/equations/Reductions.h"
@@ -23,7 +24,7 @@ public:
   explicit Folder(Program &program)
       : program_(program), inputs_(dependents(program, program.inputs)) {}
 
-  void run() {
+  std::set<int> run() {
     for (int t : liveTensors(program_)) {
       const Tensor &tensor = program_.tensors[t];
       if (tensor.kind != Tensor::Kind::Equation || tensor.constant || hasPositions(tensor))
@@ -35,6 +36,7 @@ public:
         program_.tensors[t].pieces[p].value = value;
       }
     }
+    return std::move(made_);
   }
 
 private:
@@ -46,7 +48,8 @@ private:
   }
 
   ExprPtr folded(const ExprPtr &e) {
-    if (e->kind != K::Reduce || e->letters.size() != 1 || e->args[1] || e->type != Type::Float ||
+    if (e->kind != K::Reduce || e->letters.size() != 1 || e->args[1] ||
+        (e->type != Type::Float && !isPlace(e)) ||
         program_.letters[e->letters[0]].extent != Size::atom(program_.stream) || !isSmall(e))
       return e;
     Reduction kind = e->reduction == Reduction::Mean ? Reduction::Sum : e->reduction;
@@ -60,9 +63,17 @@ private:
       return done(e, Op::Max, -infinity);
     case Reduction::Min:
       return done(e, Op::Min, infinity);
+    case Reduction::LogSumExp:
+    case Reduction::ArgMax:
+    case Reduction::ArgMin:
+      return soFar(e);
     default:
       return e;
     }
+  }
+
+  static bool isPlace(const ExprPtr &e) {
+    return e->reduction == Reduction::ArgMax || e->reduction == Reduction::ArgMin;
   }
 
   /// Whether a position's element depends on the stream and on the position's own letter, and the
@@ -100,19 +111,61 @@ private:
     return alone && stream && elements(free) <= largest;
   }
 
-  ExprPtr done(const ExprPtr &e, Op op, double identity) {
+  Tensor newTensor(const ExprPtr &e) {
     const Tensor &origin = program_.tensors[tensor_];
     Tensor t;
     t.name = origin.name + ".folded" + (count_ ? std::to_string(count_) : "");
     ++count_;
     t.label = t.name;
-    t.type = Type::Float;
+    t.type = e->type;
     t.region = origin.region;
     t.instance = origin.instance;
     t.span = e->span;
+    return t;
+  }
+
+  /// The reduction over all positions up to each, of which the last one is read.
+  ExprPtr soFar(const ExprPtr &e) {
+    Tensor t = newTensor(e);
+    Piece piece;
+    piece.span = e->span;
+    std::unordered_map<int, ExprPtr> renamed;
+    std::vector<ExprPtr> last;
+    std::set<int> others = letters_.of(e->args[0]);
+    others.erase(e->letters[0]);
+    auto add = [&](int l, const ExprPtr &read) {
+      const Letter of = program_.letters[l];
+      program_.letters.push_back(of);
+      int own = static_cast<int>(program_.letters.size()) - 1;
+      t.axes.push_back({of.name, of.extent, 0, 0});
+      piece.indices.push_back({own, {}});
+      last.push_back(read);
+      return own;
+    };
+    const Size extent = program_.letters[e->letters[0]].extent;
+    int row = add(e->letters[0], size(extent - Size(1)));
+    for (int l : others)
+      renamed[l] = letter(add(l, letter(l)));
+    program_.letters.push_back(Letter(program_.letters[e->letters[0]]));
+    int key = static_cast<int>(program_.letters.size()) - 1;
+    renamed[e->letters[0]] = letter(key);
+    auto reduced = std::make_shared<Expr>(*e);
+    reduced->letters = {key};
+    reduced->args = {substitute(e->args[0], renamed),
+                     apply(Op::LessEqual, {letter(key), letter(row)}, e->span)};
+    piece.value = reduced;
+    t.pieces = {piece};
+    program_.tensors.push_back(std::move(t));
+    return read(program_, static_cast<int>(program_.tensors.size()) - 1, last, e->span);
+  }
+
+  ExprPtr done(const ExprPtr &e, Op op, double identity) {
+    Tensor t = newTensor(e);
+    t.type = Type::Float;
     Piece first, general;
     first.span = general.span = e->span;
     int number = static_cast<int>(program_.tensors.size());
+    made_.insert(number);
     std::unordered_map<int, ExprPtr> renamed;
     std::vector<ExprPtr> last, before;
     std::set<int> others = letters_.of(e->args[0]);
@@ -144,11 +197,12 @@ private:
   Program &program_;
   std::vector<bool> inputs_;
   FreeLetters letters_;
+  std::set<int> made_;
   int tensor_ = -1, count_ = 0;
 };
 
 } // namespace
 
-void foldClosing(Program &program) { Folder(program).run(); }
+std::set<int> foldClosing(Program &program) { return Folder(program).run(); }
 
 } // namespace qkv::streams

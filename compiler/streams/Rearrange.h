@@ -11,7 +11,9 @@
 //     sum[j](sum[d](q[i,d] * k[j,d]) * v[j,e] where j <= i), with or without a factor g^(i-j), is
 //     sum[d](q[i,d] * s[i,d,e]) with s[i,d,e] = g * s[i-1,d,e] + k[i,d] * v[i,e]: one matrix is
 //     remembered and no history. Where the matrix is large it goes by pages (PagedSums.h).
-//   - A sum, product, maximum, minimum or mean over all positions is folded as they arrive.
+//   - A maximum, logsumexp, argmax or the like over all positions so far is made of that of the
+//     position before: its value is remembered.
+//   - A reduction over all positions is folded as they arrive.
 #pragma once
 
 #include "dsl/Program.h"
@@ -34,9 +36,13 @@ void lettersFirst(Program &program);
 /// are its own.
 void guardNames(Program &program);
 
-/// Makes sums and extrema over all positions, where no axis is left, recurrences of which the last
-/// position is read.
-void foldClosing(Program &program);
+/// Makes reductions over all positions, where no axis is left, recurrences of which the last
+/// position is read, or running reductions. Returns the tensors that hold recurrences.
+std::set<int> foldClosing(Program &program);
+
+/// Makes other reductions over all positions so far recurrences, where their value is smaller than
+/// half the stream's history. Returns the tensors that hold the values.
+std::set<int> runningReductions(Program &program);
 
 /// Makes running sums recurrences where their state is smaller than half the stream's history.
 /// Returns the tensors that hold the states.

@@ -61,9 +61,23 @@ private:
     return done_[e] = withArgs(e, std::move(args));
   }
 
-  /// Whether a guard says that the key is at most the row, or before it, and nothing else.
-  bool soFar(const ExprPtr &guard, int key, bool &before) const {
-    if (!guard || guard->kind != K::Apply || guard->args.size() != 2)
+  /// Whether a guard says that the key is at most the row, or before it, and nothing else but
+  /// `only`, which does not see the row (null: nothing).
+  bool soFar(const ExprPtr &guard, int key, bool &before, ExprPtr &only) {
+    bool found = false;
+    for (const ExprPtr &c : conjuncts(guard)) {
+      if (!found && orders(c, key, before))
+        found = true;
+      else if (letters_.of(c).count(row_))
+        return false;
+      else
+        only = both(only, c);
+    }
+    return found;
+  }
+
+  bool orders(const ExprPtr &guard, int key, bool &before) const {
+    if (guard->kind != K::Apply || guard->args.size() != 2)
       return false;
     auto is = [](const ExprPtr &e, int letter) {
       return e->kind == K::Letter && e->letter == letter;
@@ -85,25 +99,42 @@ private:
           return nullptr;
         key = l;
       }
+    ExprPtr only;
     RunningSum parts;
     parts.tensor = tensor_;
     parts.row = row_;
     parts.key = key;
     parts.span = e->span;
     if (key < 0 || program_.letters[key].extent != program_.letters[row_].extent ||
-        !soFar(e->args[1], key, parts.before))
+        !soFar(e->args[1], key, parts.before, only) || seesOthers(only, e->letters))
       return nullptr;
     for (int l : e->letters)
       if (l != key)
         parts.inner.push_back(l);
     if (!split(e->args[0], key, parts, 3))
       return nullptr;
+    // What a condition leaves out is not read (A6): each factor is 0 there.
+    if (only && parts.keys.empty())
+      parts.keys.push_back(number(1));
+    if (only)
+      for (ExprPtr &f : parts.keys)
+        f = choose(only, f, number(0), e->span);
     // What falls up to the row before only: the state that the row before left, for all factors.
     auto early = std::count_if(parts.decays.begin(), parts.decays.end(),
                                [](const Decay &d) { return d.early; });
     if (early && (!parts.before || early != static_cast<std::ptrdiff_t>(parts.decays.size())))
       return nullptr;
     return stateOf(e, parts);
+  }
+
+  /// Whether a condition depends on a letter that grows, but the sum's own.
+  bool seesOthers(const ExprPtr &only, const std::vector<int> &own) {
+    if (!only)
+      return false;
+    const std::set<int> &free = letters_.of(only);
+    return std::any_of(free.begin(), free.end(), [&](int l) {
+      return grows(l) && std::find(own.begin(), own.end(), l) == own.end();
+    });
   }
 
   /// Sorts the factors of a sum's body; false where one needs row and key together.

@@ -46,6 +46,7 @@ private:
     int64_t last = 0;          ///< latest positions at negative rows
     bool window = false, history = false;
     int64_t windowPositions = 0;
+    int across = -1;                 ///< another axis over the stream, along which rows are kept
     std::vector<size_t> outsideAxes; ///< along which earlier rows are read outside (P4)
     int rows = -1;                   ///< the tensor of the step with its rows
     std::map<Slice, int> firsts;     ///< tensors of the step: the first positions
@@ -80,6 +81,7 @@ private:
   std::optional<Obstacle> plan();
   bool isReadOutside(int tensor, size_t axis);
   std::optional<Obstacle> planOutside(int tensor, Span span);
+  std::optional<Obstacle> planAcross(int tensor, Span span);
   bool standsOutside(int tensor, const Piece &piece, size_t axis) const;
   Slice sliceOf(int tensor, const Lag &lag) const;
   void addStates(int tensor, const Reading &reading);
@@ -111,6 +113,10 @@ private:
   Tensor shaped(int tensor, const Slice &slice, const std::string &name, const Size &rows) const;
   /// The same for a state: rows come first where it grows in place.
   Tensor shaped(const State &state, const std::string &name, const Size &rows) const;
+  /// The extent of a kept row along the stream, of a stream of some length.
+  void stretch(const State &state, Tensor &kept, const Size &length);
+  ExprPtr ownBeforeFirst(const State &state, int64_t back, const std::vector<int> &letters,
+                         ExprPtr otherwise);
   /// A piece for all positions of a tensor; its value is made from its letters.
   Piece whole(Program &program, const Tensor &t,
               const std::function<ExprPtr(const std::vector<ExprPtr> &)> &value) const;

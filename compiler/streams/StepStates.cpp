@@ -28,10 +28,6 @@ std::optional<Obstacle> StepBuilder::plan() {
       kept[reading.tensor].push_back(&reading);
   for (auto &[tensor, readings] : kept) {
     const Tensor &t = model_.tensors[tensor];
-    for (size_t a = 0; a < t.axes.size(); ++a)
-      if (static_cast<int>(a) != found_.roles[tensor].row && growsWith(step_, t.axes[a].extent))
-        return Obstacle{tensor, readings[0]->span,
-                        t.label + " has two axes over the stream and is read at earlier rows", ""};
     Plan &plan = plans_[tensor];
     for (size_t a = 0; a < t.axes.size(); ++a)
       if (std::all_of(readings.begin(), readings.end(),
@@ -50,6 +46,8 @@ std::optional<Obstacle> StepBuilder::plan() {
       (latest <= mostLast ? plan.last : plan.windowPositions) = latest;
     plan.window = plan.windowPositions > 0;
     if (auto obstacle = planOutside(tensor, readings[0]->span))
+      return obstacle;
+    if (auto obstacle = planAcross(tensor, readings[0]->span))
       return obstacle;
     for (const Reading *r : readings)
       addStates(tensor, *r);
@@ -74,6 +72,46 @@ bool StepBuilder::isReadOutside(int tensor, size_t axis) {
                   !prover.provable(prover.linear(of.extent) - index - Linear(1), *place.known);
       });
   return outside;
+}
+
+/// Of a tensor that has another axis over the stream, its latest rows can be kept: what earlier
+/// rows have at later positions of that axis has not arrived when they are read, so nobody reads
+/// it.
+std::optional<Obstacle> StepBuilder::planAcross(int tensor, Span span) {
+  const Tensor &t = model_.tensors[tensor];
+  Plan &plan = plans_[tensor];
+  size_t row = static_cast<size_t>(found_.roles[tensor].row);
+  for (size_t a = 0; a < t.axes.size(); ++a) {
+    if (a == row || !growsWith(step_, t.axes[a].extent) ||
+        std::count(plan.constant.begin(), plan.constant.end(), static_cast<int>(a)))
+      continue;
+    if (plan.across >= 0 || plan.history || plan.window || plan.first || !plan.last)
+      return Obstacle{tensor, span,
+                      t.label + " has two axes over the stream and is read at rows that are not "
+                                "among the latest",
+                      ""};
+    if (t.axes[a].before || t.axes[a].after)
+      return Obstacle{tensor, span,
+                      t.label + " has two axes over the stream, and positions outside of " +
+                          t.axes[a].name,
+                      ""};
+    plan.across = static_cast<int>(a);
+  }
+  if (plan.across < 0)
+    return std::nullopt;
+  for (const Piece &piece : t.pieces) {
+    const PieceIndex &index = piece.indices[row];
+    auto position = index.letter >= 0 ? std::nullopt : index.position.constant();
+    bool others = true; // letters along all other axes
+    for (size_t a = 0; a < piece.indices.size(); ++a)
+      others = others && (a == row || piece.indices[a].letter >= 0);
+    if (position && *position < 0 && (!piece.value->constant || piece.guard || !others))
+      return Obstacle{tensor, span,
+                      t.label + " has two axes over the stream, and what it is before the first "
+                                "position is no matter of positions alone",
+                      ""};
+  }
+  return std::nullopt;
 }
 
 /// What stands outside along another axis than the rows' is kept nowhere: it can be computed again
@@ -131,6 +169,7 @@ void StepBuilder::addStates(int tensor, const Reading &reading) {
     state.slice = slice;
     state.positions = positions;
     state.outside = outsideOf(tensor);
+    state.across = plan.across;
     state.cause = reading;
     out_.states.push_back(state);
   };
@@ -142,6 +181,7 @@ void StepBuilder::addStates(int tensor, const Reading &reading) {
     if (reading.lag.latest)
       add(plan.tailStates,
           plan.window           ? State::Window
+          : plan.across >= 0    ? State::Row
           : sums_.count(tensor) ? State::Sum
                                 : State::Last,
           plan.window ? plan.windowPositions : plan.last);
@@ -170,6 +210,7 @@ void StepBuilder::makeState(State &state) {
     return makeFirst(state);
   case State::Last:
   case State::Sum:
+  case State::Row:
     return makeLast(state);
   case State::Session:
     return;
@@ -260,9 +301,20 @@ void StepBuilder::makeFirst(State &state) {
   begin(state, extent);
 }
 
+void StepBuilder::stretch(const State &state, Tensor &kept, const Size &length) {
+  if (state.across < 0)
+    return;
+  size_t at = 0;
+  for (int a = 0; a < state.across; ++a)
+    at += !state.slice[a];
+  kept.axes[at].extent = this->at(model_.tensors[state.tensor].axes[state.across].extent, length);
+}
+
 void StepBuilder::makeLast(State &state) {
   giveInput(state, Size(state.positions));
+  stretch(state, step_.tensors[state.input], n_);
   Tensor later = shaped(state, state.name + ".next", Size(state.positions));
+  stretch(state, later, length_);
   later.pieces.push_back(whole(step_, later, [&](const std::vector<ExprPtr> &letters) {
     return readRows(state, letters, count(state.tensor) - Size(state.positions));
   }));
@@ -296,10 +348,43 @@ void StepBuilder::addOutside(const State &state, int rows, int64_t back) {
       args.push_back(letter(l));
     }
   }
-  piece.value = read(step_, state.input, std::move(args), t.span);
+  piece.value = read(step_, state.input, args, t.span);
+  if (state.across >= 0) {
+    // What arrives along the other axis now was not there: nobody reads it.
+    ExprPtr kept = compare(Op::Less, letter(piece.indices[state.across].letter),
+                           at(model_.tensors[state.tensor].axes[state.across].extent, n_));
+    piece.value = choose(kept, piece.value, zeroOf(t.type), t.span);
+    std::vector<int> letters;
+    for (const PieceIndex &index : piece.indices)
+      letters.push_back(index.letter);
+    piece.value = ownBeforeFirst(state, back, letters, piece.value);
+  }
   std::vector<Piece> all = cornersOf(state, back);
   all.push_back(std::move(piece));
   outside_[rows].insert(outside_[rows].end(), all.begin(), all.end());
+}
+
+/// The row -back of a tensor as its own equations have it where that lies before the first
+/// position: there what arrives along another axis now is asked for, too.
+ExprPtr StepBuilder::ownBeforeFirst(const State &state, int64_t back,
+                                    const std::vector<int> &letters, ExprPtr otherwise) {
+  const Tensor &from = model_.tensors[state.tensor];
+  size_t row = static_cast<size_t>(found_.roles[state.tensor].row);
+  ExprPtr position = size(before(state.tensor) - Size(back));
+  for (const Piece &piece : from.pieces) {
+    const PieceIndex &index = piece.indices[row];
+    auto at = index.letter >= 0 ? std::nullopt : index.position.constant();
+    if (!at || *at >= 0)
+      continue;
+    std::unordered_map<int, ExprPtr> renamed;
+    for (size_t a = 0; a < piece.indices.size(); ++a)
+      if (a != row)
+        renamed[piece.indices[a].letter] =
+            letters[a] >= 0 ? letter(letters[a]) : integer(*state.slice[a]);
+    otherwise = choose(compare(Op::Equal, position, Size(*at)), substitute(piece.value, renamed),
+                       otherwise, piece.span);
+  }
+  return otherwise;
 }
 
 /// What the row -back is outside along other axes: of a row before the first as its own equations
@@ -367,6 +452,14 @@ std::vector<Piece> StepBuilder::cornersOf(const State &state, int64_t back) {
 void StepBuilder::begin(State &state, int64_t positions) {
   Program &session = out_.session;
   int t = state.tensor, row = found_.roles[t].row;
+  if (state.across >= 0) { // no position of the other axis is there (ownBeforeFirst)
+    Tensor none = shaped(state, state.name + ".begin", Size(positions));
+    stretch(state, none, Size(0));
+    none.pieces.push_back(whole(session, none, [&](auto &) { return zeroOf(none.type); }));
+    state.begin = addTensor(session, none);
+    session.results.push_back({none.name, state.begin});
+    return;
+  }
   bool early =
       state.kind != State::Last && state.kind != State::Sum; // position p stands at p + outside
   Size rows(positions);

@@ -142,6 +142,22 @@ Expected lastOf(const Expected &logits) {
   return last;
 }
 
+/// The compiled parts of a model over a stream, for sequences of any lengths together.
+std::unique_ptr<JitModel> stepsOf(const Program &program, const VerifyOptions &options,
+                                  std::string &failure) {
+  unsigned parts = 1u << QKV_SESSION | 1u << QKV_STEP | 1u << QKV_CLOSING;
+  std::unique_ptr<Compilation> compilation = Compilation::begin(program, options.cpu, failure,
+                                                                {.whole = false,
+                                                                 .parts = parts,
+                                                                 .batch = true,
+                                                                 .element = options.element,
+                                                                 .cache = options.cache,
+                                                                 .fuse = options.fuse});
+  std::unique_ptr<NativeModule> native = compilation ? compilation->native(failure) : nullptr;
+  return native ? JitModel::create(std::move(native), options.cpu, failure, Effort::Light)
+                : nullptr;
+}
+
 class Verifier {
 public:
   Verifier(const Program &program, const Trial &trial, const VerifyOptions &options)
@@ -164,9 +180,8 @@ public:
       return report;
     }
     if (name == "step") {
-      report.same = true;
-      inChunks(report);
-      return report;
+      std::unique_ptr<JitModel> steps;
+      return step(steps);
     }
     std::unique_ptr<JitModel> model = modelFrom(program, name, options, report.failure);
     if (!model)
@@ -201,6 +216,15 @@ public:
         check(report, results[0], lastOf(oracle.values[0]), last.results[0]);
       }
     }
+    return report;
+  }
+
+  /// The stage `step`. `steps`: its code, compiled here where it is not there yet.
+  StageReport step(std::unique_ptr<JitModel> &steps) {
+    StageReport report;
+    report.stage = "step";
+    report.same = true;
+    inChunks(report, steps);
     return report;
   }
 
@@ -245,7 +269,7 @@ private:
   /// The equations of a step give what the model's do, chunk by chunk: interpreted, and compiled,
   /// there the same bytes whatever the chunks and the sequences beside. (Where the model fails a
   /// check, a step that does not meet it yet need not.)
-  void inChunks(StageReport &report) {
+  void inChunks(StageReport &report, std::unique_ptr<JitModel> &steps) {
     if (program.stream < 0 || oracle.failure)
       return;
     auto derived = streams::deriveStream(program);
@@ -259,25 +283,13 @@ private:
     };
     // (With keys in 16 bits what is computed of them is not the parallel form's.)
     if (options.cache != Half::None || eachChunking(report, *stream, "interpreted", interpreted))
-      mixed(report);
+      mixed(report, steps);
   }
 
   /// The compiled parts: sequences in chunks of different lengths, their next chunks together.
-  void mixed(StageReport &report) {
-    unsigned parts = 1u << QKV_SESSION | 1u << QKV_STEP | 1u << QKV_CLOSING;
-    std::unique_ptr<Compilation> compilation =
-        Compilation::begin(program, options.cpu, report.failure,
-                           {.whole = false,
-                            .parts = parts,
-                            .batch = true,
-                            .element = options.element,
-                            .cache = options.cache,
-                            .fuse = options.fuse});
-    std::unique_ptr<NativeModule> native =
-        compilation ? compilation->native(report.failure) : nullptr;
-    std::unique_ptr<JitModel> model =
-        native ? JitModel::create(std::move(native), options.cpu, report.failure, Effort::Light)
-               : nullptr;
+  void mixed(StageReport &report, std::unique_ptr<JitModel> &model) {
+    if (!model)
+      model = stepsOf(program, options, report.failure);
     report.same = model != nullptr;
     if (!model || !model->model().stream)
       return;
@@ -432,12 +444,31 @@ VerifyReport verify(const Program &program, const Trial &trial, const VerifyOpti
   report.same = true;
   double done = 0;
   for (const std::string &stage : verifiedStages()) {
-    if (!options.only.empty() && stage != options.only)
+    if (!options.only.empty() &&
+        std::find(options.only.begin(), options.only.end(), stage) == options.only.end())
       continue;
     if (options.progress)
       options.progress("stage " + stage, done++ / static_cast<double>(verifiedStages().size()));
     report.stages.push_back(verifier.stage(stage));
     report.same = report.same && report.stages.back().same;
+  }
+  return report;
+}
+
+StageReport verifySteps(const Program &program, const std::vector<Trial> &trials,
+                        const VerifyOptions &options) {
+  StageReport report;
+  std::unique_ptr<JitModel> steps;
+  for (const Trial &trial : trials) {
+    report = Verifier(program, trial, options).step(steps);
+    if (report.same)
+      continue;
+    std::string sizes;
+    for (size_t i = 0; i < trial.sizes.size(); ++i)
+      sizes += program.atoms[program.dynamicSizes[i]].name + " = " +
+               std::to_string(trial.sizes[i]) + ", ";
+    report.failure.insert(0, sizes);
+    break;
   }
   return report;
 }

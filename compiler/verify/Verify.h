@@ -42,7 +42,7 @@ struct VerifyOptions {
   Half cache = Half::None;   ///< as Form::cache: then steps are compared among themselves alone
   bool fuse = true;          ///< as Form::fuse
   bool findEquation = true;
-  std::string only; ///< one of verifiedStages(); empty: all
+  std::vector<std::string> only; ///< of verifiedStages(); empty: all
   std::function<void(const std::string &stage, double share)> progress;
 };
 
@@ -52,6 +52,11 @@ struct VerifyReport {
 };
 
 VerifyReport verify(const Program &program, const Trial &trial, const VerifyOptions &options);
+
+/// The stage `step` on several trials; its code is compiled once. The report is that of the first
+/// trial that differs, or of the last one.
+StageReport verifySteps(const Program &program, const std::vector<Trial> &trials,
+                        const VerifyOptions &options);
 
 /// What a compiled model computes on a trial: the results, or the error of its run.
 struct Computed {

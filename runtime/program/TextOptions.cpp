@@ -30,6 +30,23 @@ bool whole(const char *text, int64_t least, int64_t &value, std::string &why) {
   return false;
 }
 
+/// A whole number of bytes, or of K, M or G of them (1024, 1024^2, 1024^3).
+bool byteCount(const char *text, int64_t &value, std::string &why) {
+  std::string digits = text;
+  constexpr const char *units = "KMG";
+  const char *unit = digits.empty() ? nullptr : strchr(units, digits.back());
+  int shift = unit ? 10 * static_cast<int>(unit - units + 1) : 0;
+  if (shift)
+    digits.pop_back();
+  int64_t count;
+  if (wholeNumber(digits.c_str(), 1, INT64_MAX >> shift, count)) {
+    value = count << shift;
+    return true;
+  }
+  why = format("%s, expected a number of bytes, as 500M or 2G", quote(text).c_str());
+  return false;
+}
+
 bool real(const char *text, double least, double most, double &value, std::string &why) {
   char *end;
   double read = strtod(text, &end);
@@ -106,6 +123,10 @@ const std::vector<TextOption> &textOptions() {
        [](const char *t, O &o, W &w) { return whole(t, 0, o.generation.maxTokens, w); }},
       {"context", "N", "a stream of at most N tokens (default: what the model holds)",
        [](const char *t, O &o, W &w) { return whole(t, 1, o.generation.context, w); }},
+      {"cache-size", "BYTES",
+       "what all texts may keep together, as 2G or 500M (default: no bound); what finds no room is "
+       "an error",
+       [](const char *t, O &o, W &w) { return byteCount(t, o.generation.cacheSize, w); }},
       {"prompt-chunk", "N", "tokens of a prompt that are computed at a time (512)",
        [](const char *t, O &o, W &w) { return whole(t, 1, o.generation.promptChunk, w); }},
       {"slide", "N",

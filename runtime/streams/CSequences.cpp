@@ -17,7 +17,12 @@ struct qkv_sequence {
   StreamState state;
 
   qkv_sequence(const qkv_session *session, std::vector<int64_t> sizes)
-      : session(session), state(*session->handle->model, std::move(sizes)) {}
+      : session(session), state(*session->handle->model, std::move(sizes), &session->room) {
+    session->sequences += 1;
+  }
+  qkv_sequence(const qkv_sequence &) = delete;
+  qkv_sequence &operator=(const qkv_sequence &) = delete;
+  ~qkv_sequence() { session->sequences -= 1; }
   const qkv_model &model() const { return *session->handle->model; }
 };
 
@@ -39,7 +44,32 @@ std::vector<void *> wantedOf(const qkv_model &model, qkv_part part,
   return wanted;
 }
 
+/// Null with *error set where a session has as many sequences as it may.
+std::unique_ptr<qkv_sequence> newSequence(const qkv_session *session, std::vector<int64_t> sizes,
+                                          qkv_error *error) {
+  auto made = std::make_unique<qkv_sequence>(session, std::move(sizes));
+  int64_t most = session->mostSequences;
+  if (most == 0 || session->sequences <= most)
+    return made;
+  return fail(error, format("the session has %lld sequences, which are as many as it may have",
+                            static_cast<long long>(most))),
+         nullptr;
+}
+
 } // namespace
+
+extern "C" int qkv_session_limit(qkv_session *session, int64_t sequences, int64_t bytes,
+                                 qkv_error *error) {
+  if (!session)
+    return fail(error, "the session is null"), -1;
+  if (sequences < 0 || bytes < 0)
+    return fail(error, format("a limit of %lld sequences and %lld bytes, expected 0 or more",
+                              static_cast<long long>(sequences), static_cast<long long>(bytes))),
+           -1;
+  session->mostSequences = sequences;
+  session->room.limit(static_cast<size_t>(bytes));
+  return 0;
+}
 
 extern "C" qkv_sequence *qkv_sequence_begin(qkv_session *session, const void *given,
                                             qkv_error *error) {
@@ -56,9 +86,9 @@ extern "C" qkv_sequence *qkv_sequence_begin(qkv_session *session, const void *gi
   for (int32_t i = 0; once && i < once->input_count; ++i)
     if (!arguments.inputs[stream.session_inputs[i]])
       return fail(error, format("input %s is null", once->inputs[i].name)), nullptr;
-  auto sequence = std::make_unique<qkv_sequence>(session, arguments.sizes);
-  if (!sequence->state.start(session->handle->weights, arguments.inputs.data(),
-                             arguments.results.data(), error))
+  std::unique_ptr<qkv_sequence> sequence = newSequence(session, arguments.sizes, error);
+  if (!sequence || !sequence->state.start(session->handle->weights, arguments.inputs.data(),
+                                          arguments.results.data(), error))
     return nullptr;
   return sequence.release();
 }
@@ -133,8 +163,9 @@ extern "C" int qkv_sequences_step(qkv_sequence *const *sequences, int64_t count,
 extern "C" qkv_sequence *qkv_sequence_copy(const qkv_sequence *sequence, qkv_error *error) {
   if (!sequence)
     return fail(error, "the sequence is null"), nullptr;
-  auto copy = std::make_unique<qkv_sequence>(sequence->session, sequence->state.modelSizes());
-  return copy->state.copy(sequence->state, error) ? copy.release() : nullptr;
+  std::unique_ptr<qkv_sequence> copy =
+      newSequence(sequence->session, sequence->state.modelSizes(), error);
+  return copy && copy->state.copy(sequence->state, error) ? copy.release() : nullptr;
 }
 
 extern "C" int qkv_sequence_snapshots(qkv_sequence *sequence, int64_t every, qkv_error *error) {

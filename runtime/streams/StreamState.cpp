@@ -21,10 +21,29 @@ const qkv_model *anyStep(const qkv_stream &stream) {
 
 } // namespace
 
-StreamState::StreamState(const qkv_model &model, std::vector<int64_t> sizes)
-    : model(model), stream(*model.stream), own(std::move(sizes)), kept(stream.kept_count),
-      second(stream.kept_count), keptBytes(stream.kept_count), rowBytes(stream.kept_count),
-      pendingBytes(stream.kept_count), history(stream.kept_count) {}
+StreamState::StreamState(const qkv_model &model, std::vector<int64_t> sizes, Room *room)
+    : model(model), stream(*model.stream), room(room), own(std::move(sizes)),
+      kept(stream.kept_count), second(stream.kept_count), keptBytes(stream.kept_count),
+      rowBytes(stream.kept_count), pendingBytes(stream.kept_count), history(stream.kept_count) {}
+
+StreamState::~StreamState() { account(0, nullptr); }
+
+/// From now on so many bytes of the room are this sequence's. False with *error set where there are
+/// not.
+bool StreamState::account(size_t bytes, qkv_error *error) {
+  if (!room)
+    return true;
+  if (bytes > accounted && !room->take(bytes - accounted)) {
+    size_t used = room->used(), most = room->most();
+    return fail(error, format("a sequence would keep %zu bytes more, there are %zu of the %zu that "
+                              "sequences may keep together",
+                              bytes - accounted, most - std::min(used, most), most));
+  }
+  if (bytes < accounted)
+    room->give(accounted - bytes);
+  accounted = bytes;
+  return true;
+}
 
 int64_t StreamState::most() const {
   const qkv_model *step = anyStep(stream);
@@ -72,7 +91,7 @@ bool StreamState::begin(void *const *given, void *const *wanted, Sequence &call,
     sizes.push_back(own[at]);
   }
   if (!shapesOf(*session, sizes, in, out, error) ||
-      (step && grows() && !shapesOf(*step, sizesFor(0, most()), mostIn, mostOut, error)) ||
+      (step && !shapesOf(*step, sizesFor(0, most()), mostIn, mostOut, error)) ||
       (step && grows() && !shapesOf(*step, sizesFor(most() - 1, 1), endIn, endOut, error)))
     return false;
   inputs.clear();
@@ -93,6 +112,8 @@ bool StreamState::begin(void *const *given, void *const *wanted, Sequence &call,
         rowBytes[k] *= static_cast<size_t>(shape[a]);
       most = std::max(most, tensorBytes(value.type, shape));
       history[k] = endOut[one.next][0] == shape[0];
+    } else if (one.next >= 0) { // (a row becomes as long as the stream)
+      most = std::max(most, tensorBytes(value.type, mostOut[one.next]));
     }
     if (!kept[k].reserve(most, error))
       return false;
@@ -100,6 +121,8 @@ bool StreamState::begin(void *const *given, void *const *wanted, Sequence &call,
       return false;
     results[one.begin] = kept[k].begin();
   }
+  if (!account(bytes(), error))
+    return false;
   call = {sizes.data(), inputs.data(), results.data(), error};
   return true;
 }
@@ -151,14 +174,20 @@ bool StreamState::step(qkv_part which, int64_t fresh, void *const *given, void *
     count.resize(std::max<size_t>(static_cast<size_t>(past), 1));
     inputs[stream.count] = count.data();
   }
+  size_t after = 0; // bytes that are kept then
   for (int32_t k = 0; k < stream.kept_count; ++k) {
     const qkv_kept &one = stream.kept[k];
     inputs[one.input] = kept[k].begin();
-    if (one.next < 0)
+    if (one.next < 0) {
+      after += keptBytes[k];
       continue;
+    }
     pendingBytes[k] = tensorBytes(step.results[one.next].type, out[one.next]);
     results[one.next] = one.grows ? kept[k].begin() : second[k].begin();
+    after += pendingBytes[k];
   }
+  if (!account(std::max(after, bytes()), error))
+    return false;
   pending = fresh;
   call = {sizes.data(), inputs.data(), results.data(), error};
   return true;
@@ -192,6 +221,7 @@ void StreamState::stepped() {
     kept[k].drop(pendingBytes[k] - std::min(next, pendingBytes[k]));
     keptBytes[k] = next;
   }
+  account(bytes(), nullptr); // no more than was asked for
   if (every > 0 && past / every > before / every)
     takeSnapshot();
 }
@@ -226,6 +256,8 @@ size_t StreamState::bytes() const {
 }
 
 bool StreamState::copy(const StreamState &other, qkv_error *error) {
+  if (!account(other.bytes(), error))
+    return false;
   for (size_t k = 0; k < kept.size(); ++k) {
     if (!kept[k].copy(other.kept[k], other.keptBytes[k], other.hasPast(static_cast<int32_t>(k)),
                       error))
@@ -284,6 +316,7 @@ int64_t StreamState::rewind(int64_t target, qkv_error *error) {
     kept[k].restore(then.bytes.data(), then.bytes.size(), then.dropped);
     keptBytes[k] = then.bytes.size();
   }
+  account(bytes(), nullptr);
   past = target;
   while (!remembered.empty() && remembered.back()->position > past)
     remembered.pop_back();

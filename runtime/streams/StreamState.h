@@ -6,6 +6,7 @@
 #pragma once
 
 #include "runtime/streams/KeptBuffer.h"
+#include "runtime/streams/Room.h"
 #include "runtime/tensors/Batch.h"
 
 #include <memory>
@@ -15,8 +16,12 @@ namespace qkv::rt {
 
 class StreamState {
 public:
-  /// `sizes` are the model's; that of the stream does not count. The model has a stream.
-  StreamState(const qkv_model &model, std::vector<int64_t> sizes);
+  /// `sizes` are the model's; that of the stream does not count. The model has a stream. What is
+  /// kept counts in `room`, which lives longer; null: there is no bound.
+  StreamState(const qkv_model &model, std::vector<int64_t> sizes, Room *room = nullptr);
+  StreamState(const StreamState &) = delete;
+  StreamState &operator=(const StreamState &) = delete;
+  ~StreamState();
 
   /// Room for what is kept, and the call that computes it before the first step. `inputs` are the
   /// model's; those over the stream do not count. `results`, where not null, gets those of the
@@ -82,10 +87,13 @@ private:
   }
   bool hasPast(int32_t k) const { return stream.kept[k].next < 0 || history[k]; }
   bool grows() const; ///< something that is kept
+  bool account(size_t bytes, qkv_error *error);
   void takeSnapshot();
 
   const qkv_model &model;
   const qkv_stream &stream;
+  Room *room;
+  size_t accounted = 0;                 // bytes that this sequence has of the room
   std::vector<int64_t> own;             // the model's sizes
   int64_t past = 0, pending = 0;        // positions; those of the call that was made
   std::vector<KeptBuffer> kept, second; // what is kept; where what does not grow is written next

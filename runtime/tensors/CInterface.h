@@ -4,6 +4,7 @@
 #pragma once
 
 #include "runtime/qkv.h"
+#include "runtime/streams/Room.h"
 
 #include <vector>
 
@@ -14,6 +15,9 @@ struct qkv_handle {
 
 struct qkv_session {
   const qkv_handle *handle;
+  // What its sequences have together, and may have.
+  mutable qkv::rt::Room room{};
+  mutable std::atomic<int64_t> sequences = 0, mostSequences = 0; // most 0: no bound
 };
 
 namespace qkv::rt {

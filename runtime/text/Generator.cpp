@@ -97,7 +97,12 @@ bool Generator::prepare(qkv_error *error) {
       !(constraint = options.readForm(options.form, *tokenizer, choices, error)))
     return false;
   if (stepsText(model))
-    sequences = std::make_unique<Stepped>(model, weights, vocabulary, options.promptChunk);
+    sequences = std::make_unique<Stepped>(model, weights, vocabulary, options.promptChunk,
+                                          static_cast<size_t>(options.cacheSize));
+  else if (options.cacheSize > 0)
+    return fail(error, format("--cache-size is for models that keep what a step needs, %s has no "
+                              "steps",
+                              model.name));
   else
     sequences = std::make_unique<WholePrefix>(model, weights, vocabulary);
   return true;

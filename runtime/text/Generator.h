@@ -33,6 +33,7 @@ struct GenerationOptions {
                                           int64_t count, qkv_error *error) = nullptr;
   int64_t maxTokens = -1;    ///< -1: until the stream is full
   int64_t context = -1;      ///< positions of a stream; -1: what the model holds
+  int64_t cacheSize = 0;     ///< bytes that all streams may keep together; 0: no bound
   int64_t promptChunk = 512; ///< positions of a prompt that are computed at a time
   int64_t slide = -1;        ///< of a full stream so many first tokens stay, and the latest of
                              ///< the others; -1: it ends

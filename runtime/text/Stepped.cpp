@@ -21,9 +21,9 @@ std::vector<int64_t> sizesOf(const qkv_model &model, const std::vector<int64_t> 
 class SteppedSequence : public TokenSequence {
 public:
   SteppedSequence(const qkv_model &model, int64_t vocabulary, std::vector<int64_t> source,
-                  std::vector<int64_t> tokens)
-      : model(model), source(std::move(source)), stream(std::move(tokens)),
-        state(model, sizesOf(model, this->source)), last(static_cast<size_t>(vocabulary)) {
+                  std::vector<int64_t> tokens, Room *room)
+      : model(model), source(std::move(source)), stream(std::move(tokens)), room(room),
+        state(model, sizesOf(model, this->source), room), last(static_cast<size_t>(vocabulary)) {
     error.size = sizeof error;
   }
   void append(int64_t token) override { stream.push_back(token); }
@@ -32,8 +32,8 @@ public:
   const qkv_error *failure() const override { return failed ? &error : nullptr; }
   size_t keptBytes() const override { return state.bytes(); }
   std::unique_ptr<TokenSequence> copy() const override {
-    auto out =
-        std::make_unique<SteppedSequence>(model, static_cast<int64_t>(last.size()), source, stream);
+    auto out = std::make_unique<SteppedSequence>(model, static_cast<int64_t>(last.size()), source,
+                                                 stream, room);
     out->last = last;
     out->begun = begun;
     out->failed = failed || (begun && !out->state.copy(state, &out->error));
@@ -73,6 +73,7 @@ private:
 
   const qkv_model &model;
   std::vector<int64_t> source, stream;
+  Room *room;
   StreamState state;
   std::vector<float> last;
   std::vector<void *> given;
@@ -113,7 +114,8 @@ bool stepsText(const qkv_model &model) {
 
 std::unique_ptr<TokenSequence> Stepped::begin(std::vector<int64_t> source,
                                               std::vector<int64_t> tokens) const {
-  return std::make_unique<SteppedSequence>(model, vocabulary, std::move(source), std::move(tokens));
+  return std::make_unique<SteppedSequence>(model, vocabulary, std::move(source), std::move(tokens),
+                                           &room);
 }
 
 bool Stepped::together() const {

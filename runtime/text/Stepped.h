@@ -2,6 +2,7 @@
 // a token costs one step, whatever came before.
 #pragma once
 
+#include "runtime/streams/Room.h"
 #include "runtime/text/Sequence.h"
 
 #include <memory>
@@ -14,9 +15,11 @@ bool stepsText(const qkv_model &model);
 
 class Stepped : public Sequences {
 public:
-  /// Precondition: stepsText(model). A prompt is read so many positions at a time.
-  Stepped(const qkv_model &model, const qkv_weights *weights, int64_t vocabulary, int64_t chunk)
-      : model(model), weights(weights), vocabulary(vocabulary), chunk(chunk) {}
+  /// Precondition: stepsText(model). A prompt is read so many positions at a time; all sequences
+  /// keep at most so many bytes together, 0: no bound.
+  Stepped(const qkv_model &model, const qkv_weights *weights, int64_t vocabulary, int64_t chunk,
+          size_t mostBytes)
+      : model(model), weights(weights), vocabulary(vocabulary), chunk(chunk), room(mostBytes) {}
   std::unique_ptr<TokenSequence> begin(std::vector<int64_t> source,
                                        std::vector<int64_t> tokens) const override;
   void advance(const std::vector<TokenSequence *> &sequences) const override;
@@ -27,6 +30,7 @@ private:
   const qkv_model &model;
   const qkv_weights *weights;
   int64_t vocabulary, chunk;
+  mutable Room room;
 };
 
 } // namespace qkv::rt

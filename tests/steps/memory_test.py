@@ -118,6 +118,78 @@ class Memory(unittest.TestCase):
         library.mixed_session_close(session)
         library.mixed_close(model)
 
+    def test_room_is_bounded(self):
+        path = os.path.join(self.folder.name, "libbounded.so")
+        run(QKV, "build", self.page, "--shared", "--with-steps", "-o", path)
+        library = ctypes.CDLL(path)
+        for name in ("open", "session_open", "sequence_begin", "sequence_copy"):
+            getattr(library, "mixed_" + name).restype = ctypes.c_void_p
+        library.mixed_sequence_positions.restype = ctypes.c_int64
+        library.mixed_sequence_bytes.restype = ctypes.c_size_t
+
+        class Error(ctypes.Structure):
+            _fields_ = [("size", ctypes.c_size_t), ("line", ctypes.c_int32), ("column", ctypes.c_int32),
+                        ("length", ctypes.c_int32), ("file", ctypes.c_char * 256), ("text", ctypes.c_char * 1024)]
+
+        class Arguments(ctypes.Structure):
+            _fields_ = [("size", ctypes.c_size_t), ("T", ctypes.c_int64), ("tokens", ctypes.c_void_p),
+                        ("logits", ctypes.c_void_p)]
+
+        error = Error(ctypes.sizeof(Error))
+        model = ctypes.c_void_p(library.mixed_open(None, None))
+        session = ctypes.c_void_p(library.mixed_session_open(model, None))
+        empty = Arguments(ctypes.sizeof(Arguments), 0, None, None)
+        bound = lambda sequences, size: library.mixed_session_limit(
+            session, ctypes.c_int64(sequences), ctypes.c_int64(size), ctypes.byref(error))
+
+        def step(sequence, count):
+            given = (ctypes.c_int64 * count)(*range(count))
+            rows = (ctypes.c_float * (VOCABULARY * count))()
+            arguments = Arguments(ctypes.sizeof(Arguments), count, ctypes.addressof(given), ctypes.addressof(rows))
+            return library.mixed_sequence_step(sequence, ctypes.byref(arguments), ctypes.byref(error))
+
+        self.assertEqual(bound(-1, 0), -1)
+        self.assertEqual(bound(2, 0), 0)
+        sequence = ctypes.c_void_p(library.mixed_sequence_begin(session, ctypes.byref(empty), None))
+        self.assertEqual(step(sequence, 50), 0)
+        kept = library.mixed_sequence_bytes(sequence)
+        copy = ctypes.c_void_p(library.mixed_sequence_copy(sequence, None))
+        self.assertIsNone(library.mixed_sequence_begin(session, ctypes.byref(empty), ctypes.byref(error)))
+        self.assertIn(b"2 sequences, which are as many as it may have", error.text)
+        self.assertIsNone(library.mixed_sequence_copy(sequence, ctypes.byref(error)))
+        # A step finds room, or changes nothing.
+        self.assertEqual(bound(0, 3 * kept), 0)
+        self.assertEqual(step(sequence, 20), 0)
+        self.assertEqual(step(copy, 100), -1)
+        self.assertIn(b"of the %d that sequences may keep together" % (3 * kept), error.text)
+        self.assertEqual(library.mixed_sequence_positions(copy), 50)
+        self.assertEqual(library.mixed_sequence_bytes(copy), kept)
+        self.assertEqual(step(copy, 20), 0)
+        self.assertIsNone(library.mixed_sequence_copy(sequence, ctypes.byref(error)))
+        library.mixed_sequence_end(sequence)  # which makes room
+        self.assertEqual(step(copy, 40), 0)
+        library.mixed_sequence_end(copy)
+        self.assertEqual(bound(0, 1), 0)
+        self.assertIsNone(library.mixed_sequence_begin(session, ctypes.byref(empty), ctypes.byref(error)))
+        library.mixed_session_close(session)
+        library.mixed_close(model)
+        # The program: a line that finds no room is an error, the others are answered.
+        text = b"one\n" + 60 * b"a long line " + b"\ntwo\n"
+        page = os.path.join(self.folder.name, "long.qkv")
+        with open(page, "w") as file:
+            file.write(PAGE.format(max=1000))
+        options = ("--max-tokens", "3", "--logit-bias", "257=-100", "--batch", "1")
+        free = run(QKV, "run", page, *options, text=text).stdout.split(b"\n")
+        got = run(QKV, "run", page, *options, "--cache-size", "20K", text=text, code=1)
+        self.assertIn(b"that sequences may keep together", got.stderr)
+        answers = got.stdout.split(b"\n")
+        self.assertEqual(answers[0], free[0])
+        self.assertEqual(answers[-2], free[-2])
+        self.assertEqual(run(QKV, "run", page, *options, "--cache-size", "1G", text=text).stdout.split(b"\n"), free)
+        for wrong in ("", "K", "0", "5X", "-3", "9999999999G"):
+            self.assertIn(b"expected a number of bytes",
+                          run(QKV, "run", page, "--cache-size", wrong, text=text, code=2).stderr)
+
     def test_what_all_begin_with_is_computed_once(self):
         head = "You are asked to be brief, to be right, and to be kind. "
         lines = [head + rest for rest in ("One?", "Two?", "Three, or four?", "", "O")] + ["another", head]

@@ -6,18 +6,13 @@
 #include "compiler/verify/Trial.h"
 #include "dsl/check/Checker.h"
 #include "tests/run/RandomProgram.h"
+#include "tests/streams/Setting.h"
 
 #include <cmath>
-#include <cstdlib>
 #include <gtest/gtest.h>
 
 namespace qkv {
 namespace {
-
-int setting(const char *name, int usual) {
-  const char *text = getenv(name);
-  return text ? atoi(text) : usual;
-}
 
 /// The model with the `which`-th of its dynamic sizes a stream; empty where there are fewer.
 std::string withStream(std::string text, int which) {

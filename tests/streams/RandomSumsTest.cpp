@@ -6,19 +6,14 @@
 #include "compiler/streams/Chunks.h"
 #include "compiler/verify/Trial.h"
 #include "dsl/check/Checker.h"
+#include "tests/streams/Setting.h"
 
 #include <cmath>
-#include <cstdlib>
 #include <gtest/gtest.h>
 #include <random>
 
 namespace qkv {
 namespace {
-
-int setting(const char *name, int usual) {
-  const char *text = getenv(name);
-  return text ? atoi(text) : usual;
-}
 
 /// One model: how keys are weighed, what falls, which letters what has.
 std::string model(std::mt19937_64 &random) {

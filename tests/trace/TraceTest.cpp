@@ -122,7 +122,7 @@ TEST(Trace, agreesWithTheInterpreter) {
   Trial trial = makeTrial(program, wanted);
   for (const char *only : {"equations", "kernels"}) {
     VerifyOptions options;
-    options.only = only;
+    options.only = {only};
     VerifyReport report = verify(*trace, trial, options);
     EXPECT_FALSE(report.stages.empty());
     for (const StageReport &stage : report.stages)

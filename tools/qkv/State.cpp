@@ -74,6 +74,10 @@ private:
                                 : nlohmann::json(state.positions));
         continue;
       }
+      if (static_cast<int>(a) == state.across) {
+        out.shape.push_back(extent.text(program_.atoms));
+        continue;
+      }
       int64_t value = std::max<int64_t>(0, extent.evaluate(program_.atoms, sizes_));
       out.shape.push_back(value);
       one *= static_cast<double>(value);
@@ -81,6 +85,9 @@ private:
     if (state.kind == State::History) {
       out.perPosition = one * streams::positionsPerStep(program_, tensor.axes[row].extent);
       out.perSequence = one * static_cast<double>(state.outside);
+    } else if (state.across >= 0) {
+      out.perPosition = one * static_cast<double>(state.positions) *
+                        streams::positionsPerStep(program_, tensor.axes[state.across].extent);
     } else {
       out.perSequence = one * (session ? 1 : static_cast<double>(state.positions));
     }
