@@ -54,8 +54,8 @@ bool TextTokenizer::encode(std::string_view text, unsigned special, std::vector<
   if (special & SpecialBefore)
     tokens.insert(tokens.end(), before.begin(), before.end());
   std::string valid;
-  if (byteTokens.empty()) {
-    valid = replaceInvalid(text);
+  if (rawBytes || byteTokens.empty()) {
+    valid = rawBytes ? std::string(text) : replaceInvalid(text);
     if (!encodeValid(valid, true, special & SpecialInside, words, tokens, why))
       return false;
   } else {
