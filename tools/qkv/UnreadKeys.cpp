@@ -70,9 +70,13 @@ void collect(const Json &value, const std::string &key, const std::string &full,
     leaves.push_back({key, full, value, place});
 }
 
+bool speaksOf(const Allowed &row, const Leaf &leaf) {
+  return std::any_of(row.keys.begin(), row.keys.end(),
+                     [&](const std::string &form) { return keyFits(form, leaf.key); });
+}
+
 bool isAllowed(const Allowed &row, const Leaf &leaf) {
-  if (std::none_of(row.keys.begin(), row.keys.end(),
-                   [&](const std::string &form) { return keyFits(form, leaf.key); }))
+  if (!speaksOf(row, leaf))
     return false;
   if (row.any)
     return true;
@@ -233,10 +237,14 @@ int checkKeys(const ModelOptions &options, const Source &page, const Sources &so
         ignored = true;
         used.erase(std::remove(used.begin(), used.end(), key), used.end());
       }
-    bool fine = twin || ignored || std::any_of(named.begin(), named.end(), fits) ||
-                std::any_of(allowed().begin(), allowed().end(), [&](const Allowed &row) {
-                  return (row.page.empty() || row.page == own) && isAllowed(row, leaf);
-                });
+    bool listed = false, understood = true;
+    for (const Allowed &row : allowed()) {
+      listed = listed || ((row.page.empty() || row.page == own) && isAllowed(row, leaf));
+      understood = understood && (row.page.empty() || row.page != own || !speaksOf(row, leaf));
+    }
+    // (Of a key that its page reads, too, a row of that page says which values it understands.)
+    bool read = understood && std::any_of(named.begin(), named.end(), fits);
+    bool fine = twin || ignored || listed || read;
     if (!fine)
       unread.push_back(rt::quote(leaf.full) + " (" + leaf.value.dump().substr(0, 60) + ")");
   }
