@@ -133,6 +133,7 @@ class Checkpoint:
 
 def main(qkv, name):
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["QKV_CODE"] = folder  # a page is compiled once
         checkpoint = Checkpoint(qkv, name, folder)
         whole = checkpoint.results("run")
         checkpoint.agrees(whole, 1e-5, "run")
