@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 
 namespace qkv::driver {
 namespace {
@@ -83,6 +84,22 @@ bool isAllowed(const Allowed &row, const Leaf &leaf) {
   if (row.inTurn)
     return !row.values.empty() && leaf.value == row.values[leaf.place % row.values.size()];
   return std::find(row.values.begin(), row.values.end(), leaf.value) != row.values.end();
+}
+
+/// Whether the tables say that the page, or every page, may leave a value unread. The page's own
+/// rows come first: of a key that it reads, too, they say which values it understands. Nothing:
+/// neither has the key with that value.
+std::optional<bool> listedFor(const std::string &page, const Leaf &leaf) {
+  bool spoken = false, own = false, general = false;
+  for (const Allowed &row : allowed()) {
+    if (row.page.empty())
+      general = general || isAllowed(row, leaf);
+    else if (row.page == page && speaksOf(row, leaf)) {
+      spoken = true;
+      own = own || isAllowed(row, leaf);
+    }
+  }
+  return spoken ? std::optional(own) : general ? std::optional(true) : std::nullopt;
 }
 
 /// "std:models/llama.qkv" -> "llama".
@@ -237,14 +254,9 @@ int checkKeys(const ModelOptions &options, const Source &page, const Sources &so
         ignored = true;
         used.erase(std::remove(used.begin(), used.end(), key), used.end());
       }
-    bool listed = false, understood = true;
-    for (const Allowed &row : allowed()) {
-      listed = listed || ((row.page.empty() || row.page == own) && isAllowed(row, leaf));
-      understood = understood && (row.page.empty() || row.page != own || !speaksOf(row, leaf));
-    }
-    // (Of a key that its page reads, too, a row of that page says which values it understands.)
-    bool read = understood && std::any_of(named.begin(), named.end(), fits);
-    bool fine = twin || ignored || listed || read;
+    std::optional<bool> listed = listedFor(own, leaf);
+    bool fine = twin || ignored || listed.value_or(false) ||
+                (!listed && std::any_of(named.begin(), named.end(), fits));
     if (!fine)
       unread.push_back(rt::quote(leaf.full) + " (" + leaf.value.dump().substr(0, 60) + ")");
   }
