@@ -30,11 +30,12 @@ namespace qkv::rt {
 #define QKV_UPPER QKV_BUT_HAN(R"(\p{Lu}\p{Lt})")
 #define QKV_LOWER QKV_BUT_HAN(R"(\p{Ll})")
 
-// DeepSeek LLM's letters: those with two cases, as far as its vocabulary's makers listed them.
-#define QKV_CASED                                                                                  \
-  R"((?:(?![\x{560}-\x{588}\x{10C7}\x{10CD}\x{10D0}-\x{10FF}\x{1C80}-\x{1C8F}\x{2D00}-\x{2D2D})"   \
-  R"(\x{A790}-\x{A7FF}\x{AB30}-\x{AB6F}\x{10570}-\x{105BF}\x{10D50}-\x{10D8F})"                    \
-  R"(\x{16E40}-\x{16EFF}\x{1D400}-\x{1D7FF}\x{1DF00}-\x{1DFFF}])[\p{Lu}\p{Ll}\p{Lt}])+)"
+// DeepSeek LLM's words of letters: those with two cases, as far as its vocabulary's makers listed
+// them.
+constexpr char casedWords[] =
+    R"(\s?(?:(?![\x{560}-\x{588}\x{10C7}\x{10CD}\x{10D0}-\x{10FF}\x{1C80}-\x{1C8F}\x{2D00}-\x{2D2D})"
+    R"(\x{A790}-\x{A7FF}\x{AB30}-\x{AB6F}\x{10570}-\x{105BF}\x{10D50}-\x{10D8F})"
+    R"(\x{16E40}-\x{16EFF}\x{1D400}-\x{1D7FF}\x{1DF00}-\x{1DFFF}])[\p{Lu}\p{Ll}\p{Lt}])+)";
 
 // Chinese, other scripts between U+0800 and it, Korean.
 #define QKV_IDEOGRAPHS "[一-龥ࠀ-一가-퟿]+"
@@ -107,8 +108,8 @@ static const std::vector<Splitting> &splittings() {
        false,
        true},
       {{"deepseek-llm"},
-       {R"([\r\n])", R"(\s?)" QKV_CASED, R"(\s?[!-/:-~！-／：-～‘-‟　-。]+)", R"(\s+$)",
-        QKV_IDEOGRAPHS, R"(\p{N}+)"}},
+       {R"([\r\n])", casedWords, R"(\s?[!-/:-~！-／：-～‘-‟　-。]+)", R"(\s+$)", QKV_IDEOGRAPHS,
+        R"(\p{N}+)"}},
       {{"deepseek-coder"},
        {R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)", QKV_IDEOGRAPHS, R"(\p{N})"}},
       {{"deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"},
