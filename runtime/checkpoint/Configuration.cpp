@@ -38,8 +38,8 @@ const char *keyIn(const qkv_setting &setting, const std::string &format) {
   return setting.key;
 }
 
-/// A GGUF's keys and, as `tensors.NAME`, the shape of each tensor: files of one architecture may have
-/// other tensors where they say nothing else of it.
+/// A GGUF's keys and, as `tensors.NAME`, the shape of each tensor: files of one architecture may
+/// have other tensors where they say nothing else of it.
 std::string ggufText(const Gguf &checkpoint) {
   std::string text = configurationText(checkpoint.metadata());
   text.pop_back(); // its brace

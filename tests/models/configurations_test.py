@@ -70,6 +70,7 @@ REFUSED = [
     ("bloom", {"apply_residual_connection_post_layernorm": True}, "apply_residual_connection_post_layernorm"),
     ("gpt2", {"activation_function": "relu"}, "activation_function"), ("olmo2", {"clip_qkv": 8.0}, "clip_qkv"),
     ("granite4", {"position_embedding_type": "rope"}, "position_embedding_type"),
+    ("llama-3", {"tie_word_embeddings": False}, "lm_head.weight"), ("granite4", {"tie_word_embeddings": False}, "lm_head.weight"),
     ("mamba", {"hidden_act": "gelu"}, "hidden_act"), ("lfm2", {"conv_bias": True}, "conv_bias"),
 ]
 

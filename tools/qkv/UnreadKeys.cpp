@@ -7,6 +7,7 @@
 
 #include "dsl/check/ConfigurationText.h"
 #include "runtime/Error.h"
+#include "runtime/checkpoint/Checkpoint.h"
 
 #include <algorithm>
 #include <functional>
@@ -43,6 +44,25 @@ const std::vector<Allowed> &allowed() {
         row.values.push_back(Json::parse(value, nullptr, /*allow_exceptions=*/false));
       rows.push_back(std::move(row));
     }
+    return rows;
+  }();
+  return table;
+}
+
+/// A row of KEYS.md about a tensor that must be there where a key has a value.
+struct Needed {
+  std::string tensor, key;
+  Json value;
+};
+
+const std::vector<Needed> &needed() {
+  static const std::vector<Needed> table = [] {
+    std::vector<Needed> rows;
+    const char *text = standardLibrary("models/KEYS");
+    for (const auto &cells : tableRows(text ? text : ""))
+      if (cells.size() == 3 && cells[0].starts_with('`'))
+        rows.push_back({quotedIn(cells[0])[0], quotedIn(cells[1])[0],
+                        Json::parse(quotedIn(cells[2])[0], nullptr, /*allow_exceptions=*/false)});
     return rows;
   }();
   return table;
@@ -165,6 +185,27 @@ std::pair<std::string, std::string> otherFamily(const Json &root, const std::str
   return {};
 }
 
+/// Reports a tensor that the page reads and the configuration asks for, where it is not there. 0 or
+/// the exit code.
+int checkTensors(const ModelOptions &options, const Source &page, const Json &root,
+                 const rt::Configuration &configuration) {
+  for (const Needed &row : needed()) {
+    auto found = root.find(row.key);
+    if (found == root.end() || *found != row.value ||
+        page.text().find("\"" + row.tensor + "\"") == std::string::npos ||
+        std::count(options.ignoredKeys.begin(), options.ignoredKeys.end(), row.key))
+      continue;
+    qkv_error ignored = {};
+    std::unique_ptr<rt::Checkpoint> file = rt::Checkpoint::open(options.weights, &ignored);
+    if (file && !file->find(row.tensor)) // (null: packed weights, or what will be said later)
+      return fail(options.command, configuration.path + ": " + rt::quote(row.key) + " is " +
+                                       row.value.dump() + ", and " + file->path() +
+                                       " has no tensor " + rt::quote(row.tensor) +
+                                       "; --ignore-config " + row.key + " takes another for it");
+  }
+  return 0;
+}
+
 } // namespace
 
 bool keyFits(std::string_view form, std::string_view key) {
@@ -264,7 +305,7 @@ int checkKeys(const ModelOptions &options, const Source &page, const Sources &so
     return misuse(options.command,
                   "--ignore-config " + used[0] + ": " + configuration.path + " has no such key");
   if (unread.empty())
-    return 0;
+    return own.empty() ? 0 : checkTensors(options, page, *root, configuration);
   constexpr size_t most = 20;
   std::string list;
   for (size_t i = 0; i < unread.size() && i < most; ++i)
