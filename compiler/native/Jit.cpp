@@ -48,22 +48,42 @@ qkv_model *JitModel::trace() {
   return trace ? &trace->model() : nullptr;
 }
 
-std::unique_ptr<JitModel> JitModel::create(std::unique_ptr<NativeModule> native,
-                                           const std::string &cpu, std::string &error,
-                                           Effort effort,
-                                           const std::map<std::string, void *> &functions) {
+bool compileForJit(std::unique_ptr<NativeModule> native, const std::string &cpu, JitCode &code,
+                   std::string &error, Effort effort) {
   std::unique_ptr<llvm::TargetMachine> machine = makeMachine(cpu, CodeUse::Jit, error);
   if (!machine || !addEntries(*native, error))
-    return nullptr;
+    return false;
   if (effort == Effort::Light)
     llvm::StripDebugInfo(*native->module); // no debugger sees code of one run; it costs a tenth
   aimAt(*native->module, *machine);
   optimize(*native->module, *machine, effort);
+  code.object = generateCode(*native->module, *machine, CodeFile::Object, error, effort);
+  native->description.cpu = neededFeatures(*machine);
+  code.description = native->description.json();
+  return !code.object.empty();
+}
 
+std::unique_ptr<JitModel> JitModel::create(std::unique_ptr<NativeModule> native,
+                                           const std::string &cpu, std::string &error,
+                                           Effort effort,
+                                           const std::map<std::string, void *> &functions) {
+  JitCode code;
+  return compileForJit(std::move(native), cpu, code, error, effort) ? load(code, error, functions)
+                                                                    : nullptr;
+}
+
+std::unique_ptr<JitModel> JitModel::load(const JitCode &code, std::string &error,
+                                         const std::map<std::string, void *> &functions) {
+  Description description;
+  if (!Description::fromJson(code.description, description, error))
+    return nullptr;
   auto failed = [&](llvm::Error why) {
     error = llvm::toString(std::move(why));
     return nullptr;
   };
+  std::unique_ptr<llvm::TargetMachine> machine = makeMachine("native", CodeUse::Jit, error);
+  if (!machine)
+    return nullptr;
   auto jit = orc::LLJITBuilder()
                  .setDataLayout(machine->createDataLayout())
                  // Its functions are found by name below; libm comes with the search of the
@@ -74,16 +94,10 @@ std::unique_ptr<JitModel> JitModel::create(std::unique_ptr<NativeModule> native,
     return failed(jit.takeError());
   if (llvm::Error why = defineRuntime(**jit, functions))
     return failed(std::move(why));
-
-  std::string code = generateCode(*native->module, *machine, CodeFile::Object, error, effort);
-  if (code.empty())
-    return nullptr;
   if (llvm::Error why =
-          (*jit)->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(code, "model.o")))
+          (*jit)->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(code.object, "model.o")))
     return failed(std::move(why));
 
-  Description description = native->description;
-  description.cpu = neededFeatures(*machine);
   auto data = std::make_unique<Data>();
   data->memory = std::make_unique<ModelInMemory>(description);
   auto setFunctions = [&](ModelInMemory &model) -> llvm::Error {

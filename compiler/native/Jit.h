@@ -12,6 +12,16 @@
 
 namespace qkv {
 
+/// Compiled code as it may be kept in a file.
+struct JitCode {
+  std::string description; ///< as JSON
+  std::string object;      ///< the bytes of an object file
+};
+
+/// False with `error` where LLVM cannot compile it.
+bool compileForJit(std::unique_ptr<NativeModule> module, const std::string &cpu, JitCode &code,
+                   std::string &error, Effort effort = Effort::Light);
+
 /// A model ready to run: the description in memory with the entries of its machine code.
 class JitModel {
 public:
@@ -21,6 +31,9 @@ public:
                                           const std::string &cpu, std::string &error,
                                           Effort effort = Effort::Light,
                                           const std::map<std::string, void *> &functions = {});
+  /// The same from code that was compiled before, by this version of qkv.
+  static std::unique_ptr<JitModel> load(const JitCode &code, std::string &error,
+                                        const std::map<std::string, void *> &functions = {});
   ~JitModel();
   qkv_model &model();
   /// Of the same weights; its results are what can be traced. Null where nothing can.

@@ -38,6 +38,22 @@ const char *keyIn(const qkv_setting &setting, const std::string &format) {
   return setting.key;
 }
 
+/// A GGUF's keys and, as `tensors.NAME`, the shape of each tensor: files of one architecture may
+/// have other tensors where they say nothing else of it.
+std::string ggufText(const Gguf &checkpoint) {
+  std::string text = configurationText(checkpoint.metadata());
+  text.pop_back(); // its brace
+  for (const FileTensor &tensor : checkpoint.tensors()) {
+    std::string key = "tensors." + tensor.name, shape;
+    if (checkpoint.metadata().find(key))
+      continue;
+    for (int64_t extent : tensor.shape)
+      shape += (shape.empty() ? "" : ",") + format("%lld", static_cast<long long>(extent));
+    text += (text.size() > 1 ? "," : "") + jsonString(key) + ":[" + shape + "]";
+  }
+  return text + "}";
+}
+
 } // namespace
 
 bool findConfiguration(const std::string &weights, Configuration &found, qkv_error *error) {
@@ -55,7 +71,7 @@ bool findConfiguration(const std::string &weights, Configuration &found, qkv_err
       if (isGguf(file)) {
         std::unique_ptr<Gguf> checkpoint = Gguf::fromFile(std::move(file), weights, error);
         if (checkpoint)
-          found = {configurationText(checkpoint->metadata()), weights, checkpoint->formatName()};
+          found = {ggufText(*checkpoint), weights, checkpoint->formatName()};
         return checkpoint != nullptr;
       }
     }

@@ -86,6 +86,19 @@ public:
                 std::string &why) const override;
 };
 
+/// The longest token first, from left to right, of any bytes: RWKV's "world" vocabularies.
+class LongestMatch : public TokenModel {
+public:
+  /// Call for each token that may be found in a text, once it is in the vocabulary.
+  void add(int64_t token) { trie.add(*vocabulary.text(token), token); }
+  int64_t unknown = -1; ///< stands for a byte that begins no token
+  bool tokenize(std::string_view word, std::vector<int64_t> &tokens,
+                std::string &why) const override;
+
+private:
+  Trie trie;
+};
+
 /// A word is a token.
 class WordLevel : public TokenModel {
 public:

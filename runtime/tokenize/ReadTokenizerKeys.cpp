@@ -37,16 +37,19 @@ private:
   bool readMerged(TextTokenizer &tokenizer);
   bool readWordPiece(TextTokenizer &tokenizer);
   bool readUnigram(TextTokenizer &tokenizer);
+  bool readLongestMatch(TextTokenizer &tokenizer);
   bool readScores(std::vector<double> &scores);
   bool readCharacterMap(NormalizeAll &steps);
   std::string asWordPiece(std::string text, int64_t kind);
+  std::string asBytes(const std::string &text);
   bool readAround(TextTokenizer &tokenizer);
 
   const Metadata &metadata;
   std::string &why;
   int64_t count = 0;
   bool addBos = false, addEos = false;
-  bool wordPiece = false;     ///< tokens stand otherwise in the file
+  bool wordPiece = false; ///< tokens stand otherwise in the file
+  bool escaped = false;   ///< tokens are bytes, those that are no signs of ASCII with a backslash
   std::vector<int64_t> kinds; ///< of each token, where the file says it
 };
 
@@ -94,6 +97,8 @@ bool KeyReader::readTokens(TextTokenizer &tokenizer) {
     this->kinds.push_back(typed ? kind.whole : int64_t(Normal));
     if (wordPiece)
       valid = asWordPiece(std::move(valid), this->kinds.back());
+    if (escaped && this->kinds.back() == Normal)
+      valid = asBytes(valid);
     tokenizer.model->vocabulary.add(valid, count);
     if (typed && (kind.whole == Control || kind.whole == UserDefined || kind.whole == Unknown)) {
       AddedToken added;
@@ -297,6 +302,51 @@ bool KeyReader::readUnigram(TextTokenizer &tokenizer) {
   return why.empty();
 }
 
+/// The bytes of a token of RWKV's: \\t, \\n, \\r and \\x1F are what they are elsewhere, another
+/// sign behind a backslash is itself.
+std::string KeyReader::asBytes(const std::string &text) {
+  auto digit = [&](size_t at) {
+    char c = at < text.size() ? text[at] : ' ';
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+  };
+  std::string bytes;
+  for (size_t at = 0; at < text.size(); ++at) {
+    if (text[at] != '\\') {
+      bytes += text[at];
+      continue;
+    }
+    char kind = ++at < text.size() ? text[at] : '\0';
+    if (kind == 'x' && digit(at + 1) >= 0 && digit(at + 2) >= 0) {
+      bytes += static_cast<char>(digit(at + 1) * 16 + digit(at + 2));
+      at += 2;
+    } else if (kind == 'x' || kind == '\0') {
+      wrong("the token " + quote(text) + " has a backslash that stands for no byte");
+    } else {
+      bytes += kind == 't' ? '\t' : kind == 'n' ? '\n' : kind == 'r' ? '\r' : kind;
+    }
+  }
+  return bytes;
+}
+
+/// RWKV's. Nothing is done to a text before, and nothing stands around it.
+bool KeyReader::readLongestMatch(TextTokenizer &tokenizer) {
+  auto model = std::make_unique<LongestMatch>();
+  LongestMatch &longest = *model;
+  tokenizer.model = std::move(model);
+  tokenizer.rawBytes = escaped = true;
+  if (!readTokens(tokenizer))
+    return false;
+  longest.unknown = token("unknown_token_id");
+  for (int64_t token = 0; token < count; ++token)
+    if (kinds[token] == Normal && !longest.vocabulary.text(token)->empty())
+      longest.add(token);
+  tokenizer.decoder = std::make_unique<DecodeFuse>();
+  return why.empty();
+}
+
 bool KeyReader::readAround(TextTokenizer &tokenizer) {
   int64_t bos = token("bos_token_id"), eos = token("eos_token_id");
   if (wordPiece) // (what stands around a text has keys of its own)
@@ -326,10 +376,11 @@ std::unique_ptr<TextTokenizer> KeyReader::read() {
               : model == "llama" ? readScored(*tokenizer)
               : model == "bert"  ? readWordPiece(*tokenizer)
               : model == "t5"    ? readUnigram(*tokenizer)
+              : model == "rwkv"  ? readLongestMatch(*tokenizer)
               : model.empty()
                   ? wrong("it has no tokenizer (tokenizer.ggml.model)")
                   : wrong("its tokenizer (tokenizer.ggml.model) is " + quote(model) +
-                          ", which is not known; those of gpt2, llama, bert and t5 are read");
+                          ", which is not known; those of gpt2, llama, bert, t5 and rwkv are read");
   if (!done || !readAround(*tokenizer) || !why.empty())
     return nullptr;
   return tokenizer->prepare(why) ? std::move(tokenizer) : nullptr;

@@ -45,7 +45,16 @@ bool TextTokenizer::prepare(std::string &why) {
     }
     byteTokens.push_back(token);
   }
-  return added.prepare(normalizer.get(), why);
+  if (!added.prepare(normalizer.get(), why))
+    return false;
+  for (const std::vector<int64_t> &around : {before, behind})
+    for (int64_t token : around)
+      if (!this->text(token)) {
+        why = format("the token %lld, which is to stand around a text, is not in its vocabulary",
+                     static_cast<long long>(token));
+        return false;
+      }
+  return true;
 }
 
 bool TextTokenizer::encode(std::string_view text, unsigned special, std::vector<int64_t> &tokens,
@@ -54,8 +63,8 @@ bool TextTokenizer::encode(std::string_view text, unsigned special, std::vector<
   if (special & SpecialBefore)
     tokens.insert(tokens.end(), before.begin(), before.end());
   std::string valid;
-  if (byteTokens.empty()) {
-    valid = replaceInvalid(text);
+  if (rawBytes || byteTokens.empty()) {
+    valid = rawBytes ? std::string(text) : replaceInvalid(text);
     if (!encodeValid(valid, true, special & SpecialInside, words, tokens, why))
       return false;
   } else {

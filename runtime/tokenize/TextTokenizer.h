@@ -24,6 +24,7 @@ public:
   std::vector<int64_t> endings;        ///< the tokens that end a stream
   int64_t start = -1;                  ///< what a stream beside a source begins with
   bool byteLevel = false;              ///< the model sees bytes as characters
+  bool rawBytes = false;               ///< the model takes any bytes, as they are
 
   /// Makes the rest work, once all parts are there. False with `why` set.
   bool prepare(std::string &why);

@@ -113,6 +113,27 @@ bool WordPiece::tokenize(std::string_view word, std::vector<int64_t> &tokens,
   return true;
 }
 
+bool LongestMatch::tokenize(std::string_view word, std::vector<int64_t> &tokens,
+                            std::string &why) const {
+  for (size_t at = 0; at < word.size();) {
+    int64_t best = unknown, node = 0;
+    size_t behind = at + 1;
+    for (size_t end = at; end < word.size() && (node = trie.next(node, word[end])) >= 0;)
+      if (int64_t token = trie.value(node), next = ++end; token >= 0) {
+        best = token;
+        behind = static_cast<size_t>(next);
+      }
+    if (best < 0) {
+      why = "the vocabulary has no token for the byte " +
+            byteTokenText(static_cast<unsigned char>(word[at]));
+      return false;
+    }
+    tokens.push_back(best);
+    at = behind;
+  }
+  return true;
+}
+
 bool WordLevel::tokenize(std::string_view word, std::vector<int64_t> &tokens,
                          std::string &why) const {
   int64_t token = vocabulary.find(word);

@@ -172,6 +172,7 @@ def gguf(place):
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as where:
+        os.environ["QKV_CODE"] = where  # a page is compiled once
         here = Place(sys.argv[1], where)
         for test in pooling, batches, gguf:
             test(here)

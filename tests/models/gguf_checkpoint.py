@@ -114,6 +114,12 @@ def converted(name, config, tensors):
     return gguf(kind, {**keys, "tokenizer.ggml.model": "no_vocab"}, out)
 
 
+def bare(config, tensors):
+    """The bytes of a file of T5 that does not say which T5 it is: its tensors do."""
+    kind, keys, out = ARCHITECTURES[config["architectures"][0]](config, tensors)
+    return gguf(kind, {k: v for k, v in keys.items() if k not in ("is_gated_act", "tie_word_embeddings")}, out)
+
+
 # ---- What architectures share -----------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
-"""DeepSeek and Qwen3-Next as GGUF files: two more architectures of gguf_checkpoint.py."""
+"""DeepSeek and Qwen3-Next as GGUF files: two more architectures of gguf_checkpoint.py, and their layouts of 2024 and
+2025, before llama.cpp took matrices apart."""
 
-from gguf_checkpoint import LAYER, Array, decoder, experts_together, serves, single, state_space
+from gguf_checkpoint import ARCHITECTURES, LAYER, Array, decoder, experts_together, gguf, serves, single, state_space
 
 
 @serves("DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM")
@@ -82,3 +83,23 @@ def qwen3next(c, tensors):
         out[name.replace("in_proj_qkvz", "qkv")] = Array([len(values) // width, width], values)
         out[name.replace("in_proj_qkvz", "z")] = rows[3]
     return "qwen3next", keys, experts_together(out, names)
+
+
+def older(config, tensors):
+    """The bytes of a file as llama.cpp's converter wrote it then."""
+    architecture, keys, out = ARCHITECTURES[config["architectures"][0]](config, tensors)
+    if architecture == "deepseek2":
+        n, d, e = (config[key] for key in ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"))
+        keys = {key: value for key, value in keys.items() if not key.endswith("_mla")}
+        keys.update({".attention.head_count_kv": config["num_attention_heads"], ".attention.key_length": n + d,
+                     ".attention.value_length": e})
+        new, source, name = ("attn_k_b.weight", "attn_v_b.weight"), "self_attn.kv_b_proj.weight", "attn_kv_b.weight"
+    else:
+        new, source, name = (("attn_qkv.weight", "attn_gate.weight"), "linear_attn.in_proj_qkvz.weight",
+                             "ssm_in.weight")
+    for l in range(config["num_hidden_layers"]):
+        if f"model.layers.{l}.{source}" in tensors:
+            for part in new:
+                del out[f"blk.{l}.{part}"]
+            out[f"blk.{l}.{name}"] = tensors[f"model.layers.{l}.{source}"]
+    return gguf(architecture, keys, out)

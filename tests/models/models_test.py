@@ -9,6 +9,7 @@ dsl/std/models/README.md that has the checkpoint's `architectures`. What must ho
   the step computes in another order (REARRANGED), as any other number of them;
 - the same checkpoint as a GGUF file (gguf_checkpoint.py) gives the same bytes, or, where the file stores
   numbers that are computed from others (COMPUTED), the same to 1e-5;
+- so does one in a layout of earlier years (OLDER), and one of T5 that does not say which T5 it is (BARE);
 - of a GGUF file as llama.cpp's converter writes it the logits that llama.cpp itself computed (figures/llama.cpp,
   made by llama_cpp.py), to 1e-3 of the largest;
 - a program that was built beside one of them opens the other (EITHER);
@@ -27,6 +28,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 import gguf_checkpoint  # noqa: E402
+import gguf_latent  # noqa: E402
 import safetensors  # noqa: E402
 
 PAGES = os.path.join(os.path.dirname(os.path.dirname(HERE)), "dsl", "std", "models")
@@ -34,6 +36,10 @@ PAGES = os.path.join(os.path.dirname(os.path.dirname(HERE)), "dsl", "std", "mode
 REARRANGED = {"deepseek.qkv"}
 # The waves are numbers of f32 there, because a tensor may make them longer; a factor of YaRN is a tenth.
 COMPUTED = {"llama-2", "llama-3", "deepseek-v2", "deepseek-v3"}
+# Files of earlier years had these tensors in one (gguf_latent.py).
+OLDER = {"deepseek-v2", "qwen3-next-even"}
+# llama.cpp does not scale the logits of T5 1.0: that file is held against the page's own figures.
+BARE = {"t5"}
 # Built beside one format, their programs open the other.
 EITHER = {"gpt2", "qwen3"}
 CODES = {"F32": "f", "I64": "q", "BF16": "H"}
@@ -127,6 +133,7 @@ class Checkpoint:
 
 def main(qkv, name):
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["QKV_CODE"] = folder  # a page is compiled once
         checkpoint = Checkpoint(qkv, name, folder)
         whole = checkpoint.results("run")
         checkpoint.agrees(whole, 1e-5, "run")
@@ -147,6 +154,10 @@ def main(qkv, name):
                 error = difference(same[result][2], values)
                 assert error <= (1e-5 if name in COMPUTED else 0), ("GGUF", result, error)
             checkpoint.agrees(checkpoint.results("interpret", weights=gguf), 1e-5, "interpret, GGUF")
+        for names, form in ((OLDER, gguf_latent.older), (BARE, gguf_checkpoint.bare)):
+            if name in names:
+                other = checkpoint.results("run", weights=checkpoint.gguf("other.gguf", form))
+                checkpoint.agrees(other, 1e-5, form.__name__)
         peer = os.path.join(HERE, "figures", "llama.cpp", name + ".safetensors")
         if os.path.exists(peer):
             converted = checkpoint.gguf("converted.gguf", lambda *given: gguf_checkpoint.converted(name, *given))

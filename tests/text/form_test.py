@@ -3,6 +3,7 @@
 In: the program qkv, the name of a test. The models are tables, as in text_test.py."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -83,4 +84,5 @@ def schema(place):
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["QKV_CODE"] = folder  # a page is compiled once
         globals()[sys.argv[2]](Place(sys.argv[1], folder))

@@ -56,5 +56,6 @@ def answers_are_those_of_torch(folder):
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
+        os.environ["QKV_CODE"] = scratch  # a page is compiled once
         logits_are_those_of_torch(scratch)
         answers_are_those_of_torch(scratch)

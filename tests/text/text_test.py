@@ -489,8 +489,39 @@ def kept(place):
                     talked.append(answer)
 
 
+def code(place):
+    """Code that a process before made (QKV_CODE): of the same module alone, and only a file that is whole."""
+    folder = os.environ["QKV_CODE"]
+    files = lambda: sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".code"))
+    place.write()
+    assert files() == []
+    assert place.run("--prompt", "Once") == " upon a time\n" and len(files()) == 1
+    with open(files()[0], "rb") as file:
+        good = file.read()
+    before = os.stat(files()[0]).st_mtime_ns
+    assert place.run("--prompt", "Once upon") == " a time\n" and os.stat(files()[0]).st_mtime_ns == before
+    for bad in b"", good[:100], good[:-1], good[:-8] + bytes(8), good[:72] + bytes([255] * 8) + good[80:]:
+        with open(files()[0], "wb") as file:
+            file.write(bad)
+        assert place.run("--prompt", "Once") == " upon a time\n"
+        with open(files()[0], "rb") as file:
+            assert file.read() == good, len(bad)
+    # Another page, another processor, other entries.
+    with open(place.page) as file:
+        text = file.read()
+    with open(place.page, "w") as file:
+        file.write("# a line more\n" + text)
+    for count, options in (2, ()), (3, ("--cpu", "x86-64")), (4, ("--batch", "2")):
+        assert place.run(*options, "--prompt", "Once") == " upon a time\n"
+        assert len(files()) == count, (count, options)
+    os.environ["QKV_CODE"] = place.path("nowhere")
+    assert place.run("--prompt", "Once") == " upon a time\n"
+
+
 def main(qkv, name, *more):
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["QKV_CODE"] = os.path.join(folder, "code")  # a page is compiled once
+        os.mkdir(os.environ["QKV_CODE"])
         globals()[name](Place(qkv, folder), *more)
 
 

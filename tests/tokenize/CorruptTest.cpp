@@ -101,6 +101,12 @@ TEST(TokenizeBytes, WhatIsNotKnownIsAnError) {
   fails([](Json &j) { j["added_tokens"][0]["id"] = "x"; }, "id is not a whole number");
   fails(
       [](Json &j) {
+        j["post_processor"] = {
+            {"type", "BertProcessing"}, {"cls", {"<x>", 999}}, {"sep", {"<x>", 999}}};
+      },
+      "the token 999, which is to stand around a text");
+  fails(
+      [](Json &j) {
         j["pre_tokenizer"] = {
             {"type", "Split"}, {"pattern", {{"Regex", "(a"}}}, {"behavior", "Isolated"}};
       },

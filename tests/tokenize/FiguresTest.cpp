@@ -165,7 +165,28 @@ TEST(TokenizeFigures, WaysOfSplitting) {
   EXPECT_EQ(words("qwen35", "ne\xCC\x81 12"), (Words{"ne\xCC\x81", " ", "1", "2"}));
   EXPECT_EQ(words("lfm2", "I'm 1234"), (Words{"I", "'m", " ", "123", "4"}));
   EXPECT_EQ(words("falcon", "a+=1234 b"), (Words{"a", "+=", "123", "4", " b"}));
-  EXPECT_FALSE(splittingByName("deepseek-llm")); // (not known yet)
+  EXPECT_EQ(words("deepseek-llm", "Abc de 12345 日本!\n  x"),
+            (Words{"Abc", " de", " ", "12345", " ", "日本", "!", "\n", " ", " x"}));
+  EXPECT_EQ(words("deepseek-llm", "xy αβ აბ"), (Words{"xy", " αβ", " ", "აბ"}));
+  EXPECT_EQ(words("superbpe", "1234567 a b"), (Words{"1", "234", "567", " a b"}));
+  EXPECT_EQ(words("tiny_aya", "1234567"), (Words{"1", "234", "567"}));
+  EXPECT_EQ(words("kimi-k2", "Hello世界abc 1234"),
+            (Words{"Hello", "世界", "abc", " ", "123", "4"}));
+  EXPECT_EQ(words("bailingmoe", "I'S ok12"), (Words{"I", "'S", " ok", "1", "2"}));
+  EXPECT_EQ(words("seed-coder", "a.\nb"), (Words{"a", ".", "\n", "b"}));
+  EXPECT_EQ(words("qwen2", "a.\nb"), (Words{"a", ".\n", "b"}));
+  EXPECT_EQ(words("exaone-moe", "a b, c"), (Words{"a b", ",", " c"}));
+  EXPECT_EQ(words("youtu", "한a12"), (Words{"한", "a", "1", "2"}));
+  EXPECT_EQ(words("chameleon", "IMGIMGABZ x1"), (Words{"IMGIMGABZ", " x", "1"}));
+  EXPECT_EQ(words("minicpm5", "a12345"), (Words{"a", "123", "45"}));
+  EXPECT_EQ(words("laguna", "a \n b"), (Words{"a", " ", "\n", " b"}));
+  EXPECT_EQ(words("jais-2", "a       b"), (Words{"a", "    ", "  ", " b"}));
+  EXPECT_EQ(words("ufakzeka", "it'sa"), (Words{"it", "'sa"}));
+  EXPECT_EQ(words("gpt-4o", "McDonald's 1234"), (Words{"Mc", "Donald's", " ", "123", "4"}));
+  EXPECT_EQ(words("default", "a,12 1234"), (Words{"a", ",", "12", " ", "123", "4"}));
+  // (Their vocabularies have no characters for bytes, or their words are not published.)
+  for (const char *name : {"gemma4", "sarvam-moe", "whitespace", "afmoe", "anything"})
+    EXPECT_FALSE(splittingByName(name)) << name;
 }
 
 /// A megabyte of words that differ, and a megabyte of one letter, which is one word.

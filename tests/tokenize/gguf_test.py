@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from random import Random
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(os.path.dirname(HERE), "models")]
@@ -67,6 +68,40 @@ def check(qkv, folder, name, keys_of, most=60):
     assert compared > 20, compared
 
 
+def rwkv(qkv, folder):
+    """Greedy from left to right over any bytes, by a search of its own; back again; what is wrong."""
+    random = Random(7)
+    tokens = [bytes([i]) for i in range(256)] + [b"the", b" the", b"there", b"\\n", b"'s", b"\n\n", "\u00e9".encode(),
+                                                 "\u65e5\u672c".encode(), "\u65e5".encode()[:2], b"\xff\xfe", b"\"x"]
+    tokens += [bytes(random.choice(b"abt he\xe6\x97") for _ in range(2 + i % 4)) for i in range(60)]
+    tokens = list(dict.fromkeys(tokens))
+    keys = {"tokenizer.ggml.model": "rwkv", "tokenizer.ggml.tokens": ["<s>", *(repr(x)[2:-1] for x in tokens)],
+            "tokenizer.ggml.token_type": gguf_checkpoint.Signed([CONTROL] + [NORMAL] * len(tokens))}
+    path = os.path.join(folder, "vocabulary.gguf")
+
+    def tokenize(text, changed, *options):
+        with open(path, "wb") as file:
+            file.write(gguf_checkpoint.gguf("none", {**keys, **changed}, {}))
+        return subprocess.run([qkv, "tokenize", "--weights", path, *options], input=text, capture_output=True)
+
+    text = b"there's\\n\n\n<s> " + b"".join(random.choice([*tokens, b"the ", b"\xe6\x97\xa5"]) for _ in range(4000))
+    expected, at = [], 0
+    while at < len(text):
+        best = max((x for x in tokens if text.startswith(x, at)), key=len)
+        expected.append(1 + tokens.index(best))
+        at += len(best)
+    ran = tokenize(text, {})
+    assert [int(x) for x in ran.stdout.split()] == expected, ran.stderr
+    assert tokenize(ran.stdout, {}, "--decode").stdout == text
+    assert tokenize(b"<s>a", {}, "--special").stdout.split() == [b"0", b"98"]
+    few = {"tokenizer.ggml.tokens": ["<s>", "a", "\\\\"], "tokenizer.ggml.token_type": gguf_checkpoint.Signed([3, 1, 1])}
+    assert tokenize(b"a\\ba", {**few, "tokenizer.ggml.unknown_token_id": 0}).stdout.split() == [b"1", b"2", b"0", b"1"]
+    for changed, wanted in ((few, "<0x62>"), ({**few, "tokenizer.ggml.tokens": ["<s>", "a", "\\x4"]}, "backslash"),
+                            ({**few, "tokenizer.ggml.tokens": ["<s>", "a", "b\\"]}, "backslash")):
+        ran = tokenize(b"ab", changed)
+        assert ran.returncode == 1 and wanted in ran.stderr.decode(), ran
+
+
 def refuses(qkv, folder):
     path = os.path.join(folder, "vocabulary.gguf")
     tokens = ["[UNK]", "[CLS]", "[SEP]", "\u2581a", "b"]
@@ -88,4 +123,5 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as where:
         check(sys.argv[1], where, "wordpiece.json", bert)
         check(sys.argv[1], where, "unigram-byte-fallback.json", t5)
+        rwkv(sys.argv[1], where)
         refuses(sys.argv[1], where)

@@ -44,15 +44,6 @@ struct Places {
   int32_t vector = -1; ///< a result [width]
 };
 
-std::unique_ptr<JitModel> compile(Options &options, std::unique_ptr<ModelFile> &file, int &code) {
-  Progress progress("compiling " + options.file);
-  options.batch = options.together > 1;
-  std::unique_ptr<Compilation> compilation = openCompilation(options, file, code);
-  if (!compilation)
-    return nullptr;
-  return compileInMemory(*compilation, options, {QKV_WHOLE, QKV_BATCH}, code);
-}
-
 /// False with `why` set: the model is none of texts, or has nothing to pool.
 bool findPlaces(const qkv_model &model, const Pooling &pooling, Places &places, std::string &why) {
   std::string name = std::string("model ") + model.name;
@@ -224,26 +215,12 @@ int embedAll(const qkv_model &model, const qkv_weights *weights, const rt::Token
   return code || options.output.empty() ? code : writeVectors(options, all, lines.size());
 }
 
-int run(Options options) {
-  int code = 0;
-  std::unique_ptr<ModelFile> file;
-  std::unique_ptr<JitModel> model = compile(options, file, code);
-  if (!model)
-    return code;
-  if (options.weights.empty())
-    return misuse(options.command, "texts are made of tokens, which the checkpoint says: "
-                                   "--weights PATH");
-  if (!options.output.empty()) {
-    std::vector<rt::NamedFile> outputs{{"--output", options.output}};
-    if ((code = checkOutputs(options, *file, outputs)))
-      return code;
-  }
+/// What stands with the weights: the tokens of texts, and how states become a vector. 0 or the exit
+/// code.
+int readTextFiles(const Options &options, std::unique_ptr<rt::Tokenizer> &tokenizer,
+                  Pooling &pooling) {
   qkv_error error = newError();
-  if (options.threads > 0)
-    rt::setThreads(options.threads);
   rt::TextFiles files;
-  std::unique_ptr<rt::Tokenizer> tokenizer;
-  Pooling pooling;
   if (!rt::findTextFiles(options.weights, options.tokenizer, files, &error))
     return fail(options.command, error);
   if (files.empty() || files.find(rt::bytesFile))
@@ -252,6 +229,41 @@ int run(Options options) {
   if (!(tokenizer = rt::readTextTokens(files, &error)) ||
       !findPooling(options.weights, pooling, &error))
     return fail(options.command, error);
+  return 0;
+}
+
+/// All that can be wrong is looked at before code is made, which takes longest.
+int run(Options options) {
+  int code = 0;
+  std::unique_ptr<ModelFile> file;
+  std::unique_ptr<JitModel> model;
+  std::unique_ptr<rt::Tokenizer> tokenizer;
+  Pooling pooling;
+  if (!options.texts.empty() && options.inputs.empty())
+    options.together = std::min(options.together, static_cast<int64_t>(options.texts.size()));
+  options.batch = options.together > 1;
+  {
+    Progress progress("compiling " + options.file);
+    std::unique_ptr<Compilation> compilation = openCompilation(options, file, code);
+    if (!compilation)
+      return code;
+    if (options.weights.empty())
+      return misuse(options.command, "texts are made of tokens, which the checkpoint says: "
+                                     "--weights PATH");
+    if (!options.output.empty()) {
+      std::vector<rt::NamedFile> outputs{{"--output", options.output}};
+      if ((code = checkOutputs(options, *file, outputs)))
+        return code;
+    }
+    if ((code = readTextFiles(options, tokenizer, pooling)))
+      return code;
+    model = compileInMemory(*compilation, options, {QKV_WHOLE, QKV_BATCH}, code);
+    if (!model)
+      return code;
+  }
+  qkv_error error = newError();
+  if (options.threads > 0)
+    rt::setThreads(options.threads);
   std::unique_ptr<qkv_weights, void (*)(qkv_weights *)> weights(
       qkv_weights_open(&model->model(), options.weights.c_str(), nullptr, &error),
       qkv_weights_close);

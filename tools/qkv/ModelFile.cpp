@@ -4,6 +4,7 @@
 #include "compiler/streams/DeriveStream.h"
 #include "compiler/trace/Trace.h"
 #include "tools/qkv/Families.h"
+#include "tools/qkv/KeptCode.h"
 #include "tools/qkv/Report.h"
 #include "tools/qkv/UnreadKeys.h"
 #include "tools/qkv/printing/ShortForm.h"
@@ -261,16 +262,22 @@ std::unique_ptr<Compilation> openCompilation(ModelOptions &options,
 }
 
 std::unique_ptr<JitModel> compileInMemory(Compilation &compilation, const ModelOptions &options,
-                                          const std::vector<qkv_entry_kind> &called, int &code) {
+                                          const std::vector<qkv_entry_kind> &called, int &exit) {
   std::string error;
   std::unique_ptr<JitModel> model;
-  std::unique_ptr<NativeModule> native;
-  if (compilation.keepEntries(called, error))
-    native = compilation.native(error);
-  if (native)
-    model = JitModel::create(std::move(native), options.cpu, error);
+  JitCode code;
+  if (compilation.keepEntries(called, error)) {
+    KeptCode kept(KeptCode::folder().empty() ? "" : compilation.text(), options.cpu);
+    bool known = kept.find(code);
+    if (!known)
+      if (std::unique_ptr<NativeModule> native = compilation.native(error))
+        if ((known = compileForJit(std::move(native), options.cpu, code, error)))
+          kept.keep(code);
+    if (known)
+      model = JitModel::load(code, error);
+  }
   if (!model)
-    code = fail(options.command, options.file + ": " + error);
+    exit = fail(options.command, options.file + ": " + error);
   return model;
 }
 

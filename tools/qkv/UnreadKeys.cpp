@@ -7,9 +7,11 @@
 
 #include "dsl/check/ConfigurationText.h"
 #include "runtime/Error.h"
+#include "runtime/checkpoint/Checkpoint.h"
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 
 namespace qkv::driver {
 namespace {
@@ -47,6 +49,25 @@ const std::vector<Allowed> &allowed() {
   return table;
 }
 
+/// A row of KEYS.md about a tensor that must be there where a key has a value.
+struct Needed {
+  std::string tensor, key;
+  Json value;
+};
+
+const std::vector<Needed> &needed() {
+  static const std::vector<Needed> table = [] {
+    std::vector<Needed> rows;
+    const char *text = standardLibrary("models/KEYS");
+    for (const auto &cells : tableRows(text ? text : ""))
+      if (cells.size() == 3 && cells[0].starts_with('`'))
+        rows.push_back({quotedIn(cells[0])[0], quotedIn(cells[1])[0],
+                        Json::parse(quotedIn(cells[2])[0], nullptr, /*allow_exceptions=*/false)});
+    return rows;
+  }();
+  return table;
+}
+
 /// A value inside a configuration that holds no others, and its place in a list.
 struct Leaf {
   std::string key;  ///< "rope_scaling.factor"; without the places of lists
@@ -70,15 +91,35 @@ void collect(const Json &value, const std::string &key, const std::string &full,
     leaves.push_back({key, full, value, place});
 }
 
+bool speaksOf(const Allowed &row, const Leaf &leaf) {
+  return std::any_of(row.keys.begin(), row.keys.end(),
+                     [&](const std::string &form) { return keyFits(form, leaf.key); });
+}
+
 bool isAllowed(const Allowed &row, const Leaf &leaf) {
-  if (std::none_of(row.keys.begin(), row.keys.end(),
-                   [&](const std::string &form) { return keyFits(form, leaf.key); }))
+  if (!speaksOf(row, leaf))
     return false;
   if (row.any)
     return true;
   if (row.inTurn)
     return !row.values.empty() && leaf.value == row.values[leaf.place % row.values.size()];
   return std::find(row.values.begin(), row.values.end(), leaf.value) != row.values.end();
+}
+
+/// Whether the tables say that the page, or every page, may leave a value unread. The page's own
+/// rows come first: of a key that it reads, too, they say which values it understands. Nothing:
+/// neither has the key with that value.
+std::optional<bool> listedFor(const std::string &page, const Leaf &leaf) {
+  bool spoken = false, own = false, general = false;
+  for (const Allowed &row : allowed()) {
+    if (row.page.empty())
+      general = general || isAllowed(row, leaf);
+    else if (row.page == page && speaksOf(row, leaf)) {
+      spoken = true;
+      own = own || isAllowed(row, leaf);
+    }
+  }
+  return spoken ? std::optional(own) : general ? std::optional(true) : std::nullopt;
 }
 
 /// "std:models/llama.qkv" -> "llama".
@@ -142,6 +183,27 @@ std::pair<std::string, std::string> otherFamily(const Json &root, const std::str
           !page.empty())
         return {"architectures", page};
   return {};
+}
+
+/// Reports a tensor that the page reads and the configuration asks for, where it is not there. 0 or
+/// the exit code.
+int checkTensors(const ModelOptions &options, const Source &page, const Json &root,
+                 const rt::Configuration &configuration) {
+  for (const Needed &row : needed()) {
+    auto found = root.find(row.key);
+    if (found == root.end() || *found != row.value ||
+        page.text().find("\"" + row.tensor + "\"") == std::string::npos ||
+        std::count(options.ignoredKeys.begin(), options.ignoredKeys.end(), row.key))
+      continue;
+    qkv_error ignored = {};
+    std::unique_ptr<rt::Checkpoint> file = rt::Checkpoint::open(options.weights, &ignored);
+    if (file && !file->find(row.tensor)) // (null: packed weights, or what will be said later)
+      return fail(options.command, configuration.path + ": " + rt::quote(row.key) + " is " +
+                                       row.value.dump() + ", and " + file->path() +
+                                       " has no tensor " + rt::quote(row.tensor) +
+                                       "; --ignore-config " + row.key + " takes another for it");
+  }
+  return 0;
 }
 
 } // namespace
@@ -233,10 +295,9 @@ int checkKeys(const ModelOptions &options, const Source &page, const Sources &so
         ignored = true;
         used.erase(std::remove(used.begin(), used.end(), key), used.end());
       }
-    bool fine = twin || ignored || std::any_of(named.begin(), named.end(), fits) ||
-                std::any_of(allowed().begin(), allowed().end(), [&](const Allowed &row) {
-                  return (row.page.empty() || row.page == own) && isAllowed(row, leaf);
-                });
+    std::optional<bool> listed = listedFor(own, leaf);
+    bool fine = twin || ignored || listed.value_or(false) ||
+                (!listed && std::any_of(named.begin(), named.end(), fits));
     if (!fine)
       unread.push_back(rt::quote(leaf.full) + " (" + leaf.value.dump().substr(0, 60) + ")");
   }
@@ -244,7 +305,7 @@ int checkKeys(const ModelOptions &options, const Source &page, const Sources &so
     return misuse(options.command,
                   "--ignore-config " + used[0] + ": " + configuration.path + " has no such key");
   if (unread.empty())
-    return 0;
+    return own.empty() ? 0 : checkTensors(options, page, *root, configuration);
   constexpr size_t most = 20;
   std::string list;
   for (size_t i = 0; i < unread.size() && i < most; ++i)
