@@ -18,6 +18,9 @@ public:
       : plan_(plan), results_(results), alone_(plan.readers.size()) {}
 
   std::vector<Item> run(std::vector<Item> &items) {
+    // (Rows by what they chose are read without an index that says so.)
+    if (!plan_.prepared.groups.empty())
+      return {};
     findUnits(items);
     for (const auto &[item, tensors] : units_)
       for (int t : tensors)
