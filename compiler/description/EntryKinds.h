@@ -28,6 +28,10 @@ const std::vector<EntryKind> &entryKinds();
 
 const EntryKind &entryKind(qkv_entry_kind kind);
 
+/// The attribute of an entry's function that says from which of its results on all may be null:
+/// then what is for those alone is not computed.
+constexpr const char *unwantedAttribute = "qkv.unwanted";
+
 /// The row of that name; null where there is none.
 const EntryKind *entryKindNamed(const std::string &name);
 

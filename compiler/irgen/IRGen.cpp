@@ -17,6 +17,7 @@
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
@@ -73,10 +74,69 @@ static SmallVector<mlir::Type> argumentTypes(FunctionEmitter &f, const Descripti
   return types;
 }
 
+namespace {
+
+/// What the entries of a part have in common.
+struct Part {
+  const std::vector<int> &params;
+  size_t kept = 0; ///< so many results are kept for the next step; 0: it is no step
+};
+
+/// A result of an entry, and its place.
+struct Written {
+  size_t number;
+  Value memory;
+};
+
+} // namespace
+
+static void write(FunctionEmitter &f, const Written &written) {
+  const Result &result = f.program.results[written.number];
+  Location loc = f.state.location(f.program.tensors[result.tensor].span, result.name);
+  bufferization::MaterializeInDestinationOp::create(f.builder, loc, /*result=*/mlir::Type(),
+                                                    asResult(f, result.tensor, loc), written.memory,
+                                                    /*restrict=*/true, /*writable=*/true);
+}
+
+/// What is computed, and where it goes. Of a step, what is for results alone that are not kept is
+/// computed where their places are not null: native/Entries.cpp gives all of them a place, or none.
+static void emitItems(FunctionEmitter &f, func::FuncOp function, ArrayRef<Written> results,
+                      size_t kept) {
+  OpBuilder &b = f.builder;
+  std::vector<Item> items = f.plan.items, last;
+  std::set<int> open;
+  auto isOpen = [&](const Written &written) { return kept > 0 && written.number >= kept; };
+  for (const Written &written : results)
+    if (isOpen(written))
+      open.insert(f.program.results[written.number].tensor);
+  if (!open.empty())
+    last = takeUnwanted(f.plan, items, open);
+  f.emit(items);
+  for (const Written &written : results)
+    if (last.empty() || !isOpen(written))
+      write(f, written);
+  if (last.empty())
+    return;
+  function->setAttr("passthrough",
+                    b.getArrayAttr(b.getStrArrayAttr({unwantedAttribute, std::to_string(kept)})));
+  Location loc = function.getLoc();
+  Value place = memref::ExtractAlignedPointerAsIndexOp::create(
+      b, loc, llvm::find_if(results, isOpen)->memory);
+  Value wanted = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, place, f.constant(0));
+  auto branch = scf::IfOp::create(b, loc, wanted, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.thenBlock());
+  f.emit(last);
+  for (const Written &written : results)
+    if (isOpen(written))
+      write(f, written);
+}
+
 /// The function of an entry: what `plan` computes, with what the description says that it takes.
 /// `sequences`: of QKV_MIXED.
 static void emitEntry(ModuleState &state, const Plan &plan, const Description::Entry &entry,
-                      const std::vector<int> &params, const Sequences *sequences = nullptr) {
+                      const Part &part, const Sequences *sequences = nullptr) {
+  const std::vector<int> &params = part.params;
   const Program &program = plan.prepared.program;
   Bounds bounds(program);
   FunctionEmitter f(state, plan, bounds);
@@ -94,7 +154,7 @@ static void emitEntry(ModuleState &state, const Plan &plan, const Description::E
   f.begin(function);
   auto value = function.getArguments().begin();
   f.context = *value++;
-  std::vector<std::pair<const Result *, Value>> results;
+  SmallVector<Written> results;
   int64_t column = 0;
   for (const qkv_argument &argument : entry.arguments)
     switch (static_cast<qkv_argument_kind>(argument.kind)) {
@@ -127,16 +187,10 @@ static void emitEntry(ModuleState &state, const Plan &plan, const Description::E
       break;
     case QKV_RESULT:
     case QKV_LAST_POSITION:
-      results.push_back({&program.results[argument.index], *value++});
+      results.push_back({static_cast<size_t>(argument.index), *value++});
       break;
     }
-  f.emit(plan.items);
-  for (auto &[result, memory] : results) {
-    Location loc = state.location(program.tensors[result->tensor].span, result->name);
-    bufferization::MaterializeInDestinationOp::create(f.builder, loc, /*result=*/mlir::Type(),
-                                                      asResult(f, result->tensor, loc), memory,
-                                                      /*restrict=*/true, /*writable=*/true);
-  }
+  emitItems(f, function, results, part.kept);
   f.finish(function.getLoc(), {});
 }
 
@@ -153,10 +207,10 @@ static Plan planOf(const Prepared &prepared, std::vector<ScheduleNode> nodes,
 /// The same of a program whose rows are not grouped yet.
 static void emitGrouped(ModuleState &state, const Prepared &rewritten,
                         std::vector<ScheduleNode> nodes, const Description::Entry &entry,
-                        const std::vector<int> &params) {
+                        const Part &part) {
   Prepared prepared = rewritten;
   groupRows(prepared, nodes);
-  emitEntry(state, planOf(prepared, std::move(nodes)), entry, params);
+  emitEntry(state, planOf(prepared, std::move(nodes)), entry, part);
 }
 
 /// Whether what was added for several sequences (results of each, rows that chose the same) has to
@@ -199,7 +253,7 @@ static bool groupsAreOf(const Plan &all, const Plan &one) {
 /// extent that are read in several layers.
 static bool emitMixed(ModuleState &state, const Prepared &prepared,
                       const std::vector<ScheduleNode> &nodes, Description &description, int shared,
-                      const std::vector<int> &params) {
+                      const Part &part) {
   const Program &program = prepared.program;
   std::set<int> sizes(program.dynamicSizes.begin(), program.dynamicSizes.end());
   sizes.erase(program.dynamicSizes[shared]);
@@ -220,7 +274,7 @@ static bool emitMixed(ModuleState &state, const Prepared &prepared,
   Bounds bounds(program);
   Sequences sequences{one, bounds, own};
   description.add(QKV_MIXED, {shared});
-  emitEntry(state, all, *description.entry(QKV_MIXED), params, &sequences);
+  emitEntry(state, all, *description.entry(QKV_MIXED), part, &sequences);
   return true;
 }
 
@@ -356,16 +410,20 @@ static OwningOpRef<ModuleOp> make(MLIRContext &context, const Program &program,
     Description &d = unit.part < 0 ? description : *parts[unit.part];
     d.add(unit.one);
     std::vector<ScheduleNode> nodes = order(unit.prepared, d.entries.back().symbol);
-    emitGrouped(state, unit.prepared, nodes, d.entries.back(), params);
+    Part part{params};
+    if (unit.part > QKV_SESSION && unit.part != tracePart)
+      part.kept = static_cast<size_t>(llvm::count_if(
+          stream->states, [](const streams::State &kept) { return kept.next >= 0; }));
+    emitGrouped(state, unit.prepared, nodes, d.entries.back(), part);
     if (!options.batch || unit.part == tracePart)
       continue;
     if (unit.part > QKV_SESSION &&
         emitMixed(state, unit.prepared, nodes, d,
-                  positionIn(stream->step.dynamicSizes, stream->fresh), params))
+                  positionIn(stream->step.dynamicSizes, stream->fresh), part))
       continue;
     addBatch(unit.prepared, nodes);
     d.add(unit.several);
-    emitGrouped(state, unit.prepared, std::move(nodes), d.entries.back(), params);
+    emitGrouped(state, unit.prepared, std::move(nodes), d.entries.back(), part);
   }
 
   if (stream) {

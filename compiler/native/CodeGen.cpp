@@ -2,6 +2,7 @@
 #include "compiler/native/CodeGen.h"
 
 #include "llvm/ADT/SmallString.h"
+#include "llvm/Analysis/LoopInfo.h"
 #include "llvm/CodeGen/Passes.h"
 #include "llvm/CodeGen/TargetPassConfig.h"
 #include "llvm/IR/LegacyPassManager.h"
@@ -15,10 +16,26 @@
 #include "llvm/Transforms/Scalar/EarlyCSE.h"
 #include "llvm/Transforms/Scalar/LICM.h"
 #include "llvm/Transforms/Scalar/LoopPassManager.h"
+#include "llvm/Transforms/Scalar/LoopRotation.h"
+#include "llvm/Transforms/Scalar/LoopUnrollPass.h"
 #include "llvm/Transforms/Scalar/SROA.h"
 #include "llvm/Transforms/Scalar/SimplifyCFG.h"
 
 namespace qkv {
+
+/// Unrolls loops without vectors (choices among numbers, passes over ints). The others are as they
+/// shall be.
+static void unrollScalars(llvm::Function &function, llvm::FunctionAnalysisManager &functions) {
+  auto isVector = [](const llvm::Instruction &one) {
+    return one.getType()->isVectorTy() ||
+           llvm::any_of(one.operands(), [](auto &use) { return use->getType()->isVectorTy(); });
+  };
+  for (llvm::Loop *loop : functions.getResult<llvm::LoopAnalysis>(function).getLoopsInPreorder())
+    if (llvm::any_of(loop->blocks(),
+                     [&](llvm::BasicBlock *block) { return llvm::any_of(*block, isVector); }))
+      loop->setLoopAlreadyUnrolled();
+  llvm::LoopUnrollPass().run(function, functions);
+}
 
 void optimize(llvm::Module &module, llvm::TargetMachine &machine, Effort effort) {
   llvm::LoopAnalysisManager loops;
@@ -31,23 +48,29 @@ void optimize(llvm::Module &module, llvm::TargetMachine &machine, Effort effort)
   builder.registerFunctionAnalyses(functions);
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, callGraph, modules);
-  llvm::ModulePassManager passes;
-  if (effort == Effort::Full) {
-    passes = builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2);
-  } else {
-    // Kernels of equal form are many (of layers, of queries, keys and values): one is compiled.
-    // Not in what is built for long: its debug information would name the lines of one of them.
-    passes.addPass(llvm::MergeFunctionsPass());
-    llvm::FunctionPassManager each;
-    each.addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));
-    each.addPass(llvm::EarlyCSEPass());
-    each.addPass(llvm::SimplifyCFGPass());
-    each.addPass(llvm::InstCombinePass());
-    each.addPass(llvm::createFunctionToLoopPassAdaptor(llvm::LICMPass(llvm::LICMOptions()),
-                                                       /*UseMemorySSA=*/true));
-    passes.addPass(llvm::createModuleToFunctionPassAdaptor(std::move(each)));
+  // Kernels of equal form are many (of queries, keys and values): one is compiled. Not in what is
+  // built for long: its debug information would name the lines of one of them.
+  if (effort == Effort::Light)
+    llvm::MergeFunctionsPass().run(module, modules);
+  // What LLVM's own order of passes does takes half of the whole compilation, and vector code gains
+  // nothing by it. (Behind the test of a loop that may have no round, what does not change in it is
+  // loaded once.)
+  llvm::FunctionPassManager each;
+  each.addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));
+  each.addPass(llvm::EarlyCSEPass());
+  each.addPass(llvm::SimplifyCFGPass());
+  each.addPass(llvm::InstCombinePass());
+  llvm::LoopPassManager inLoops;
+  inLoops.addPass(llvm::LoopRotatePass());
+  inLoops.addPass(llvm::LICMPass(llvm::LICMOptions()));
+  each.addPass(llvm::createFunctionToLoopPassAdaptor(std::move(inLoops), /*UseMemorySSA=*/true));
+  for (llvm::Function &function : module) {
+    if (function.isDeclaration())
+      continue;
+    each.run(function, functions);
+    if (effort == Effort::Full)
+      unrollScalars(function, functions);
   }
-  passes.run(module, modules);
 }
 
 std::string generateCode(llvm::Module &module, llvm::TargetMachine &machine, CodeFile kind,

@@ -1,6 +1,7 @@
 // The functions of the table of entries: extents from the sizes, memref descriptors on the stack,
 // one call.
 #include "compiler/native/Entries.h"
+#include "compiler/description/EntryKinds.h"
 #include "compiler/description/Extent.h"
 #include "compiler/description/ExtentCode.h"
 #include "runtime/checkpoint/Element.h"
@@ -17,9 +18,10 @@ using llvm::Value;
 /// Makes one entry.
 class Entry {
 public:
+  /// `open`: results from that number on may all be unwanted.
   Entry(NativeModule &native, const Description &description, const Description::Entry &entry,
-        llvm::Function *target)
-      : description(description), entry(entry), module(*native.module), target(target),
+        llvm::Function *target, int32_t open)
+      : description(description), entry(entry), module(*native.module), target(target), open(open),
         builder(native.context), pointer(builder.getPtrTy()), word(builder.getInt64Ty()) {
     auto *type = llvm::FunctionType::get(
         builder.getVoidTy(), {pointer, pointer, pointer, pointer, pointer}, /*isVarArg=*/false);
@@ -32,6 +34,7 @@ public:
   void make() {
     std::vector<Value *> arguments{function->getArg(0)};
     uint64_t number = 0, input = 0, result = 0;
+    Value *anyOpen = anyOpenWanted();
     for (const qkv_argument &argument : entry.arguments)
       switch (static_cast<qkv_argument_kind>(argument.kind)) {
       case QKV_SEQUENCES:
@@ -63,7 +66,8 @@ public:
         if (argument.kind == QKV_LAST_POSITION)
           value.axes.erase(value.axes.begin());
         std::vector<Value *> shape = extents(value);
-        Value *data = wanted(load(function->getArg(4), result++), shape, value.type);
+        Value *data = wanted(load(function->getArg(4), result++), shape, value.type,
+                             argument.index >= open ? anyOpen : nullptr);
         arguments.push_back(descriptor(data, shape));
         break;
       }
@@ -98,13 +102,27 @@ private:
     return list;
   }
 
-  /// A result that is not wanted gets memory of its own for the time of the call.
-  Value *wanted(Value *given, const std::vector<Value *> &shape, int type) {
+  /// Whether any of the open results is wanted.
+  Value *anyOpenWanted() {
+    Value *any = builder.getFalse();
+    uint64_t result = 0;
+    for (const qkv_argument &argument : entry.arguments)
+      if (argument.kind == QKV_RESULT || argument.kind == QKV_LAST_POSITION) {
+        if (argument.index >= open)
+          any = builder.CreateOr(any, builder.CreateIsNotNull(load(function->getArg(4), result)));
+        ++result;
+      }
+    return any;
+  }
+
+  /// A result that is not wanted gets memory of its own for the time of the call, if `any`.
+  Value *wanted(Value *given, const std::vector<Value *> &shape, int type, Value *any) {
     auto *none = llvm::ConstantPointerNull::get(pointer);
     llvm::BasicBlock *before = builder.GetInsertBlock();
     auto *allocate = llvm::BasicBlock::Create(module.getContext(), "", function);
     auto *after = llvm::BasicBlock::Create(module.getContext(), "", function);
-    builder.CreateCondBr(builder.CreateICmpEQ(given, none), allocate, after);
+    Value *lacks = builder.CreateICmpEQ(given, none);
+    builder.CreateCondBr(any ? builder.CreateAnd(lacks, any) : lacks, allocate, after);
     builder.SetInsertPoint(allocate);
     Value *bytes = builder.getInt64(rt::typeSize(type));
     for (Value *extent : shape)
@@ -152,6 +170,7 @@ private:
   const Description::Entry &entry;
   llvm::Module &module;
   llvm::Function *target;
+  int32_t open;
   llvm::IRBuilder<> builder;
   llvm::PointerType *pointer;
   llvm::IntegerType *word;
@@ -178,6 +197,15 @@ void hideFunctions(NativeModule &native) {
 
 } // namespace
 
+/// The number from which on an entry's results may all be unwanted (irgen says so).
+static int32_t openResults(const llvm::Module &module, const Description::Entry &entry) {
+  int32_t number = INT32_MAX;
+  const llvm::Function *body = module.getFunction(entry.symbol);
+  if (body && body->hasFnAttribute(unwantedAttribute))
+    body->getFnAttribute(unwantedAttribute).getValueAsString().getAsInteger(10, number);
+  return number;
+}
+
 std::string entryName(const Description &description, const Description::Entry &entry) {
   std::string symbol = entry.symbol.substr(description.name.size()); // ".last"
   std::replace(symbol.begin(), symbol.end(), '.', '_');
@@ -194,6 +222,7 @@ bool addEntries(NativeModule &native, std::string &error) {
     const Description *description;
     const Description::Entry *entry;
     llvm::Function *function;
+    int32_t open;
   };
   std::vector<Found> found;
   for (const Description *description : withParts(native.description))
@@ -210,11 +239,11 @@ bool addEntries(NativeModule &native, std::string &error) {
                 " arguments, its description says " + std::to_string(expected);
         return false;
       }
-      found.push_back({description, &entry, function});
+      found.push_back({description, &entry, function, openResults(*native.module, entry)});
     }
   hideFunctions(native);
   for (const Found &one : found)
-    Entry(native, *one.description, *one.entry, one.function).make();
+    Entry(native, *one.description, *one.entry, one.function, one.open).make();
   return true;
 }
 

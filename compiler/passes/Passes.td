@@ -206,7 +206,8 @@ def OutlineParallel : Pass<"qkv-outline-parallel", "mlir::ModuleOp"> {
     Before: `scf.forall` with `qkv.grain`, in functions whose first argument is the context.
     After: `qkv_parallel_for(context, rounds, grain, function, argument)`; the function does
     rounds [begin, end), and finds what the loop used from around it behind the argument.
-    Without a context: `scf.for`.
+    Without a context: `scf.for`. Loops that are the same, lines of the model included, share
+    one function: entries of a model hold the same kernels.
     Why on the thread pool of the runtime: a region costs 0.4 us there.
     Example: tests/passes/outline-parallel.mlir
   }];

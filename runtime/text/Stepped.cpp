@@ -55,7 +55,8 @@ public:
   /// Readies a call of the session, or of the step.
   bool callSession(Sequence &call) { return state.begin(inputs(), nullptr, call, &error); }
   bool callStep(int64_t positions, Sequence &call) {
-    void *logits = last.data();
+    // (Behind a part of a prompt that is not its end nobody asks for them.)
+    void *logits = positions == waiting() ? last.data() : nullptr;
     return state.step(QKV_NEXT, positions, inputs(), &logits, call, &error);
   }
   void stepped() { state.stepped(); }

@@ -1,6 +1,7 @@
 // Prints the module of a model file: for looking at, and for the lit tests here.
 //
 //   irgen-dump FILE [MODEL] [--to STAGE] [--config JSON] [--panel WIDTH] [--locations] [--batch]
+//              [--steps]
 #include "compiler/irgen/IRGen.h"
 #include "compiler/pipeline/Pipeline.h"
 
@@ -31,6 +32,8 @@ int main(int argc, char **argv) {
       locations = true;
     else if (a == "--batch")
       generateOptions.batch = true;
+    else if (a == "--steps")
+      generateOptions.parts = 1u << QKV_STEP;
     else if (file.empty())
       file = a;
     else

@@ -136,3 +136,40 @@ func.func @halves(%x: memref<?x64xf32>, %y: memref<?x64xf32>) {
   }
   return
 }
+
+// -----
+
+// Rows of all sequences are rows of a tile: panels are the outer loop, and each is read for all of
+// them. A full tile of rows asks, in each round, for a line of the panel behind: another one than
+// the tile before.
+// CHECK-LABEL: func.func @rows
+// CHECK: %[[S:.*]] = memref.dim %arg0, %c0
+// CHECK: %[[T:.*]] = memref.dim %arg0, %c1
+// CHECK: arith.muli %[[S]], %[[T]]
+// CHECK: scf.forall (%{{.*}}) = (0) to (2048) step (64)
+// CHECK-NOT: scf.for {{.*}} to %[[S]]
+// CHECK: scf.for %[[ROW:.*]] = %c0 to %{{.*}} step %c6
+// CHECK: %[[SEQUENCE:.*]] = arith.divui %[[ROW]], %[[T]]
+// CHECK: %[[PASSED:.*]] = arith.muli %[[SEQUENCE]], %[[T]]
+// CHECK: %[[POSITION:.*]] = arith.subi %[[ROW]], %[[PASSED]]
+// CHECK: %[[TILE:.*]] = arith.divui %[[ROW]], %c6
+// CHECK: scf.for %[[C:.*]] = %c0 to %c512 step %c1
+// CHECK: memref.prefetch %arg1[{{.*}}], read, locality<3>
+// CHECK: %[[LINE:.*]] = arith.remui %[[TILE]], %c4
+// CHECK: memref.prefetch %arg1[%{{.*}}, %[[C]], %{{.*}}], read, locality<2>
+// CHECK: vector.load %arg1
+func.func @rows(%x: memref<?x?x512xf32>, %w: memref<32x512x64xf32>, %o: memref<?x?x2048xf32>) {
+  %zero = arith.constant 0.0 : f32
+  linalg.fill ins(%zero : f32) outs(%o : memref<?x?x2048xf32>)
+  linalg.generic {qkv.batch = 0 : i64, indexing_maps = [
+      affine_map<(s, i, o, c) -> (s, i, c)>,
+      affine_map<(s, i, o, c) -> (o floordiv 64, c, o mod 64)>,
+      affine_map<(s, i, o, c) -> (s, i, o)>],
+      iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
+      ins(%x, %w : memref<?x?x512xf32>, memref<32x512x64xf32>) outs(%o : memref<?x?x2048xf32>) {
+    ^bb0(%a: f32, %b: f32, %out: f32):
+      %r = math.fma %a, %b, %out : f32
+      linalg.yield %r : f32
+    }
+  return
+}

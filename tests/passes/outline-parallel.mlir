@@ -43,3 +43,47 @@ func.func @known(%ctx: !llvm.ptr, %a: memref<64xf32>) {
   } {qkv.grain = 5 : i64}
   return
 }
+
+// What two entries compute by the same code, of the same lines, is one function; another number is
+// other code, and another line has its own.
+#here = loc("m.qkv":3:1)
+#there = loc("m.qkv":4:1)
+// CHECK-LABEL: func.func @one
+// CHECK: constant @one.part[[PART:[0-9]+]]
+func.func @one(%ctx: !llvm.ptr, %n: index, %a: memref<?xf32>) {
+  %two = arith.constant 2.0 : f32 loc(#here)
+  scf.forall (%i) = (0) to (%n) step (4) {
+    memref.store %two, %a[%i] : memref<?xf32> loc(#here)
+  } {qkv.grain = 5 : i64} loc(#here)
+  return
+}
+
+// CHECK-LABEL: func.func @same
+// CHECK: constant @one.part[[PART]]
+func.func @same(%ctx: !llvm.ptr, %n: index, %a: memref<?xf32>) {
+  %two = arith.constant 2.0 : f32 loc(#here)
+  scf.forall (%i) = (0) to (%n) step (4) {
+    memref.store %two, %a[%i] : memref<?xf32> loc(#here)
+  } {qkv.grain = 5 : i64} loc(#here)
+  return
+}
+
+// CHECK-LABEL: func.func @number
+// CHECK: constant @number.part
+func.func @number(%ctx: !llvm.ptr, %n: index, %a: memref<?xf32>) {
+  %two = arith.constant 3.0 : f32 loc(#here)
+  scf.forall (%i) = (0) to (%n) step (4) {
+    memref.store %two, %a[%i] : memref<?xf32> loc(#here)
+  } {qkv.grain = 5 : i64} loc(#here)
+  return
+}
+
+// CHECK-LABEL: func.func @line
+// CHECK: constant @line.part
+func.func @line(%ctx: !llvm.ptr, %n: index, %a: memref<?xf32>) {
+  %two = arith.constant 2.0 : f32 loc(#here)
+  scf.forall (%i) = (0) to (%n) step (4) {
+    memref.store %two, %a[%i] : memref<?xf32> loc(#there)
+  } {qkv.grain = 5 : i64} loc(#here)
+  return
+}

@@ -190,6 +190,54 @@ class Memory(unittest.TestCase):
             self.assertIn(b"expected a number of bytes",
                           run(QKV, "run", page, "--cache-size", wrong, text=text, code=2).stderr)
 
+    def test_what_nobody_asks_for(self):
+        # A step without results gives the same states, alone and with others, whoever wants some.
+        page, path = (os.path.join(self.folder.name, name) for name in ("asked.qkv", "libasked.so"))
+        with open(page, "w") as file:
+            file.write(PAGE.format(max=400).replace("x[t,c] * h[u,c]", "x[t,c] * x[u,c]"))
+        run(QKV, "build", page, "--shared", "--with-steps", "--with-batch", "-o", path)
+        library = ctypes.CDLL(path)
+        for name in ("open", "session_open", "sequence_begin"):
+            getattr(library, "mixed_" + name).restype = ctypes.c_void_p
+
+        class Arguments(ctypes.Structure):
+            _fields_ = [("size", ctypes.c_size_t), ("T", ctypes.c_int64), ("tokens", ctypes.c_void_p),
+                        ("logits", ctypes.c_void_p)]
+
+        random.seed(5)
+        texts = [(ctypes.c_int64 * 90)(*(random.randrange(256) for _ in range(90))) for _ in range(3)]
+        model = ctypes.c_void_p(library.mixed_open(None, None))
+        session = ctypes.c_void_p(library.mixed_session_open(model, None))
+        empty = Arguments(ctypes.sizeof(Arguments), 0, None, None)
+
+        def steps(part, numbers, asks):
+            """The last results of some texts, in steps of 7 to 30 positions."""
+            sequences = (ctypes.c_void_p * len(numbers))(
+                *(library.mixed_sequence_begin(session, ctypes.byref(empty), None) for _ in numbers))
+            out = [(ctypes.c_float * (VOCABULARY * 90))() for _ in numbers]
+            at = 0
+            for count in (7, 30, 1, 13, 9, 30):
+                given = [Arguments(ctypes.sizeof(Arguments), count, ctypes.addressof(texts[n]) + 8 * at,
+                                   ctypes.addressof(rows) if asks(n, at + count == 90) else None)
+                         for n, rows in zip(numbers, out)]
+                pointers = (ctypes.c_void_p * len(given))(*map(ctypes.addressof, given))
+                together = getattr(library, "mixed_sequences_" + part)
+                self.assertEqual(together(sequences, ctypes.c_int64(len(numbers)), pointers, None), 0)
+                at += count
+            for sequence in sequences:
+                library.mixed_sequence_end(ctypes.c_void_p(sequence))
+            return [bytes(rows)[:4 * VOCABULARY * (30 if part == "step" else 1)] for rows in out]
+
+        for part in ("next", "step"):
+            whole = [steps(part, [n], lambda n, last: True)[0] for n in range(3)]
+            self.assertEqual(len(set(whole)), 3)
+            at_the_end = lambda n, last: last
+            self.assertEqual([steps(part, [n], at_the_end)[0] for n in range(3)], whole)
+            self.assertEqual(steps(part, [0, 1, 2], at_the_end), whole)
+            self.assertEqual(steps(part, [2, 0, 1], lambda n, last: last or n == 1), whole[2:] + whole[:2])
+        library.mixed_session_close(session)
+        library.mixed_close(model)
+
     def test_what_all_begin_with_is_computed_once(self):
         head = "You are asked to be brief, to be right, and to be kind. "
         lines = [head + rest for rest in ("One?", "Two?", "Three, or four?", "", "O")] + ["another", head]

@@ -142,9 +142,10 @@ public:
         !library.find(prefix + "_sequence_snapshots", snapshots_, error) ||
         !library.find(prefix + "_sequence_rewind", rewind_, error) ||
         // A generator's steps give the logits of the last position alone.
-        (!library.find(prefix + "_sequences_next", step_, error) &&
+        (!(next_ = library.find(prefix + "_sequences_next", step_, error)) &&
          !library.find(prefix + "_sequences_step", step_, error)))
       return false;
+    bytesBefore_ = sizeof(uint64_t) * (1 + how.at("sizes").size() + how.at("inputs").size());
     at_ = how.at("at");
     rows_ = how.at("rows");
     steps_ = how.at("steps");
@@ -165,7 +166,7 @@ public:
     }
     for (int64_t done = 0; done < at_;) {
       int64_t fresh = std::min(together, at_ - done);
-      if (!step(fresh, error))
+      if (!step(fresh, /*last=*/false, error))
         return false;
       done += fresh;
     }
@@ -179,7 +180,7 @@ public:
 
   bool call(std::string &error) override {
     for (int64_t i = 0; i < steps_; ++i)
-      if (!step(rows_, error))
+      if (!step(rows_, i + 1 == steps_, error))
         return false;
     ModelError why;
     for (void *sequence : sequences_)
@@ -191,9 +192,12 @@ public:
   }
 
 private:
-  bool step(int64_t fresh, std::string &error) {
-    for (std::vector<uint64_t> &one : arguments_)
+  /// Logits are wanted behind the last step alone; other results behind each.
+  bool step(int64_t fresh, bool last, std::string &error) {
+    for (std::vector<uint64_t> &one : arguments_) {
+      one[0] = last || !next_ ? one.size() * sizeof(uint64_t) : bytesBefore_;
       one[stream_] = static_cast<uint64_t>(fresh);
+    }
     ModelError why;
     if (step_(sequences_.data(), static_cast<int64_t>(sequences_.size()), given_.data(), &why) == 0)
       return true;
@@ -208,7 +212,9 @@ private:
   int64_t (*rewind_)(void *, int64_t, ModelError *) = nullptr;
   int (*step_)(void *const *, int64_t, const void *const *, ModelError *) = nullptr;
   int64_t at_ = 0, rows_ = 1, steps_ = 1;
-  size_t stream_ = 1; ///< where the arguments have the stream's size
+  bool next_ = false;
+  uint64_t bytesBefore_ = 0; ///< of the arguments before the results
+  size_t stream_ = 1;        ///< where the arguments have the stream's size
   std::vector<std::vector<uint64_t>> arguments_;
   std::vector<const void *> given_;
   std::vector<void *> sequences_;

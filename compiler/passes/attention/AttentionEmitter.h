@@ -88,7 +88,7 @@ private:
                                         llvm::function_ref<llvm::SmallVector<mlir::Value>()> no);
   void when(mlir::Value condition, llvm::function_ref<void()> emit);
 
-  void manyRows(int letter, mlir::Value blocks);
+  void manyRows(int letter, mlir::Value blocks, mlir::Value really);
   void fewRows(int letter, mlir::Value slots);
   void eachPosition(const Rows &rows, llvm::function_ref<void(const Rows &)> emit);
   int firstShared(int letter);

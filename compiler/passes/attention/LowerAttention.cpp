@@ -39,7 +39,7 @@ void AttentionEmitter::emit() {
   int letter = body_.findPacks();
   int64_t most = std::max<int64_t>(target_.l2 / 4, 64 << 10);
   if (!body_.fitsBlock(blockSize, most)) {
-    manyRows(letter, blocks);
+    manyRows(letter, blocks, truth(true));
     op_.erase();
     return;
   }
@@ -53,11 +53,20 @@ void AttentionEmitter::emit() {
   Value least = b_.createOrFold<arith::SubIOp>(loc_, slots, index(1));
   Value isFew =
       b_.createOrFold<arith::CmpIOp>(loc_, arith::CmpIPredicate::ult, least, index(blockSize));
+  if (std::optional<int64_t> known = getConstantIntValue(isFew)) {
+    if (*known)
+      fewRows(letter, slots);
+    else
+      manyRows(letter, blocks, truth(true));
+    op_.erase();
+    return;
+  }
+  Value isMany = arith::XOrIOp::create(b_, loc_, isFew, truth(true));
   auto which = scf::IfOp::create(b_, loc_, isFew, /*withElseRegion=*/true);
   b_.setInsertionPointToStart(which.thenBlock());
   fewRows(letter, slots);
   b_.setInsertionPointToStart(which.elseBlock());
-  manyRows(letter, blocks);
+  manyRows(letter, blocks, isMany);
   op_.erase();
 }
 
@@ -127,7 +136,8 @@ void AttentionEmitter::eachPosition(const Rows &rows, llvm::function_ref<void(co
   });
 }
 
-void AttentionEmitter::manyRows(int letter, Value blocks) {
+/// `really`: whether it is this form that runs; if it is not, no room is taken for its keys.
+void AttentionEmitter::manyRows(int letter, Value blocks, Value really) {
   outer_.assign(op_.getOuter().size(), {});
   // Keys are packed a round at a time, so that they are in cache where they are read.
   Value tiles = blocks;
@@ -135,7 +145,7 @@ void AttentionEmitter::manyRows(int letter, Value blocks) {
     tiles = b_.createOrFold<arith::MulIOp>(loc_, tiles, op_.getOuter()[l]);
   Value least = b_.createOrFold<arith::CeilDivUIOp>(
       loc_, index(tilesOfRound), b_.createOrFold<arith::MaxUIOp>(loc_, tiles, index(1)));
-  body_.allocate(target_.l2 / 2, least);
+  body_.allocate(target_.l2 / 2, least, really);
   rounds(0, letter, blocks);
   body_.release();
 }

@@ -54,7 +54,7 @@ Value PackedKeys::bytesOfPosition(LaneBuilder &lanes, Location loc) const {
   return bytes;
 }
 
-void PackedKeys::allocate(LaneBuilder &lanes, Location loc, int letter, Value round) {
+void PackedKeys::allocate(LaneBuilder &lanes, Location loc, int letter, Value round, Value really) {
   OpBuilder &b = lanes.builder();
   letter_ = letter;
   inBlocks_ = false;
@@ -67,6 +67,9 @@ void PackedKeys::allocate(LaneBuilder &lanes, Location loc, int letter, Value ro
                                         : lanes.constant(loc, b.getIndexType(), 1);
     if (a == axis)
       size = blocksOf(lanes, loc, size);
+    if (a == 0) // (places in the copy do not depend on it)
+      size = b.createOrFold<arith::SelectOp>(loc, really, size,
+                                             lanes.constant(loc, b.getIndexType(), 0));
     std::optional<int64_t> fixed = getConstantIntValue(size);
     shape.push_back(fixed.value_or(ShapedType::kDynamic));
     if (!fixed)

@@ -21,8 +21,10 @@ struct PackedKeys {
   bool isInRounds() const;
   /// Bytes of the copy for one position of the rounds' letter.
   mlir::Value bytesOfPosition(LaneBuilder &lanes, mlir::Location loc) const;
-  /// Makes the copy for `round` positions of `letter`. The caller frees `packed`.
-  void allocate(LaneBuilder &lanes, mlir::Location loc, int letter, mlir::Value round);
+  /// Makes the copy for `round` positions of `letter`, or no room for it if not `really`. The
+  /// caller frees `packed`.
+  void allocate(LaneBuilder &lanes, mlir::Location loc, int letter, mlir::Value round,
+                mlir::Value really);
   /// Fills it with `count` positions of `letter` from `first` on, at `before` of the letters
   /// before, on the runtime's threads.
   void pack(LaneBuilder &lanes, mlir::Location loc, int letter, mlir::ValueRange before,

@@ -83,7 +83,7 @@ int ScoreBody::findPacks() {
   return letter_;
 }
 
-void ScoreBody::allocate(int64_t bytes, Value least) {
+void ScoreBody::allocate(int64_t bytes, Value least, Value really) {
   OpBuilder &b = lanes_.builder();
   Location loc = op_.getLoc();
   if (letter_ >= 0) {
@@ -100,7 +100,7 @@ void ScoreBody::allocate(int64_t bytes, Value least) {
     round_ = b.createOrFold<arith::MaxUIOp>(loc, round_, lanes_.constant(loc, b.getIndexType(), 1));
   }
   for (PackedKeys &keys : packs_) {
-    keys.allocate(lanes_, loc, letter_, round_);
+    keys.allocate(lanes_, loc, letter_, round_, really);
     if (!keys.isInRounds())
       keys.pack(lanes_, loc, letter_, {}, {}, {});
   }

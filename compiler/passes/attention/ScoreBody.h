@@ -20,8 +20,9 @@ public:
   /// letter, or -1 where none does.
   int findPacks();
   /// Makes the copies, and fills those that go along no outer letter. A round is as many
-  /// positions of the letter as fit into `bytes`, and at least `least`.
-  void allocate(int64_t bytes, mlir::Value least);
+  /// positions of the letter as fit into `bytes`, and at least `least`. Where `really` is false,
+  /// which the arena's plan sees, they take no room.
+  void allocate(int64_t bytes, mlir::Value least, mlir::Value really);
   /// The positions of a round; after allocate.
   mlir::Value round() const { return round_; }
   /// Fills the copies for `count` positions from `first` on, at `before` of the letters before.

@@ -46,6 +46,9 @@ private:
              llvm::function_ref<void(mlir::Value, bool)> emit);
   void halvedTiles(int letter, int64_t full, llvm::function_ref<void(mlir::Value, int64_t)> emit);
   mlir::Value maskFrom(mlir::Value begin);
+  /// Where the letters of the rows stand at row number `row`, by plan_.rowLetters.
+  llvm::SmallVector<Lanes, 2> rowAt(mlir::Value row);
+  Letters rowBits() const;
 
   void outer(unsigned depth, Point point, Letters known);
   void vectorColumns(const Point &point, Letters known);
@@ -55,12 +58,14 @@ private:
                                       llvm::ArrayRef<mlir::Value> start);
   void epilogues(const Point &point, llvm::ArrayRef<Column> columns, mlir::Value row,
                  int64_t count);
-  void ask(mlir::Value buffer, mlir::AffineMap map, llvm::ArrayRef<Lanes> letters);
+  void ask(mlir::Value buffer, mlir::AffineMap map, llvm::ArrayRef<Lanes> letters,
+           int locality = 3);
   void askForMatrices(int letter, llvm::ArrayRef<Point> points);
+  void askForNext(mlir::OpOperand &operand, const Point &point);
   void askForEpilogues(const Point &point, llvm::ArrayRef<Column> columns, mlir::Value row,
                        int64_t count);
   llvm::SmallVector<Lanes> lettersOf(const Epilogue &epilogue, const Point &point,
-                                     const Column &column, mlir::Value row) const;
+                                     const Column &column, mlir::Value row);
   void acrossTiles(const Point &point, Letters known);
   void acrossTile(llvm::ArrayRef<Point> points, Letters known, int64_t columns);
   llvm::SmallVector<mlir::Value> reduce(unsigned depth, llvm::ArrayRef<Point> points, Letters known,
@@ -82,10 +87,12 @@ private:
   llvm::DenseSet<mlir::Operation *> &taken_;
   llvm::SmallVector<Epilogue> epilogues_;
   llvm::SmallVector<Extent> extents_;
+  int rows_ = -1;        ///< the extent of all rows: plan_.row's, or behind those of the letters
   int parallel_ = -1;    ///< the letter whose loop is divided among threads
   int64_t grain_ = 1;    ///< rounds of it that a piece has at least
   bool careful_ = true;  ///< whether the sums at hand see to factors that count as 0 (A6)
   mlir::Value backward_; ///< whether swept loops run from their end now; null: nothing is swept
+  mlir::Value tile_;     ///< the number of the full tile of rows at hand; null: it is no such tile
   /// The positions of the outermost reduced letter that are summed now; `first`: whether they are
   /// the first ones. Null where all are.
   struct Chunk {

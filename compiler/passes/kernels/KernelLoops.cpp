@@ -35,6 +35,25 @@ Value KernelEmitter::below(int letter, int64_t step) {
   return arith::SubIOp::create(builder_, loc_, extent.value, rest);
 }
 
+SmallVector<Lanes, 2> KernelEmitter::rowAt(Value row) {
+  SmallVector<Lanes, 2> out(plan_.rowLetters.size(), Lanes(row));
+  for (size_t at = out.size(); at-- > 1;) {
+    Value extent = extents_[plan_.rowLetters[at]].value;
+    Value others = arith::DivUIOp::create(builder_, loc_, row, extent);
+    Value passed = arith::MulIOp::create(builder_, loc_, others, extent);
+    out[at] = Lanes(arith::SubIOp::create(builder_, loc_, row, passed));
+    out[at - 1] = Lanes(row = others);
+  }
+  return out;
+}
+
+Letters KernelEmitter::rowBits() const {
+  Letters out = 0;
+  for (int letter : plan_.rowLetters)
+    out |= bit(letter);
+  return out;
+}
+
 /// The outermost loop with rounds enough for threads, where the kernel has work enough.
 void KernelEmitter::chooseParallel() {
   auto count = [&](int letter) {

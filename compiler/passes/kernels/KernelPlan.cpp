@@ -51,13 +51,37 @@ struct Planner {
     return out;
   }
 
-  /// The letter over sequences of which each has few positions, or -1: rows of a tile are taken
-  /// along it, then.
+  /// The letter over sequences, or -1.
   int overSequences() const {
-    auto function = kernel()->getParentOfType<func::FuncOp>();
-    return function && function->hasAttr(mixedAttribute) && body.apart()
-               ? static_cast<int>(llvm::countr_zero(body.apart()))
-               : -1;
+    return body.apart() ? static_cast<int>(llvm::countr_zero(body.apart())) : -1;
+  }
+
+  /// Whether the rows of a tile may go along `letter`, too: what they share along `row` they share
+  /// along it. `along`: the letters that what is shared goes along.
+  bool sharesWithRow(int letter, int row, Letters along) const {
+    return letter >= 0 && letter != row && !(along >> letter & 1) && parallel(letter) &&
+           extents[letter] != 1 && llvm::all_of(body.reads(), [&](const KernelBody::Access &read) {
+             bool shared = (read.letters & along) && !(read.letters >> row & 1);
+             return !shared || !(read.letters >> letter & 1);
+           });
+  }
+
+  /// The letters that rows of a tile go along: where one is over sequences, both.
+  void mergeRows(KernelPlan &plan, Letters along) const {
+    if (plan.row < 0)
+      return;
+    plan.rowLetters = {plan.row};
+    int other = overSequences();
+    if (plan.row == other) {
+      other = -1;
+      for (int letter = extents.size() - 1; letter >= 0 && other < 0; --letter)
+        if (sharesWithRow(letter, plan.row, along))
+          other = letter;
+    }
+    if (sharesWithRow(other, plan.row, along))
+      plan.rowLetters.push_back(other);
+    llvm::sort(plan.rowLetters);
+    plan.row = plan.rowLetters.back();
   }
 
   /// Whether a read gives one number for each sequence. (Of one sequence alone such a number is
@@ -168,7 +192,7 @@ struct Planner {
       uint64_t gain = 0;
       for (auto [number, read] : llvm::enumerate(body.reads()))
         gain += (read.letters >> plan.vector & 1) && !(read.letters >> letter & 1);
-      if (gain > best || (gain == best && gain > 0 && letter == overSequences())) {
+      if (gain > best) {
         best = gain;
         plan.row = letter;
       }
@@ -176,8 +200,9 @@ struct Planner {
     plan.columns = vectors;
     if (plan.row < 0 && extents[plan.vector] >= manyTiles * 2 * vectors * plan.lanes)
       plan.columns = 2 * vectors; // one row waits for memory: two panels at once wait less
+    mergeRows(plan, Letters(1) << plan.vector);
     if (plan.row >= 0) {
-      int64_t extent = extents[plan.row];
+      int64_t extent = plan.rowLetters.size() > 1 ? ShapedType::kDynamic : extents[plan.row];
       plan.rows = std::min<int64_t>(target.accumulators() / vectors, 8);
       if (!ShapedType::isDynamic(extent)) { // tiles of nearly equal size
         int64_t tiles = std::max<int64_t>((extent + plan.rows - 1) / plan.rows, 1);
@@ -282,8 +307,7 @@ struct Planner {
         uint64_t a = reused(column), b = reused(row);
         if (row == column || a == b || a == 0 || b == 0)
           continue;
-        int gain = 4 * (llvm::popcount(a) + llvm::popcount(b)) + 2 * (row == overSequences()) +
-                   (column == letters.front());
+        int gain = 4 * (llvm::popcount(a) + llvm::popcount(b)) + (column == letters.front());
         if (gain > bestGain) {
           bestGain = gain;
           plan.column = column;
@@ -291,7 +315,9 @@ struct Planner {
         }
       }
     if (plan.row >= 0) {
-      plan.rows = fit(plan.row, plan.lanes >= 16 ? 4 : 2);
+      mergeRows(plan, Letters(1) << plan.column);
+      int64_t rows = plan.lanes >= 16 ? 4 : 2;
+      plan.rows = plan.rowLetters.size() > 1 ? rows : fit(plan.row, rows);
       plan.columns = fit(plan.column, plan.lanes / (plan.lanes >= 16 ? 4 : 2));
     } else {
       // No two letters share: a matrix and a vector, or sums of rows.
@@ -333,8 +359,9 @@ KernelPlan planKernel(const KernelBody &body, const TargetDescription &target) {
   // Outer loops in the order in which the first output lies in memory.
   linalg::GenericOp op = body.op();
   auto add = [&](int letter) {
-    if (letter != plan.vector && letter != plan.row && letter != plan.column &&
-        !llvm::is_contained(plan.outer, letter) && planner.parallel(letter))
+    if (letter != plan.vector && !llvm::is_contained(plan.rowLetters, letter) &&
+        letter != plan.column && !llvm::is_contained(plan.outer, letter) &&
+        planner.parallel(letter))
       plan.outer.push_back(letter);
   };
   for (AffineExpr expression : op.getIndexingMapsArray()[op.getNumDpsInputs()].getResults())

@@ -18,6 +18,9 @@ struct KernelPlan {
   /// letter or, across, positions of letter `column`.
   int row = -1, column = -1;
   int64_t rows = 1, columns = 1;
+  /// The letters that rows of a tile go along together, outermost first: `row`, and the one over
+  /// the sequences of a batch, so that what rows share is read once for the rows of all sequences.
+  llvm::SmallVector<int, 2> rowLetters;
   /// Rows of a tile that has fewer vectors than `columns`: as many accumulators, if rows allow.
   int64_t rowsFor(int64_t vectors) const;
   /// Positions of the outermost reduced letter that all rows are computed for before the next ones,

@@ -24,12 +24,12 @@ int64_t elementBytes(Value buffer) {
 } // namespace
 
 /// The line of a read of `buffer` at `letters`.
-void KernelEmitter::ask(Value buffer, AffineMap map, ArrayRef<Lanes> letters) {
+void KernelEmitter::ask(Value buffer, AffineMap map, ArrayRef<Lanes> letters, int locality) {
   SmallVector<Value> indices;
   for (AffineExpr expression : map.getResults())
     indices.push_back(lanes_.affine(loc_, expression, letters).first);
-  memref::PrefetchOp::create(builder_, loc_, buffer, indices, /*isWrite=*/false,
-                             /*localityHint=*/3, /*isDataCache=*/true);
+  memref::PrefetchOp::create(builder_, loc_, buffer, indices, /*isWrite=*/false, locality,
+                             /*isDataCache=*/true);
 }
 
 /// What a tile reads of matrices some rounds of `letter` later.
@@ -39,8 +39,9 @@ void KernelEmitter::askForMatrices(int letter, ArrayRef<Point> points) {
     AffineMap map = op_.getMatchingIndexingMap(&operand);
     int64_t bytes = plan_.lanes * elementBytes(operand.get());
     for (auto [at, point] : llvm::enumerate(points)) {
-      if (plan_.row >= 0 &&
-          point.letters[plan_.row].first != points.front().letters[plan_.row].first)
+      if (llvm::any_of(plan_.rowLetters, [&](int row) {
+            return point.letters[row].first != points.front().letters[row].first;
+          }))
         break; // all rows read the same
       if (at * bytes % lineBytes != 0)
         continue; // in the line of the vector before
@@ -48,7 +49,32 @@ void KernelEmitter::askForMatrices(int letter, ArrayRef<Point> points) {
       letters[letter] = Lanes(plus(letters[letter].first, roundsAhead));
       ask(operand.get(), map, letters);
     }
+    if (tile_)
+      askForNext(operand, points.front());
   }
+}
+
+/// What the next columns read of a matrix, or these in the next chunk: a line a round, each tile of
+/// rows another one of the round's, so that memory gives it while the tiles are summed and the
+/// first of the next does not wait for all of it.
+void KernelEmitter::askForNext(OpOperand &operand, const Point &point) {
+  const Extent &rows = extents_[rows_];
+  if (!ShapedType::isDynamic(rows.fixed) && rows.fixed < 2 * plan_.rows)
+    return;
+  int64_t bytes = elementBytes(operand.get());
+  int64_t lines = std::max<int64_t>(plan_.columns * plan_.lanes * bytes / lineBytes, 1);
+  SmallVector<Lanes> letters = point.letters;
+  Value column = letters[plan_.vector].first;
+  if (chunk_.first) {
+    Lanes &round = letters[plan_.reductions.front()];
+    round = Lanes(plus(round.first, plan_.chunk));
+  } else {
+    column = plus(column, plan_.columns * plan_.lanes);
+  }
+  Value line = arith::RemUIOp::create(builder_, loc_, tile_, index(lines));
+  line = arith::MulIOp::create(builder_, loc_, line, index(lineBytes / bytes));
+  letters[plan_.vector] = Lanes(arith::AddIOp::create(builder_, loc_, column, line));
+  ask(operand.get(), op_.getMatchingIndexingMap(&operand), letters, /*locality=*/2);
 }
 
 /// What the kernels behind a tile read beside it, while the tile is summed.

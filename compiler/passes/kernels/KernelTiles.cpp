@@ -161,21 +161,24 @@ SmallVector<Value> KernelEmitter::reduce(unsigned depth, ArrayRef<Point> points,
 void KernelEmitter::acrossTiles(const Point &point, Letters known) {
   auto emit = [&](Value row, int64_t rows, Value column, int64_t columns) {
     SmallVector<Point> points;
-    for (int64_t i = 0; i < rows; ++i)
+    for (int64_t i = 0; i < rows; ++i) {
+      Point ofRow = point;
+      if (plan_.row >= 0)
+        for (auto [letter, place] : llvm::zip(plan_.rowLetters, rowAt(plus(row, i))))
+          ofRow.letters[letter] = place;
       for (int64_t j = 0; j < columns; ++j) {
-        Point here = point;
-        if (plan_.row >= 0)
-          here.letters[plan_.row] = Lanes(plus(row, i));
+        Point here = ofRow;
         if (plan_.column >= 0)
           here.letters[plan_.column] = Lanes(plus(column, j));
         points.push_back(here);
       }
-    acrossTile(points, known | bit(plan_.row) | bit(plan_.column), columns);
+    }
+    acrossTile(points, known | rowBits() | bit(plan_.column), columns);
   };
   auto rows = [&](Value column, int64_t columns) {
     if (plan_.row < 0)
       return emit(Value(), 1, column, columns);
-    tiles(plan_.row, plan_.rows, 1,
+    tiles(rows_, plan_.rows, 1,
           [&](Value row, bool full) { emit(row, full ? plan_.rows : 1, column, columns); });
   };
   if (plan_.column < 0)

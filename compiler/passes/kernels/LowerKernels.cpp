@@ -57,13 +57,23 @@ void KernelEmitter::emit() {
                         fixed ? *fixed : ShapedType::kDynamic});
   }
   chooseParallel();
+  rows_ = plan_.row;
+  if (plan_.rowLetters.size() > 1) {
+    Value all = extents_[plan_.rowLetters.front()].value;
+    for (int letter : llvm::drop_begin(plan_.rowLetters))
+      all = builder_.createOrFold<arith::MulIOp>(loc_, all, extents_[letter].value);
+    if (parallel_ == plan_.row)
+      parallel_ = static_cast<int>(extents_.size());
+    rows_ = static_cast<int>(extents_.size());
+    extents_.push_back({all, ShapedType::kDynamic});
+  }
   chooseDirection();
   if (!plan_.reductions.empty() && plan_.vector >= 0 && !plan_.across)
     epilogues_ = findEpilogues(op_, plan_.vector, plan_.lanes);
   for (const Epilogue &epilogue : epilogues_)
     taken_.insert(epilogue.body->op());
   Point point;
-  point.letters.resize(extents_.size());
+  point.letters.resize(op_.getNumLoops());
   outer(0, point, 0);
   op_.erase();
 }
@@ -127,22 +137,28 @@ void KernelEmitter::vectorColumns(const Point &point, Letters known) {
 void KernelEmitter::rows(const Point &point, Letters known, ArrayRef<Column> columns) {
   auto emit = [&](Value row, int64_t count) {
     SmallVector<Point> points;
-    for (int64_t at = 0; at < count; ++at)
+    for (int64_t at = 0; at < count; ++at) {
+      Point ofRow = point;
+      if (plan_.row >= 0)
+        for (auto [letter, place] : llvm::zip(plan_.rowLetters, rowAt(plus(row, at))))
+          ofRow.letters[letter] = place;
       for (const Column &column : columns) {
-        Point here = point;
-        if (plan_.row >= 0)
-          here.letters[plan_.row] = Lanes(plus(row, at));
+        Point here = ofRow;
         here.letters[plan_.vector] = Lanes(column.begin, 1);
         here.mask = column.mask;
         points.push_back(here);
       }
+    }
     askForEpilogues(point, columns, row, count);
-    tile(points, known | bit(plan_.row) | bit(plan_.vector));
+    if (row && count == plan_.rows && static_cast<int64_t>(columns.size()) == plan_.columns)
+      tile_ = arith::DivUIOp::create(builder_, loc_, row, index(count));
+    tile(points, known | rowBits() | bit(plan_.vector));
+    tile_ = {};
     epilogues(point, columns, row, count);
   };
   if (plan_.row < 0)
     return emit(Value(), 1);
-  auto all = [&] { halvedTiles(plan_.row, plan_.rowsFor(columns.size()), emit); };
+  auto all = [&] { halvedTiles(rows_, plan_.rowsFor(columns.size()), emit); };
   if (!plan_.chunk)
     return all();
   Value end = extents_[plan_.reductions.front()].value;
@@ -157,12 +173,15 @@ void KernelEmitter::rows(const Point &point, Letters known, ArrayRef<Column> col
 
 /// Where a kernel behind a tile stands, at `row` of it.
 SmallVector<Lanes> KernelEmitter::lettersOf(const Epilogue &epilogue, const Point &point,
-                                            const Column &column, Value row) const {
+                                            const Column &column, Value row) {
+  SmallVector<Lanes> at(point.letters);
+  at[plan_.vector] = Lanes(column.begin, 1);
+  if (row)
+    for (auto [letter, place] : llvm::zip(plan_.rowLetters, rowAt(row)))
+      at[letter] = place;
   SmallVector<Lanes> letters;
   for (int letter : epilogue.letters)
-    letters.push_back(letter == plan_.vector ? Lanes(column.begin, 1)
-                      : letter == plan_.row  ? Lanes(row)
-                                             : point.letters[letter]);
+    letters.push_back(at[letter]);
   return letters;
 }
 

@@ -15,6 +15,8 @@
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Transforms/RegionUtils.h"
 
+#include <unordered_map>
+
 namespace qkv {
 #define GEN_PASS_DEF_OUTLINEPARALLEL
 #include "compiler/passes/Passes.h.inc"
@@ -165,6 +167,27 @@ private:
     return part;
   }
 
+  /// A function made before that is the same, lines of the model included: entries hold the same
+  /// kernels. `part` is gone then.
+  func::FuncOp oneOfEqual(func::FuncOp part) {
+    llvm::hash_code hash = 0;
+    part.getBody().walk([&](Operation *op) {
+      hash = llvm::hash_combine(hash, op->getName(), op->getAttrDictionary(), op->getLoc());
+      for (Value result : op->getResults())
+        hash = llvm::hash_combine(hash, result.getType());
+    });
+    SmallVector<func::FuncOp> &known = parts_[hash];
+    for (func::FuncOp other : known)
+      if (other.getFunctionType() == part.getFunctionType() &&
+          OperationEquivalence::isRegionEquivalentTo(&other.getBody(), &part.getBody(),
+                                                     OperationEquivalence::Flags::None)) {
+        part.erase();
+        return other;
+      }
+    known.push_back(part);
+    return part;
+  }
+
   void outline(scf::ForallOp loop, func::FuncOp function) {
     Location loc = loop.getLoc();
     OpBuilder builder(loop);
@@ -177,7 +200,8 @@ private:
     Value begin = bound(builder, loc, loop.getMixedLowerBound()[0]);
     Value end = bound(builder, loc, loop.getMixedUpperBound()[0]);
     Value step = bound(builder, loc, loop.getMixedStep()[0]);
-    func::FuncOp part = makePart(loop, function, captures, types, *fixedBegin, *fixedStep);
+    func::FuncOp part =
+        oneOfEqual(makePart(loop, function, captures, types, *fixedBegin, *fixedStep));
 
     // The call. Its record is allocated once a function, not once a round of loops around.
     Type pointer = LLVM::LLVMPointerType::get(&getContext()), i64 = builder.getI64Type();
@@ -208,6 +232,7 @@ private:
   }
 
   int next_ = 0;
+  std::unordered_map<size_t, SmallVector<func::FuncOp>> parts_; ///< by hash
 };
 
 } // namespace

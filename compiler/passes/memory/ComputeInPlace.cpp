@@ -148,12 +148,17 @@ private:
     }
   }
 
+  /// Whether a block is another one, or holds it.
+  static bool isAround(Block *around, Block *block) {
+    return around == block || around->findAncestorOpInBlock(*block->getParentOp());
+  }
+
   /// A result that a call writes (PassDestinations.cpp) is written into its place by the call.
   static bool giveToCall(bufferization::MaterializeInDestinationOp result, Block *block) {
     auto made = result.getSource().getDefiningOp<bufferization::ToTensorOp>();
     auto buffer = made ? made.getBuffer().getDefiningOp<memref::AllocOp>() : nullptr;
     auto place = dyn_cast<BlockArgument>(result.getDest());
-    if (!buffer || !place || place.getOwner() != block || !result.getRestrict() ||
+    if (!buffer || !place || !isAround(place.getOwner(), block) || !result.getRestrict() ||
         buffer.getType() != place.getType())
       return false;
     // The call, which it is handed to once, and what it is as a tensor.
@@ -223,8 +228,9 @@ private:
     Operation *memory = place.getDefiningOp();
     if (!isa_and_nonnull<MemoryOp, memref::ExpandShapeOp>(memory))
       memory = nullptr;
-    if (!origin || !result.getRestrict() || place.getParentBlock() != block ||
-        !(memory || isa<BlockArgument>(place)) ||
+    if (!origin || !result.getRestrict() || !block->findAncestorOpInBlock(*origin->getOwner()) ||
+        !(memory ? place.getParentBlock() == block
+                 : isa<BlockArgument>(place) && isAround(place.getParentBlock(), block)) ||
         origin->get().getType() != result.getSource().getType())
       return;
     OpBuilder builder = OpBuilder::atBlockBegin(block);
