@@ -11,6 +11,7 @@
 //
 // and of keys those of the block alone: j is 64 * b + u, u < 64. What holds: an element's terms are
 // the same, in the same order.
+#include "compiler/equations/BlockScores.h"
 #include "compiler/equations/Expressions.h"
 #include "compiler/equations/Rewrite.h"
 #include "compiler/equations/Softmaxes.h"
@@ -51,7 +52,8 @@ std::optional<Block> blockOf(const ExprPtr &e) {
 
 class BlockSplitter {
 public:
-  explicit BlockSplitter(Program &program) : program_(program) {}
+  BlockSplitter(Program &program, std::set<int> &stored)
+      : program_(program), scores_(program, stored) {}
 
   void run() {
     for (int t : liveTensors(program_))
@@ -267,6 +269,9 @@ private:
       place.key = plus(place.keyIn, size(begins - block.keyShift));
     }
     piece.value = substitute(placed(piece.value, block, place), letters);
+    if (block.key >= 0)
+      piece.value =
+          scores_.apart(t, piece.value, {letterPlus(place.row)->letter}, place.keyIn->letter);
     piece.guard = nullptr;
     program_.tensors.push_back(std::move(t));
     return read(program_, static_cast<int>(program_.tensors.size()) - 1, std::move(args),
@@ -307,6 +312,8 @@ private:
     ExprPtr value = mapper(placed(like.pieces[0].value, block, place));
     Tensor t = like;
     t.name += ".block";
+    if (u >= 0)
+      value = scores_.apart(t, value, {b, r}, u);
     t.axes.clear();
     Piece piece;
     piece.span = like.pieces[0].span;
@@ -426,10 +433,11 @@ private:
 
   Program &program_;
   FreeLetters free_;
+  BlockScores scores_;
 };
 
 } // namespace
 
-void splitBlocks(Program &program) { BlockSplitter(program).run(); }
+void splitBlocks(Prepared &prepared) { BlockSplitter(prepared.program, prepared.stored).run(); }
 
 } // namespace qkv::equations

@@ -340,6 +340,24 @@ private:
     return true;
   }
 
+  /// Whether a tensor is a product of matrices, large ones, that each step has of its own: as much
+  /// work for all steps at once as for one after the other.
+  bool isProductOfEachStep(int tensor, int axis) {
+    const Tensor &t = program_.tensors[tensor];
+    if (t.pieces.size() != 1 || t.pieces[0].value->kind != K::Reduce ||
+        t.pieces[0].value->reduction != Reduction::Sum)
+      return false;
+    Size terms(1);
+    for (int l : t.pieces[0].value->letters)
+      terms = terms * program_.letters[l].extent;
+    int position = t.pieces[0].indices[axis].letter;
+    for (const Use &use : operands_[tensor])
+      if (std::none_of(use.read->args.begin(), use.read->args.end(),
+                       [&](const ExprPtr &index) { return free_.of(index).count(position) > 0; }))
+        return false;
+    return bounds_.atLeast(terms, 32) && bounds_.atLeast(stepOf(tensor, axis), 16384);
+  }
+
   /// Takes what only the loop reads, each step its own, into it, where it is greater than what it
   /// is made of.
   bool takeOperand(int tensor) {
@@ -363,14 +381,14 @@ private:
     }
     Size made(0);
     std::set<int> counted;
+    bool reduces = false;
     for (const Piece &p : t.pieces) {
       if (p.indices[axis].letter < 0)
         return false;
-      bool reduces = false;
       forEachNode(p.value, [&](const Expr &e) { reduces = reduces || e.kind == K::Reduce; });
-      if (reduces)
-        return false;
     }
+    if (reduces && !isProductOfEachStep(tensor, axis))
+      return false;
     for (const Use &use : operands_[tensor]) {
       const Tensor &from = program_.tensors[use.read->tensor];
       for (size_t a = 0; a < from.axes.size(); ++a)
@@ -378,7 +396,9 @@ private:
             counted.insert(use.read->tensor).second)
           made = made + stepOf(use.read->tensor, static_cast<int>(a));
     }
-    if (counted.empty() || !isTwice(stepOf(tensor, axis), made))
+    // (A product's operands are in memory anyway.)
+    Size size = stepOf(tensor, axis);
+    if (counted.empty() || !isTwice(reduces ? size + size + size + size : size, made))
       return false;
     add(tensor, axis, /*first=*/true);
     taken(tensor);
