@@ -26,8 +26,8 @@ ExprPtr BlockScores::apart(const Tensor &like, const ExprPtr &sum, const std::ve
 }
 
 /// Whether a factor is a sum of products of what is of the row and what is of the key, and another
-/// factor of the pair goes along letters that it knows nothing of. Both lie along what is summed, so
-/// that its order is the same wherever they are read from.
+/// factor of the pair goes along letters that it knows nothing of. Both lie along what is summed,
+/// so that its order is the same wherever they are read from.
 bool BlockScores::isShared(const ExprPtr &score, const std::vector<ExprPtr> &factors,
                            const Expr &sum, int row, int key) {
   auto isPair = [&](const ExprPtr &e) {

@@ -1,12 +1,13 @@
 // Sums over what belongs to their row's block are computed block by block.
 //
 // In: y[i,e] = sum[d](q[i,d] * s[(i + n) // 64, d, e]), i of any number of rows, n a size; and
-// y[i,e] = sum[j](w(i,j) * v[j,e] where j // 64 == (i + n) // 64 and ..). Out: the rows before the
-// first whole block, whole blocks and what is left, each with its block known:
+// y[i,e] = sum[j](w(i,j) * v[j,e] where j // 64 == (i + n) // 64 and ..). Out: the rows of the
+// first block (where n may be no multiple of 64), whole blocks and what is left, each with its
+// block known:
 //
 //   y.head[i,e] = sum[d](q[i,d] * s[n // 64, d, e])
 //   y.rows[b,r,d] = q[64 * b + r + ..., d]
-//   y.block[b,r,e] = sum[d](y.rows[b,r,d] * s[b + ..., d, e])
+//   y.block[b,r,e] = sum[d](y.rows[b,r,d] * s[b + n // 64 + 1, d, e])
 //   y.tail[i,e] likewise
 //
 // and of keys those of the block alone: j is 64 * b + u, u < 64. What holds: an element's terms are
@@ -410,15 +411,22 @@ private:
     const Tensor like = program_.tensors[tensor];
     SizeAtoms &atoms = program_.atoms;
     Size rows = program_.letters[block.letter].extent, by(block.size), head(0);
-    Size firstWhole = floorDiv(block.shift + by - Size(1), by, atoms);
-    if (!block.shift.isConstant() || *block.shift.constant() % block.size != 0)
+    // What is in the first row's block comes first, whole or not: where others begin is the start
+    // of the next one, whatever the shift.
+    Size firstWhole = floorDiv(block.shift, by, atoms),
+         end = floorDiv(block.shift + rows, by, atoms);
+    Size count = end - firstWhole;
+    if (!block.shift.isConstant() || *block.shift.constant() % block.size != 0) {
+      firstWhole = firstWhole + Size(1);
       head = minimum(rows, firstWhole * by - block.shift, atoms);
-    Size count = floorDiv(rows - head, by, atoms), tail = head + count * by;
+      count = maximum(end - firstWhole, Size(0), atoms);
+    }
+    Size tail = head + count * by;
     ExprPtr row = letter(block.letter);
     auto minus = [&](const Size &by) {
       return by == Size(0) ? row : apply(Op::Sub, {row, size(by)}, like.span);
     };
-    ExprPtr value = part(like, block, ".tail", rows - tail, tail, firstWhole + count, minus(tail));
+    ExprPtr value = part(like, block, ".tail", rows - tail, tail, end, minus(tail));
     value = choose(both(apply(Op::LessEqual, {size(head), row}, like.span),
                         apply(Op::Less, {row, size(tail)}, like.span)),
                    blocks(like, block, count, head, firstWhole, minus(head)), value, like.span);

@@ -227,8 +227,10 @@ private:
   int axisLike(int reader, int tensor, int axis) {
     const Tensor &r = program_.tensors[reader];
     for (size_t a = 0; a < r.axes.size(); ++a) {
-      bool fits = r.axes[a].extent == program_.tensors[tensor].axes[axis].extent &&
-                  !r.axes[a].before && !r.axes[a].after;
+      const Size &extent = program_.tensors[tensor].axes[axis].extent;
+      bool fits = !r.axes[a].before && !r.axes[a].after &&
+                  (r.axes[a].extent == extent ||
+                   (nodes_[node_].forward && bounds_.atLeast(extent - r.axes[a].extent, 0)));
       for (const Use &use : uses_[tensor])
         fits = fits && (use.reader != reader || lagOf(use, static_cast<int>(a), axis));
       if (fits)
@@ -288,6 +290,17 @@ private:
     nodeOf_[tensor] = node_;
   }
 
+  /// Whether all that a tensor reads of the loop's is at positions before its own.
+  bool readsBefore(int tensor, int axis) {
+    for (const Use &use : operands_[tensor])
+      if (auto of = axes_.find(use.read->tensor); of != axes_.end()) {
+        auto lag = lagOf(use, axis, of->second);
+        if (!lag || *lag < 1)
+          return false;
+      }
+    return true;
+  }
+
   /// Takes what reads `tensor` behind the loop into it, where the tensor then is not kept whole.
   bool takeReaders(int tensor) {
     if (isResult_[tensor] || special_[tensor] || positionsOf(tensor))
@@ -324,8 +337,14 @@ private:
           return false;
     ScheduleNode before = nodes_[node_];
     std::map<int, int> had = axes_;
-    for (auto &[node, axis] : entering) // in their order
-      add(nodes_[node].tensor, axis, /*first=*/false);
+    // In their order; what reads earlier positions alone comes in front, so that they are in the
+    // same place as later ones.
+    for (auto at = entering.rbegin(); at != entering.rend(); ++at)
+      if (readsBefore(nodes_[at->first].tensor, at->second))
+        add(nodes_[at->first].tensor, at->second, /*first=*/true);
+    for (auto &[node, axis] : entering)
+      if (!axes_.count(nodes_[node].tensor))
+        add(nodes_[node].tensor, axis, /*first=*/false);
     if (!positionsOf(tensor)) {
       nodes_[node_] = std::move(before);
       axes_ = std::move(had);

@@ -135,8 +135,13 @@ ChunkedRun runInChunks(const Program &model, const Stream &stream,
       }
     n += m;
     for (const State &state : stream.states)
-      if (state.next >= 0)
-        kept[state.input] = remain(stream, state, std::move(values[at++]), n);
+      if (state.next >= 0) {
+        Values next = std::move(values[at++]);
+        bool nothing =
+            !growsInPlace(state.kind) && std::count(next.shape.begin(), next.shape.end(), 0);
+        if (!nothing)
+          kept[state.input] = remain(stream, state, std::move(next), n);
+      }
   }
   for (size_t r = 0; r < stream.results.size(); ++r)
     if (!rows[r].empty())
