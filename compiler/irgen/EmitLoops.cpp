@@ -37,9 +37,15 @@ public:
                                      f_.program.tensors[loop_.axes[0].first].label);
     findLocal();
     for (auto &[tensor, axis] : loop_.axes)
-      if (!f_.tensors.count(tensor) && !local_.count(tensor))
-        f_.tensors[tensor] = f_.zeros(tensor, f_.state.location(f_.program.tensors[tensor].span,
-                                                                f_.program.tensors[tensor].name));
+      if (!f_.tensors.count(tensor) && !local_.count(tensor)) {
+        Value &made = f_.tensors[tensor];
+        made = f_.zeros(tensor, f_.state.location(f_.program.tensors[tensor].span,
+                                                  f_.program.tensors[tensor].name));
+        if (auto zeros = made.getDefiningOp<linalg::FillOp>(); zeros && isWritten(tensor, axis)) {
+          made = zeros.getOutputs()[0];
+          zeros.erase();
+        }
+      }
     for (auto &[tensor, axis] : loop_.axes)
       plan(tensor, axis);
 
@@ -152,6 +158,22 @@ private:
       out = here;
     }
     return out;
+  }
+
+  /// Whether the loop writes all elements of a tensor, and reads none.
+  bool isWritten(int tensor, int axis) {
+    const Tensor &t = f_.program.tensors[tensor];
+    for (size_t a = 0; a < t.axes.size(); ++a)
+      if (t.axes[a].before || t.axes[a].after || f_.at.count({tensor, static_cast<int>(a)}) ||
+          t.pieces[0].indices[a].letter < 0 ||
+          !runsOver(f_.program, t.pieces[0].indices[a].letter, t.axes[a]))
+        return false;
+    for (int reader : f_.plan.readers[tensor])
+      if (axis_.count(reader))
+        return false;
+    auto range = t.pieces.size() == 1 ? onlyRange(tensor, axis) : std::nullopt;
+    return range && range->first == Size(0) && range->second == t.axes[axis].extent &&
+           !f_.keptOf(tensor, axis) && !inner(loop_.children, tensor);
   }
 
   /// Whether all that `reader` reads of a tensor is at its own position, within its range.

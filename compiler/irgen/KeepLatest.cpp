@@ -275,12 +275,13 @@ private:
     return out;
   }
 
-  void add(int tensor, int axis, bool first) {
+  /// Puts a tensor in front of the `at`-th child of the loop.
+  void add(int tensor, int axis, size_t at) {
     ScheduleNode &loop = nodes_[node_];
     ScheduleNode leaf;
     leaf.tensor = tensor;
     loop.axes.push_back({tensor, axis});
-    loop.children.insert(first ? loop.children.begin() : loop.children.end(), leaf);
+    loop.children.insert(loop.children.begin() + static_cast<std::ptrdiff_t>(at), leaf);
     axes_[tensor] = axis;
     numberChildren();
   }
@@ -341,10 +342,10 @@ private:
     // same place as later ones.
     for (auto at = entering.rbegin(); at != entering.rend(); ++at)
       if (readsBefore(nodes_[at->first].tensor, at->second))
-        add(nodes_[at->first].tensor, at->second, /*first=*/true);
+        add(nodes_[at->first].tensor, at->second, 0);
     for (auto &[node, axis] : entering)
       if (!axes_.count(nodes_[node].tensor))
-        add(nodes_[node].tensor, axis, /*first=*/false);
+        add(nodes_[node].tensor, axis, children().size());
     if (!positionsOf(tensor)) {
       nodes_[node_] = std::move(before);
       axes_ = std::move(had);
@@ -419,7 +420,10 @@ private:
     Size size = stepOf(tensor, axis);
     if (counted.empty() || !isTwice(reduces ? size + size + size + size : size, made))
       return false;
-    add(tensor, axis, /*first=*/true);
+    size_t reader = children().size();
+    for (const Use &use : uses_[tensor])
+      reader = std::min(reader, childOf(use.reader));
+    add(tensor, axis, reader);
     taken(tensor);
     return true;
   }
