@@ -36,16 +36,7 @@ public:
     Location loc = f_.state.location(f_.program.tensors[loop_.axes[0].first].span,
                                      f_.program.tensors[loop_.axes[0].first].label);
     findLocal();
-    for (auto &[tensor, axis] : loop_.axes)
-      if (!f_.tensors.count(tensor) && !local_.count(tensor)) {
-        Value &made = f_.tensors[tensor];
-        made = f_.zeros(tensor, f_.state.location(f_.program.tensors[tensor].span,
-                                                  f_.program.tensors[tensor].name));
-        if (auto zeros = made.getDefiningOp<linalg::FillOp>(); zeros && isWritten(tensor, axis)) {
-          made = zeros.getOutputs()[0];
-          zeros.erase();
-        }
-      }
+    makeTensors();
     for (auto &[tensor, axis] : loop_.axes)
       plan(tensor, axis);
 
@@ -82,32 +73,7 @@ public:
       carried.push_back(f_.tensors[tensor]);
     auto op = scf::ForOp::create(b_, loc, first, end, f_.constant(1), carried);
     op->setAttr(equationAttribute, b_.getStringAttr(f_.program.tensors[loop_.axes[0].first].name));
-    {
-      OpBuilder::InsertionGuard guard(b_);
-      Block *body = op.getBody();
-      if (!body->empty()) // (made where nothing is carried)
-        body->back().erase();
-      b_.setInsertionPointToEnd(body);
-      position_ = op.getInductionVar();
-      if (!loop_.forward) { // end - 1, ..., first
-        Value sum = arith::AddIOp::create(b_, loc, first, end);
-        Value last = arith::SubIOp::create(b_, loc, sum, f_.constant(1));
-        position_ = arith::SubIOp::create(b_, loc, last, position_);
-      }
-      for (size_t i = 0; i < carried_.size(); ++i)
-        f_.tensors[carried_[i].first] = op.getRegionIterArgs()[i];
-      for (auto &member : loop_.axes)
-        f_.at[member] = position_;
-      for (const ScheduleNode &child : loop_.children)
-        if (child.tensor < 0)
-          f_.computeLoop(child);
-        else
-          step(child.tensor);
-      SmallVector<Value> yielded;
-      for (auto &[tensor, axis] : carried_)
-        yielded.push_back(f_.tensors[tensor]);
-      scf::YieldOp::create(b_, loc, yielded);
-    }
+    emitBody(op, loc, first, end);
     for (size_t i = 0; i < carried_.size(); ++i)
       f_.tensors[carried_[i].first] = op.getResult(i);
     for (auto &member : loop_.axes) {
@@ -121,6 +87,48 @@ public:
   }
 
 private:
+  void makeTensors() {
+    for (auto &[tensor, axis] : loop_.axes) {
+      if (f_.tensors.count(tensor) || local_.count(tensor))
+        continue;
+      const Tensor &t = f_.program.tensors[tensor];
+      Value &made = f_.tensors[tensor];
+      made = f_.zeros(tensor, f_.state.location(t.span, t.name));
+      if (auto zeros = made.getDefiningOp<linalg::FillOp>(); zeros && isWritten(tensor, axis)) {
+        made = zeros.getOutputs()[0];
+        zeros.erase();
+      }
+    }
+  }
+
+  /// What is computed at a position.
+  void emitBody(scf::ForOp op, Location loc, Value first, Value end) {
+    OpBuilder::InsertionGuard guard(b_);
+    Block *body = op.getBody();
+    if (!body->empty()) // (made where nothing is carried)
+      body->back().erase();
+    b_.setInsertionPointToEnd(body);
+    position_ = op.getInductionVar();
+    if (!loop_.forward) { // end - 1, ..., first
+      Value sum = arith::AddIOp::create(b_, loc, first, end);
+      Value last = arith::SubIOp::create(b_, loc, sum, f_.constant(1));
+      position_ = arith::SubIOp::create(b_, loc, last, position_);
+    }
+    for (size_t i = 0; i < carried_.size(); ++i)
+      f_.tensors[carried_[i].first] = op.getRegionIterArgs()[i];
+    for (auto &member : loop_.axes)
+      f_.at[member] = position_;
+    for (const ScheduleNode &child : loop_.children)
+      if (child.tensor < 0)
+        f_.computeLoop(child);
+      else
+        step(child.tensor);
+    SmallVector<Value> yielded;
+    for (auto &[tensor, axis] : carried_)
+      yielded.push_back(f_.tensors[tensor]);
+    scf::YieldOp::create(b_, loc, yielded);
+  }
+
   Value extreme(Location loc, const std::vector<Size> &sizes, bool least) {
     Value out;
     for (const Size &s : sizes) {

@@ -291,10 +291,10 @@ private:
     nodeOf_[tensor] = node_;
   }
 
-  /// Whether all that a tensor reads of the loop's is at positions before its own.
-  bool readsBefore(int tensor, int axis) {
+  /// Whether all that a tensor reads of `members` is at positions before its own.
+  bool readsBefore(int tensor, int axis, const std::map<int, int> &members) {
     for (const Use &use : operands_[tensor])
-      if (auto of = axes_.find(use.read->tensor); of != axes_.end()) {
+      if (auto of = members.find(use.read->tensor); of != members.end()) {
         auto lag = lagOf(use, axis, of->second);
         if (!lag || *lag < 1)
           return false;
@@ -341,7 +341,7 @@ private:
     // In their order; what reads earlier positions alone comes in front, so that they are in the
     // same place as later ones.
     for (auto at = entering.rbegin(); at != entering.rend(); ++at)
-      if (readsBefore(nodes_[at->first].tensor, at->second))
+      if (readsBefore(nodes_[at->first].tensor, at->second, axes))
         add(nodes_[at->first].tensor, at->second, 0);
     for (auto &[node, axis] : entering)
       if (!axes_.count(nodes_[node].tensor))
