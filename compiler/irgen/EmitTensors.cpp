@@ -8,6 +8,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 #include <functional>
@@ -217,7 +218,72 @@ bool FunctionEmitter::isWhole(int tensor) const {
   return true;
 }
 
+/// Whether any element of what reads a tensor is computed; null: for certain.
+Value FunctionEmitter::anyReader(int tensor) {
+  Location loc = state.location(program.tensors[tensor].span, program.tensors[tensor].label);
+  Value out;
+  for (int reader : plan.readers[tensor]) {
+    Value elements;
+    for (const Axis &a : program.tensors[reader].axes) {
+      Size extent = a.extent + Size(a.before + a.after);
+      if (bounds.atLeast(extent, 1))
+        continue;
+      Value any = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sgt, value(extent),
+                                        constant(0));
+      elements = elements ? Value(arith::AndIOp::create(builder, loc, elements, any)) : any;
+    }
+    if (!elements)
+      return {};
+    out = out ? Value(arith::OrIOp::create(builder, loc, out, elements)) : elements;
+  }
+  return out;
+}
+
+/// A table of functions, of no input, that nobody may ask: a step's, of whole blocks, where it has
+/// none.
+bool FunctionEmitter::computeAsked(int tensor) {
+  const Tensor &t = program.tensors[tensor];
+  constexpr int64_t few = 64;
+  if (plan.ofInput[tensor] || t.pieces.size() != 1 || plan.isResult[tensor] ||
+      local.count(tensor) || prepared.checks.count(tensor) || tensors.count(tensor))
+    return false;
+  Size size(1);
+  for (size_t a = 0; a < t.axes.size(); ++a) {
+    if (t.pieces[0].indices[a].letter < 0 ||
+        !runsOver(program, t.pieces[0].indices[a].letter, t.axes[a]))
+      return false;
+    size = size * t.axes[a].extent;
+  }
+  bool costly = false;
+  forEachNode(t.pieces[0].value,
+              [&](const Expr &e) { costly |= e.kind == Expr::Kind::Apply && isCostly(e.op); });
+  if (!costly || !bounds.atLeast(size, few))
+    return false;
+  Value asked = anyReader(tensor);
+  if (!asked)
+    return false;
+  Location loc = state.location(t.span, t.label);
+  SmallVector<OpFoldResult> shape;
+  for (const Axis &axis : t.axes)
+    shape.push_back(extent(axis.extent));
+  Value empty = tensor::EmptyOp::create(builder, loc, shape, elementType(tensor));
+  auto branch = scf::IfOp::create(builder, loc, TypeRange{empty.getType()}, asked, true);
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToEnd(branch.thenBlock());
+  Value made = computePiece(tensor, 0, {});
+  SmallVector<OpFoldResult> none(shape.size(), builder.getIndexAttr(0)),
+      ones(shape.size(), builder.getIndexAttr(1));
+  made = tensor::InsertSliceOp::create(builder, loc, made, empty, none, shape, ones);
+  scf::YieldOp::create(builder, loc, made);
+  builder.setInsertionPointToEnd(branch.elseBlock());
+  scf::YieldOp::create(builder, loc, empty);
+  tensors[tensor] = branch.getResult(0);
+  return true;
+}
+
 void FunctionEmitter::computeWhole(int tensor) {
+  if (computeAsked(tensor))
+    return;
   const Tensor &t = program.tensors[tensor];
   Location loc = state.location(t.span, t.label);
   if (auto chosen = prepared.chosen.find(tensor); chosen != prepared.chosen.end()) {
