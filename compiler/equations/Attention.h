@@ -26,7 +26,7 @@ struct WeightedSum {
   ExprPtr score, part;       ///< over `key`; part may be null
   ExprPtr any, all;          ///< over the tile's letters; null without a part, or not made yet
   ExprPtr factor;            ///< over `sumKey`, or null
-  ExprPtr value;             ///< a plain read over `sumKey`, or at a place; or null
+  ExprPtr value;             ///< a read over `sumKey` (and a size more), or at a place; or null
   int placeAxis = -1;        ///< of the value, where it is read at a place that depends on the key
   int key = -1, sumKey = -1; ///< the letters of the softmax and of the sum
   std::optional<TileLetters> tile;
@@ -41,7 +41,7 @@ std::optional<WeightedSum> asWeightedSum(const Program &program, const ExprPtr &
 
 /// Sequences of a batch have the same kernel each: their letter is an outer one.
 bool overSequences(const Program &program, int letter);
-/// The axis of a read whose index depends on a letter and is not the letter itself, or -1.
+/// The axis of a read whose index depends on a letter and is not the letter plus a size, or -1.
 int placeAxis(const ExprPtr &read, int letter);
 /// The letter of a tile's rows: one that the value does not depend on (or -1).
 int rowLetter(const Program &program, const std::set<int> &score, const std::set<int> &value);

@@ -37,9 +37,12 @@ ExprPtr withTerm(const ExprPtr &sum, const ExprPtr &term, bool negative, Span sp
 
 class AttentionFuser {
 public:
-  AttentionFuser(Program &program, Notes &notes)
+  AttentionFuser(Program &program, Notes &notes, const std::set<int> &stored)
       : program_(program), notes_(notes), softmaxes_(program), scores_(program, softmaxes_),
-        values_(program, scores_), plain_(program, softmaxes_) {}
+        values_(program, scores_), plain_(program, softmaxes_) {
+    for (int t : stored)
+      softmaxes_.keep(t);
+  }
 
   void run() {
     eachEquation([&](const ExprPtr &value) {
@@ -552,6 +555,8 @@ private:
 
 } // namespace
 
-void fuseAttention(Program &program, Notes &notes) { AttentionFuser(program, notes).run(); }
+void fuseAttention(Prepared &prepared) {
+  AttentionFuser(prepared.program, prepared.notes, prepared.stored).run();
+}
 
 } // namespace qkv::equations

@@ -80,6 +80,8 @@ struct Prepared {
   /// Tensors that say which elements are the first of their row, first[rows, e] =
   /// rank[e](score[rows, e] where ..) < K, likewise: they are found by their scores' bits.
   std::set<int> firsts;
+  /// Tensors over rows and keys that several sums share: they are not written out again.
+  std::set<int> stored;
   std::vector<Group> groups;  ///< GroupRows.cpp
   std::map<int, int> grouped; ///< the group of a tensor that is computed position by position
 };
@@ -92,10 +94,10 @@ void chooseByRank(Prepared &prepared);
 
 /// FuseAttention.cpp. Softmax-weighted sums become one equation each (Attention.h); of each
 /// softmax that does not, the notes say why.
-void fuseAttention(Program &program, Notes &notes);
+void fuseAttention(Prepared &prepared);
 
 /// SplitBlocks.cpp. Sums that read a tensor at their row's block become products block by block.
-void splitBlocks(Program &program);
+void splitBlocks(Prepared &prepared);
 
 /// DeriveScans.cpp. Running reductions become recurrences: all, or those that `wanted` asks for.
 /// Returns the tensors that hold them.

@@ -1,16 +1,18 @@
 // Sums over what belongs to their row's block are computed block by block.
 //
 // In: y[i,e] = sum[d](q[i,d] * s[(i + n) // 64, d, e]), i of any number of rows, n a size; and
-// y[i,e] = sum[j](w(i,j) * v[j,e] where j // 64 == (i + n) // 64 and ..). Out: the rows before the
-// first whole block, whole blocks and what is left, each with its block known:
+// y[i,e] = sum[j](w(i,j) * v[j,e] where j // 64 == (i + n) // 64 and ..). Out: the rows of the
+// first block (where n may be no multiple of 64), whole blocks and what is left, each with its
+// block known:
 //
 //   y.head[i,e] = sum[d](q[i,d] * s[n // 64, d, e])
 //   y.rows[b,r,d] = q[64 * b + r + ..., d]
-//   y.block[b,r,e] = sum[d](y.rows[b,r,d] * s[b + ..., d, e])
+//   y.block[b,r,e] = sum[d](y.rows[b,r,d] * s[b + n // 64 + 1, d, e])
 //   y.tail[i,e] likewise
 //
 // and of keys those of the block alone: j is 64 * b + u, u < 64. What holds: an element's terms are
 // the same, in the same order.
+#include "compiler/equations/BlockScores.h"
 #include "compiler/equations/Expressions.h"
 #include "compiler/equations/Rewrite.h"
 #include "compiler/equations/Softmaxes.h"
@@ -51,7 +53,8 @@ std::optional<Block> blockOf(const ExprPtr &e) {
 
 class BlockSplitter {
 public:
-  explicit BlockSplitter(Program &program) : program_(program) {}
+  BlockSplitter(Program &program, std::set<int> &stored)
+      : program_(program), scores_(program, stored) {}
 
   void run() {
     for (int t : liveTensors(program_))
@@ -267,6 +270,9 @@ private:
       place.key = plus(place.keyIn, size(begins - block.keyShift));
     }
     piece.value = substitute(placed(piece.value, block, place), letters);
+    if (block.key >= 0)
+      piece.value =
+          scores_.apart(t, piece.value, {letterPlus(place.row)->letter}, place.keyIn->letter);
     piece.guard = nullptr;
     program_.tensors.push_back(std::move(t));
     return read(program_, static_cast<int>(program_.tensors.size()) - 1, std::move(args),
@@ -307,6 +313,8 @@ private:
     ExprPtr value = mapper(placed(like.pieces[0].value, block, place));
     Tensor t = like;
     t.name += ".block";
+    if (u >= 0)
+      value = scores_.apart(t, value, {b, r}, u);
     t.axes.clear();
     Piece piece;
     piece.span = like.pieces[0].span;
@@ -403,15 +411,22 @@ private:
     const Tensor like = program_.tensors[tensor];
     SizeAtoms &atoms = program_.atoms;
     Size rows = program_.letters[block.letter].extent, by(block.size), head(0);
-    Size firstWhole = floorDiv(block.shift + by - Size(1), by, atoms);
-    if (!block.shift.isConstant() || *block.shift.constant() % block.size != 0)
+    // What is in the first row's block comes first, whole or not: where others begin is the start
+    // of the next one, whatever the shift.
+    Size firstWhole = floorDiv(block.shift, by, atoms),
+         end = floorDiv(block.shift + rows, by, atoms);
+    Size count = end - firstWhole;
+    if (!block.shift.isConstant() || *block.shift.constant() % block.size != 0) {
+      firstWhole = firstWhole + Size(1);
       head = minimum(rows, firstWhole * by - block.shift, atoms);
-    Size count = floorDiv(rows - head, by, atoms), tail = head + count * by;
+      count = maximum(end - firstWhole, Size(0), atoms);
+    }
+    Size tail = head + count * by;
     ExprPtr row = letter(block.letter);
     auto minus = [&](const Size &by) {
       return by == Size(0) ? row : apply(Op::Sub, {row, size(by)}, like.span);
     };
-    ExprPtr value = part(like, block, ".tail", rows - tail, tail, firstWhole + count, minus(tail));
+    ExprPtr value = part(like, block, ".tail", rows - tail, tail, end, minus(tail));
     value = choose(both(apply(Op::LessEqual, {size(head), row}, like.span),
                         apply(Op::Less, {row, size(tail)}, like.span)),
                    blocks(like, block, count, head, firstWhole, minus(head)), value, like.span);
@@ -426,10 +441,11 @@ private:
 
   Program &program_;
   FreeLetters free_;
+  BlockScores scores_;
 };
 
 } // namespace
 
-void splitBlocks(Program &program) { BlockSplitter(program).run(); }
+void splitBlocks(Prepared &prepared) { BlockSplitter(prepared.program, prepared.stored).run(); }
 
 } // namespace qkv::equations

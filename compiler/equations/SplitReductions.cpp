@@ -183,9 +183,9 @@ ExprPtr Splitter::rewrite(const ExprPtr &e) {
     else if (!settled_ && nominal(scope_) >= 8 * nominal(letters))
       lift = "part";
   }
-  bool overDifference = e->constant && !lift && !inTable_ && e->type == Type::Float &&
-                        e->kind != K::Read && expensive(e) && !program_.tensors[tensor_].constant;
-  if (overDifference)
+  bool isTable = e->constant && !inTable_ && e->type == Type::Float && e->kind != K::Read &&
+                 expensive(e) && !program_.tensors[tensor_].constant;
+  if (isTable)
     if (ExprPtr table = differenceTable(e))
       return done_[key] = table;
   bool outerConstant = inConstant_, outerTable = inTable_, outerSettled = settled_;
@@ -204,32 +204,36 @@ ExprPtr Splitter::rewrite(const ExprPtr &e) {
 
 // f(i - j) becomes t[i - j + J - 1] with t[u] = f(u - (J - 1)).
 ExprPtr Splitter::differenceTable(const ExprPtr &e) {
-  std::vector<int> dynamic;
-  for (int l : free_.of(e))
-    if (isDynamic(l))
-      dynamic.push_back(l);
-  if (dynamic.size() != 2)
-    return nullptr;
+  // Of the letters that are subtracted from each other, the first two; of others no length.
   int first = -1, second = -1;
+  forEachNode(e, [&](const Expr &n) {
+    if (first < 0 && n.kind == K::Apply && n.op == Op::Sub && n.args[0]->kind == K::Letter &&
+        n.args[1]->kind == K::Letter) {
+      first = n.args[0]->letter;
+      second = n.args[1]->letter;
+    }
+  });
+  constexpr double manyPairs = 1024; // of known letters: fewer are a table as they are
+  if (first < 0 || isDynamic(first) != isDynamic(second) ||
+      (!isDynamic(first) && nominal({first, second}) < manyPairs) ||
+      std::any_of(
+          free_.of(e).begin(), free_.of(e).end(),
+          [&](int l) { return isDynamic(l) && l != first && l != second; }))
+    return nullptr;
   bool alone = true, simple = true;
   std::set<const Expr *> differences;
   forEachNode(e, [&](const Expr &n) {
     simple = simple && n.kind != K::Reduce && n.kind != K::Weighted &&
              std::find(n.checked.begin(), n.checked.end(), true) == n.checked.end();
-    bool isDifference = n.kind == K::Apply && n.op == Op::Sub && n.args[0]->kind == K::Letter &&
-                        n.args[1]->kind == K::Letter && isDynamic(n.args[0]->letter) &&
-                        isDynamic(n.args[1]->letter);
-    if (isDifference) {
-      alone = alone && (first < 0 || first == n.args[0]->letter);
-      first = n.args[0]->letter;
-      second = n.args[1]->letter;
+    if (n.kind == K::Apply && n.op == Op::Sub && n.args[0]->kind == K::Letter &&
+        n.args[0]->letter == first && n.args[1]->kind == K::Letter && n.args[1]->letter == second) {
       differences.insert(&n);
       return;
     }
     for (auto &a : n.args)
-      alone = alone && !(a && a->kind == K::Letter && isDynamic(a->letter));
+      alone = alone && !(a && a->kind == K::Letter && (a->letter == first || a->letter == second));
   });
-  if (!simple || !alone || first < 0 || first == second || e->kind == K::Letter)
+  if (!simple || !alone || first == second)
     return nullptr;
   Size last = program_.letters[second].extent - Size(1);
   program_.letters.push_back({program_.letters[first].name + program_.letters[second].name,

@@ -3,7 +3,9 @@
 #include "compiler/equations/Values.h"
 
 #include "compiler/equations/Attention.h"
+#include "compiler/equations/Bounds.h"
 #include "compiler/equations/Joint.h"
+#include "dsl/proof/Proof.h"
 
 #include <algorithm>
 
@@ -11,19 +13,24 @@ namespace qkv::equations {
 
 using K = Expr::Kind;
 
-/// Whether a read has an axis for each of its letters, whole, the last of them among `own`;
-/// `except`: an axis that need not.
+/// Whether a read has an axis for each of its letters, whole or from a place on, the last of them
+/// among `own`; `except`: an axis that need not.
 bool Values::isPlain(const ExprPtr &e, const std::vector<int> &own, int except) {
   if (e->kind != K::Read || e->type != Type::Float || e->constant ||
       program_.tensors[e->tensor].constant || own.empty())
     return false;
   const Tensor &t = program_.tensors[e->tensor];
   std::set<int> seen;
-  for (size_t a = 0; a < e->args.size(); ++a)
-    if (static_cast<int>(a) != except &&
-        (e->args[a]->kind != K::Letter || !seen.insert(e->args[a]->letter).second ||
-         !runsOver(program_, e->args[a]->letter, t.axes[a])))
+  for (size_t a = 0; a < e->args.size(); ++a) {
+    if (static_cast<int>(a) == except)
+      continue;
+    auto at = letterPlus(e->args[a]);
+    if (!at || at->letter < 0 || !seen.insert(at->letter).second)
       return false;
+    bool whole = at->rest == Size(0) && runsOver(program_, at->letter, t.axes[a]);
+    if (!whole && !(a + 1 < e->args.size() && Bounds(program_).inside(e->args[a], t.axes[a], {})))
+      return false;
+  }
   return e->args.back()->kind == K::Letter &&
          std::count(own.begin(), own.end(), e->args.back()->letter);
 }
@@ -33,8 +40,8 @@ ExprPtr Values::valueOf(const ExprPtr &e, const std::set<int> &score, int key,
   if (isPlain(e, own, -1) && free_.of(e).count(key)) {
     own.clear();
     for (auto &a : e->args)
-      if (a->letter != key && !score.count(a->letter))
-        own.push_back(a->letter);
+      if (int l = letterPlus(a)->letter; l != key && !score.count(l))
+        own.push_back(l);
     return e;
   }
   std::vector<int> order;
@@ -52,8 +59,8 @@ ExprPtr Values::placedValue(const ExprPtr &e, const std::set<int> &score, int ke
   if (isPlain(e, own, axis)) {
     own.clear();
     for (size_t a = 0; a < e->args.size(); ++a)
-      if (static_cast<int>(a) != axis && !score.count(e->args[a]->letter))
-        own.push_back(e->args[a]->letter);
+      if (static_cast<int>(a) != axis && !score.count(letterPlus(e->args[a])->letter))
+        own.push_back(letterPlus(e->args[a])->letter);
     return e;
   }
   // What it is read of, over all places.
@@ -65,8 +72,7 @@ ExprPtr Values::placedValue(const ExprPtr &e, const std::set<int> &score, int ke
   ExprPtr all = valueOf(withArgs(e, std::move(args)), score, position, own);
   args = all->args;
   for (ExprPtr &a : args)
-    if (a->letter == position)
-      a = apply(Op::Add, {e->args[axis], integer(of.before)}, e->span);
+    a = substitute(a, {{position, apply(Op::Add, {e->args[axis], integer(of.before)}, e->span)}});
   return withArgs(all, std::move(args));
 }
 

@@ -51,9 +51,11 @@ int rowLetter(const Program &program, const std::set<int> &score, const std::set
 
 int placeAxis(const ExprPtr &read, int letter) {
   FreeLetters free;
-  for (size_t a = 0; a < read->args.size(); ++a)
-    if (read->args[a]->kind != K::Letter && free.of(read->args[a]).count(letter))
+  for (size_t a = 0; a < read->args.size(); ++a) {
+    auto plain = letterPlus(read->args[a]);
+    if (!(plain && plain->letter == letter) && free.of(read->args[a]).count(letter))
       return static_cast<int>(a);
+  }
   return -1;
 }
 
@@ -94,10 +96,12 @@ std::optional<WeightedSum> asWeightedSum(const Program &program, const ExprPtr &
   score.erase(out.sumKey);
   value.erase(out.sumKey);
   out.row = rowLetter(program, score, value);
-  for (auto &a : out.value->args)
-    if (a->kind == K::Letter && a->letter != out.sumKey && !score.count(a->letter) &&
-        !overSequences(program, a->letter))
-      out.values.push_back(a->letter);
+  for (auto &a : out.value->args) {
+    auto at = letterPlus(a);
+    if (at && at->letter >= 0 && at->letter != out.sumKey && !score.count(at->letter) &&
+        !overSequences(program, at->letter))
+      out.values.push_back(at->letter);
+  }
   return out;
 }
 

@@ -33,7 +33,8 @@ static std::pair<Value, AffineMap> valueOperand(FunctionEmitter &f, ScalarEmitte
   bool whole = true;
   for (size_t a = 0; a < read->args.size(); ++a) {
     const ExprPtr &index = read->args[a];
-    auto found = index->kind == K::Letter ? number.find(index->letter) : number.end();
+    auto at = letterPlus(index);
+    auto found = at && at->letter >= 0 ? number.find(at->letter) : number.end();
     if (f.isLocal(read->tensor, a))
       continue;
     if (static_cast<int>(a) == sum.placeAxis) {
@@ -49,9 +50,12 @@ static std::pair<Value, AffineMap> valueOperand(FunctionEmitter &f, ScalarEmitte
       whole = false;
       continue;
     }
-    offsets.push_back(b.getIndexAttr(t.axes[a].before));
-    sizes.push_back(f.extent(f.program.letters[index->letter].extent));
-    whole = whole && !t.axes[a].before && !t.axes[a].after;
+    const Size &extent = f.program.letters[at->letter].extent;
+    offsets.push_back(
+        f.add(loc, b.getIndexAttr(t.axes[a].before), getAsOpFoldResult(f.value(at->rest))));
+    sizes.push_back(f.extent(extent));
+    whole = whole && !t.axes[a].before && !t.axes[a].after && at->rest == Size(0) &&
+            extent == t.axes[a].extent;
     shape.push_back(getConstantIntValue(sizes.back()).value_or(ShapedType::kDynamic));
     results.push_back(getAffineDimExpr(found->second, b.getContext()));
   }

@@ -11,6 +11,7 @@
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 #include <algorithm>
+#include <functional>
 
 namespace qkv::irgen {
 
@@ -301,8 +302,17 @@ void FunctionEmitter::computeJoined(int tensor, const Joined &joined) {
   SmallVector<OpFoldResult> shape;
   for (const Axis &axis : t.axes)
     shape.push_back(extent(axis.extent));
+  // What is there already comes first: the others are no reason why it could not be computed here.
+  std::function<bool(int)> isThere = [&](int part) {
+    auto own = plan.joined.find(part);
+    return tensors.count(part) > 0 || (plan.joinedInto.count(part) && own != plan.joined.end() &&
+                                       own->second.merges && isThere(own->second.parts[0].tensor));
+  };
+  std::vector<Joined::Part> parts = joined.parts;
+  std::stable_partition(parts.begin(), parts.end(),
+                        [&](const Joined::Part &part) { return isThere(part.tensor); });
   Value into = tensor::EmptyOp::create(builder, loc, shape, elementType(tensor));
-  for (const Joined::Part &part : joined.parts) {
+  for (const Joined::Part &part : parts) {
     Value value = valueOf(part);
     SmallVector<OpFoldResult> from(shape.size(), builder.getIndexAttr(0)), sizes(shape), to(from),
         ones(shape.size(), builder.getIndexAttr(1)), strides(ones);

@@ -7,6 +7,7 @@
 #include "compiler/irgen/Emitter.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
 #include <algorithm>
@@ -35,10 +36,7 @@ public:
     Location loc = f_.state.location(f_.program.tensors[loop_.axes[0].first].span,
                                      f_.program.tensors[loop_.axes[0].first].label);
     findLocal();
-    for (auto &[tensor, axis] : loop_.axes)
-      if (!f_.tensors.count(tensor) && !local_.count(tensor))
-        f_.tensors[tensor] = f_.zeros(tensor, f_.state.location(f_.program.tensors[tensor].span,
-                                                                f_.program.tensors[tensor].name));
+    makeTensors();
     for (auto &[tensor, axis] : loop_.axes)
       plan(tensor, axis);
 
@@ -50,13 +48,19 @@ public:
         if (std::find(ends.begin(), ends.end(), s.end) == ends.end())
           ends.push_back(s.end);
       }
-    if (firsts.empty())
+    if (firsts.empty()) {
+      for (auto &[tensor, piece] : early_)
+        start(tensor, piece);
       return;
+    }
+    keepExtreme(firsts, /*least=*/true);
+    keepExtreme(ends, false);
     Value first = extreme(loc, firsts, /*least=*/true), end = extreme(loc, ends, false);
     if (firsts.size() == 1)
       first_ = firsts[0];
     if (ends.size() == 1)
       end_ = ends[0];
+    starts(loc, first, end);
     for (auto &member : loop_.axes)
       f_.loopRanges[member] = {first_, end_};
     keepWhatSkips();
@@ -69,32 +73,7 @@ public:
       carried.push_back(f_.tensors[tensor]);
     auto op = scf::ForOp::create(b_, loc, first, end, f_.constant(1), carried);
     op->setAttr(equationAttribute, b_.getStringAttr(f_.program.tensors[loop_.axes[0].first].name));
-    {
-      OpBuilder::InsertionGuard guard(b_);
-      Block *body = op.getBody();
-      if (!body->empty()) // (made where nothing is carried)
-        body->back().erase();
-      b_.setInsertionPointToEnd(body);
-      position_ = op.getInductionVar();
-      if (!loop_.forward) { // end - 1, ..., first
-        Value sum = arith::AddIOp::create(b_, loc, first, end);
-        Value last = arith::SubIOp::create(b_, loc, sum, f_.constant(1));
-        position_ = arith::SubIOp::create(b_, loc, last, position_);
-      }
-      for (size_t i = 0; i < carried_.size(); ++i)
-        f_.tensors[carried_[i].first] = op.getRegionIterArgs()[i];
-      for (auto &member : loop_.axes)
-        f_.at[member] = position_;
-      for (const ScheduleNode &child : loop_.children)
-        if (child.tensor < 0)
-          f_.computeLoop(child);
-        else
-          step(child.tensor);
-      SmallVector<Value> yielded;
-      for (auto &[tensor, axis] : carried_)
-        yielded.push_back(f_.tensors[tensor]);
-      scf::YieldOp::create(b_, loc, yielded);
-    }
+    emitBody(op, loc, first, end);
     for (size_t i = 0; i < carried_.size(); ++i)
       f_.tensors[carried_[i].first] = op.getResult(i);
     for (auto &member : loop_.axes) {
@@ -108,6 +87,48 @@ public:
   }
 
 private:
+  void makeTensors() {
+    for (auto &[tensor, axis] : loop_.axes) {
+      if (f_.tensors.count(tensor) || local_.count(tensor))
+        continue;
+      const Tensor &t = f_.program.tensors[tensor];
+      Value &made = f_.tensors[tensor];
+      made = f_.zeros(tensor, f_.state.location(t.span, t.name));
+      if (auto zeros = made.getDefiningOp<linalg::FillOp>(); zeros && isWritten(tensor, axis)) {
+        made = zeros.getOutputs()[0];
+        zeros.erase();
+      }
+    }
+  }
+
+  /// What is computed at a position.
+  void emitBody(scf::ForOp op, Location loc, Value first, Value end) {
+    OpBuilder::InsertionGuard guard(b_);
+    Block *body = op.getBody();
+    if (!body->empty()) // (made where nothing is carried)
+      body->back().erase();
+    b_.setInsertionPointToEnd(body);
+    position_ = op.getInductionVar();
+    if (!loop_.forward) { // end - 1, ..., first
+      Value sum = arith::AddIOp::create(b_, loc, first, end);
+      Value last = arith::SubIOp::create(b_, loc, sum, f_.constant(1));
+      position_ = arith::SubIOp::create(b_, loc, last, position_);
+    }
+    for (size_t i = 0; i < carried_.size(); ++i)
+      f_.tensors[carried_[i].first] = op.getRegionIterArgs()[i];
+    for (auto &member : loop_.axes)
+      f_.at[member] = position_;
+    for (const ScheduleNode &child : loop_.children)
+      if (child.tensor < 0)
+        f_.computeLoop(child);
+      else
+        step(child.tensor);
+    SmallVector<Value> yielded;
+    for (auto &[tensor, axis] : carried_)
+      yielded.push_back(f_.tensors[tensor]);
+    scf::YieldOp::create(b_, loc, yielded);
+  }
+
   Value extreme(Location loc, const std::vector<Size> &sizes, bool least) {
     Value out;
     for (const Size &s : sizes) {
@@ -119,6 +140,16 @@ private:
                     : b_.createOrFold<arith::MaxSIOp>(loc, out, v);
     }
     return out;
+  }
+
+  /// Leaves out bounds that others are no more than (or no less), whatever the sizes.
+  void keepExtreme(std::vector<Size> &sizes, bool least) {
+    for (size_t i = sizes.size(); i-- > 0;)
+      for (size_t o = 0; o < sizes.size(); ++o)
+        if (o != i && f_.bounds.atLeast(least ? sizes[i] - sizes[o] : sizes[o] - sizes[i], 0)) {
+          sizes.erase(sizes.begin() + static_cast<std::ptrdiff_t>(i));
+          break;
+        }
   }
 
   /// The range of all pieces on the loop's axis, where it is one.
@@ -135,6 +166,22 @@ private:
       out = here;
     }
     return out;
+  }
+
+  /// Whether the loop writes all elements of a tensor, and reads none.
+  bool isWritten(int tensor, int axis) {
+    const Tensor &t = f_.program.tensors[tensor];
+    for (size_t a = 0; a < t.axes.size(); ++a)
+      if (t.axes[a].before || t.axes[a].after || f_.at.count({tensor, static_cast<int>(a)}) ||
+          t.pieces[0].indices[a].letter < 0 ||
+          !runsOver(f_.program, t.pieces[0].indices[a].letter, t.axes[a]))
+        return false;
+    for (int reader : f_.plan.readers[tensor])
+      if (axis_.count(reader))
+        return false;
+    auto range = t.pieces.size() == 1 ? onlyRange(tensor, axis) : std::nullopt;
+    return range && range->first == Size(0) && range->second == t.axes[axis].extent &&
+           !f_.keptOf(tensor, axis) && !inner(loop_.children, tensor);
   }
 
   /// Whether all that `reader` reads of a tensor is at its own position, within its range.
@@ -240,12 +287,92 @@ private:
       else
         segments_[tensor].push_back(segmentOf(tensor, piece, axis));
     }
-    for (auto &[early, piece] : early_)
-      if (early == tensor) {
-        f_.at[{tensor, axis}] = f_.value(t.pieces[piece].indices[axis].position);
-        f_.tensors[tensor] = f_.computePiece(tensor, piece, f_.tensors[tensor]);
-        f_.at.erase({tensor, axis});
+  }
+
+  /// A start, computed before the loop.
+  void start(int tensor, int piece) {
+    const Tensor &t = f_.program.tensors[tensor];
+    int axis = axis_.at(tensor);
+    f_.at[{tensor, axis}] = f_.value(t.pieces[piece].indices[axis].position);
+    f_.tensors[tensor] = f_.computePiece(tensor, piece, f_.tensors[tensor]);
+    f_.at.erase({tensor, axis});
+  }
+
+  /// All of them. One of many elements that the loop and what is behind it may not ask for (a step
+  /// in which no page ends) is computed where one of them does.
+  void starts(Location loc, Value first, Value end) {
+    for (auto &[tensor, piece] : early_) {
+      bool certain = !isLarge(tensor) || f_.plan.isResult[tensor];
+      Value wanted = certain ? Value() : isWanted(loc, tensor, piece, first, end);
+      if (!wanted) {
+        start(tensor, piece);
+        continue;
       }
+      // (Zeros, too, are for who asks.)
+      Value before = f_.tensors[tensor];
+      auto zeros = before.getDefiningOp<linalg::FillOp>();
+      if (zeros && before.use_empty())
+        before = zeros.getOutputs()[0];
+      auto branch = scf::IfOp::create(b_, loc, TypeRange{before.getType()}, wanted, true);
+      OpBuilder::InsertionGuard guard(b_);
+      b_.setInsertionPointToEnd(branch.thenBlock());
+      if (zeros && f_.tensors[tensor].use_empty()) {
+        f_.tensors[tensor] = f_.fill(loc, zeros.getInputs()[0], before);
+        zeros.erase();
+      }
+      start(tensor, piece);
+      scf::YieldOp::create(b_, loc, f_.tensors[tensor]);
+      b_.setInsertionPointToEnd(branch.elseBlock());
+      scf::YieldOp::create(b_, loc, before);
+      f_.tensors[tensor] = branch.getResult(0);
+    }
+  }
+
+  /// Whether a position of a tensor has many elements.
+  bool isLarge(int tensor) {
+    Size size(1);
+    const Tensor &t = f_.program.tensors[tensor];
+    for (size_t a = 0; a < t.axes.size(); ++a)
+      if (static_cast<int>(a) != axis_.at(tensor))
+        size = size * t.axes[a].extent;
+    return f_.bounds.atLeast(size, 4096);
+  }
+
+  /// Whether the loop has a step, or what is behind it elements that may read the start; null:
+  /// it is certain.
+  Value isWanted(Location loc, int tensor, int piece, Value first, Value end) {
+    if (!loop_.forward || (first_ && end_ && f_.bounds.atLeast(*end_ - *first_, 1)))
+      return {};
+    int axis = axis_.at(tensor);
+    const Size &position = f_.program.tensors[tensor].pieces[piece].indices[axis].position;
+    Value out = arith::CmpIOp::create(b_, loc, arith::CmpIPredicate::slt, first, end);
+    for (int reader : f_.plan.readers[tensor]) {
+      if (axis_.count(reader))
+        continue;
+      const Tensor &r = f_.program.tensors[reader];
+      bool asks = f_.prepared.checks.count(reader) > 0;
+      for (const Piece &p : r.pieces)
+        for (const ExprPtr &root : {p.value, p.guard})
+          if (root)
+            forEachNode(root, [&](const Expr &e) {
+              if (e.kind != Expr::Kind::Read || e.tensor != tensor)
+                return;
+              auto at = letterPlus(e.args[axis]);
+              asks = asks || !at || !f_.bounds.atLeast(at->rest - position, 1);
+            });
+      if (!asks)
+        continue;
+      Value any = arith::ConstantOp::create(b_, loc, b_.getBoolAttr(true));
+      for (const Axis &a : r.axes) {
+        Size extent = a.extent + Size(a.before + a.after);
+        if (!f_.bounds.atLeast(extent, 1))
+          any = arith::AndIOp::create(b_, loc, any,
+                                      arith::CmpIOp::create(b_, loc, arith::CmpIPredicate::sgt,
+                                                            f_.value(extent), f_.constant(0)));
+      }
+      out = arith::OrIOp::create(b_, loc, out, any);
+    }
+    return out;
   }
 
   /// Whether the loop comes to all positions of a tensor's letters later.

@@ -8,7 +8,11 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+#include <functional>
+#include <map>
 
 namespace qkv::irgen {
 
@@ -33,6 +37,71 @@ static int sameAs(const Program &program, const Tensor &t) {
 }
 
 namespace {
+
+bool isLetter(const ExprPtr &e, int letter) {
+  return e->kind == Expr::Kind::Letter && e->letter == letter;
+}
+
+/// Of width * outer + inner + rest, in any order: the rest.
+std::optional<Size> restOf(const ExprPtr &e, int outer, int inner, int64_t width) {
+  std::map<int, int64_t> times;
+  Size rest;
+  std::function<bool(const ExprPtr &, int64_t)> add = [&](const ExprPtr &e, int64_t by) {
+    if (e->kind == Expr::Kind::Letter) {
+      times[e->letter] += by;
+      return true;
+    }
+    if (auto at = letterPlus(e); at && at->letter < 0) {
+      rest = rest + at->rest * Size(by);
+      return true;
+    }
+    if (e->kind != Expr::Kind::Apply || e->args.size() != 2)
+      return false;
+    const ExprPtr &a = e->args[0], &b = e->args[1];
+    if (e->op == Op::Add || e->op == Op::Sub)
+      return add(a, by) && add(b, e->op == Op::Add ? by : -by);
+    if (e->op == Op::Mul && a->kind == Expr::Kind::Int)
+      return add(b, by * a->integer);
+    return e->op == Op::Mul && b->kind == Expr::Kind::Int && add(a, by * b->integer);
+  };
+  const std::map<int, int64_t> wanted{{outer, width}, {inner, 1}};
+  return add(e, 1) && times == wanted ? std::optional(rest) : std::nullopt;
+}
+
+/// A tensor that is another from a place on, with one of its axes as two: y[b,u] = x[64 * b + u +
+/// c].
+struct Divided {
+  int from;
+  size_t axis; ///< the first of both
+  Size first;  ///< c
+};
+
+std::optional<Divided> divided(const Program &program, Bounds &bounds, const Tensor &t) {
+  if (t.pieces.size() != 1 || t.pieces[0].guard || t.pieces[0].value->kind != Expr::Kind::Read)
+    return std::nullopt;
+  const Piece &p = t.pieces[0];
+  const Expr &read = *p.value;
+  const Tensor &from = program.tensors[read.tensor];
+  if (from.axes.size() + 1 != t.axes.size() || from.type != t.type || from.constant != t.constant)
+    return std::nullopt;
+  for (size_t a = 0; a < t.axes.size(); ++a)
+    if (p.indices[a].letter < 0 || !runsOver(program, p.indices[a].letter, t.axes[a]))
+      return std::nullopt;
+  std::optional<Divided> out;
+  for (size_t a = 0; a < from.axes.size(); ++a) {
+    size_t own = a + (out ? 1 : 0);
+    if (isLetter(read.args[a], p.indices[own].letter) &&
+        runsOver(program, p.indices[own].letter, from.axes[a]))
+      continue;
+    auto width = out ? std::nullopt : t.axes[a + 1].extent.constant();
+    auto rest = width ? restOf(read.args[a], p.indices[a].letter, p.indices[a + 1].letter, *width)
+                      : std::nullopt;
+    if (!rest || !bounds.inside(read.args[a], from.axes[a], {}))
+      return std::nullopt;
+    out = Divided{read.tensor, a, *rest};
+  }
+  return out;
+}
 
 /// A tensor that goes on from an input: `if p < n then input[p] else rest`, n being the input's
 /// extent along the axis of p, and no greater than the tensor's own whatever the sizes are.
@@ -104,12 +173,117 @@ Value FunctionEmitter::computeContinued(int tensor, int input, size_t axis) {
   return tensor::InsertSliceOp::create(builder, loc, fresh, into, offsets, rest, ones);
 }
 
+/// The other as it lies in memory, with the axis in two.
+Value FunctionEmitter::computeDivided(int tensor, int from, size_t axis, const Size &first) {
+  const Tensor &t = program.tensors[tensor];
+  const std::vector<Axis> &axes = program.tensors[from].axes;
+  Location loc = state.location(t.span, t.label);
+  SmallVector<OpFoldResult> offsets, sizes, shape;
+  SmallVector<int64_t> taken, made;
+  SmallVector<ReassociationIndices> groups;
+  for (size_t a = 0; a < t.axes.size(); ++a) {
+    shape.push_back(extent(t.axes[a].extent));
+    made.push_back(getConstantIntValue(shape.back()).value_or(ShapedType::kDynamic));
+    if (a == axis + 1) {
+      groups.back().push_back(static_cast<int64_t>(a));
+      continue;
+    }
+    const Axis &of = axes[a > axis ? a - 1 : a];
+    OpFoldResult at = builder.getIndexAttr(of.before);
+    offsets.push_back(a == axis ? add(loc, at, getAsOpFoldResult(value(first))) : at);
+    sizes.push_back(extent(a == axis ? t.axes[a].extent * t.axes[a + 1].extent : t.axes[a].extent));
+    taken.push_back(getConstantIntValue(sizes.back()).value_or(ShapedType::kDynamic));
+    groups.push_back({static_cast<int64_t>(a)});
+  }
+  SmallVector<OpFoldResult> ones(offsets.size(), builder.getIndexAttr(1));
+  mlir::Type type = elementType(from);
+  Value part = tensor::ExtractSliceOp::create(builder, loc, RankedTensorType::get(taken, type),
+                                              tensors.at(from), offsets, sizes, ones);
+  return tensor::ExpandShapeOp::create(builder, loc, RankedTensorType::get(made, type), part,
+                                       groups, shape);
+}
+
 bool FunctionEmitter::isLocal(int tensor, size_t axis) const {
   auto found = local.find(tensor);
   return found != local.end() && found->second.count(static_cast<int>(axis));
 }
 
+/// Whether all positions of a tensor are in memory, each in its place.
+bool FunctionEmitter::isWhole(int tensor) const {
+  if (local.count(tensor) || blocks.count(tensor) || !tensors.count(tensor))
+    return false;
+  for (size_t a = 0; a < program.tensors[tensor].axes.size(); ++a)
+    if (keptOf(tensor, a))
+      return false;
+  return true;
+}
+
+/// Whether any element of what reads a tensor is computed; null: for certain.
+Value FunctionEmitter::anyReader(int tensor) {
+  Location loc = state.location(program.tensors[tensor].span, program.tensors[tensor].label);
+  Value out;
+  for (int reader : plan.readers[tensor]) {
+    Value elements;
+    for (const Axis &a : program.tensors[reader].axes) {
+      Size extent = a.extent + Size(a.before + a.after);
+      if (bounds.atLeast(extent, 1))
+        continue;
+      Value any = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sgt, value(extent),
+                                        constant(0));
+      elements = elements ? Value(arith::AndIOp::create(builder, loc, elements, any)) : any;
+    }
+    if (!elements)
+      return {};
+    out = out ? Value(arith::OrIOp::create(builder, loc, out, elements)) : elements;
+  }
+  return out;
+}
+
+/// A table of functions, of no input, that nobody may ask: a step's, of whole blocks, where it has
+/// none.
+bool FunctionEmitter::computeAsked(int tensor) {
+  const Tensor &t = program.tensors[tensor];
+  constexpr int64_t few = 64;
+  if (plan.ofInput[tensor] || t.pieces.size() != 1 || plan.isResult[tensor] ||
+      local.count(tensor) || prepared.checks.count(tensor) || tensors.count(tensor))
+    return false;
+  Size size(1);
+  for (size_t a = 0; a < t.axes.size(); ++a) {
+    if (t.pieces[0].indices[a].letter < 0 ||
+        !runsOver(program, t.pieces[0].indices[a].letter, t.axes[a]))
+      return false;
+    size = size * t.axes[a].extent;
+  }
+  bool costly = false;
+  forEachNode(t.pieces[0].value,
+              [&](const Expr &e) { costly |= e.kind == Expr::Kind::Apply && isCostly(e.op); });
+  if (!costly || !bounds.atLeast(size, few))
+    return false;
+  Value asked = anyReader(tensor);
+  if (!asked)
+    return false;
+  Location loc = state.location(t.span, t.label);
+  SmallVector<OpFoldResult> shape;
+  for (const Axis &axis : t.axes)
+    shape.push_back(extent(axis.extent));
+  Value empty = tensor::EmptyOp::create(builder, loc, shape, elementType(tensor));
+  auto branch = scf::IfOp::create(builder, loc, TypeRange{empty.getType()}, asked, true);
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToEnd(branch.thenBlock());
+  Value made = computePiece(tensor, 0, {});
+  SmallVector<OpFoldResult> none(shape.size(), builder.getIndexAttr(0)),
+      ones(shape.size(), builder.getIndexAttr(1));
+  made = tensor::InsertSliceOp::create(builder, loc, made, empty, none, shape, ones);
+  scf::YieldOp::create(builder, loc, made);
+  builder.setInsertionPointToEnd(branch.elseBlock());
+  scf::YieldOp::create(builder, loc, empty);
+  tensors[tensor] = branch.getResult(0);
+  return true;
+}
+
 void FunctionEmitter::computeWhole(int tensor) {
+  if (computeAsked(tensor))
+    return;
   const Tensor &t = program.tensors[tensor];
   Location loc = state.location(t.span, t.label);
   if (auto chosen = prepared.chosen.find(tensor); chosen != prepared.chosen.end()) {
@@ -129,6 +303,13 @@ void FunctionEmitter::computeWhole(int tensor) {
   if (int other = sameAs(program, t); other >= 0 && !prepared.checks.count(tensor) &&
                                       !panels(other) && elementType(other) == elementType(tensor)) {
     tensors[tensor] = tensors.at(other);
+    return;
+  }
+  if (auto of = divided(program, bounds, t);
+      of && isWhole(of->from) && !plan.isResult[tensor] && !local.count(tensor) &&
+      !prepared.checks.count(tensor) && !prepared.grouped.count(tensor) && !panels(of->from) &&
+      elementType(of->from) == elementType(tensor)) {
+    tensors[tensor] = computeDivided(tensor, of->from, of->axis, of->first);
     return;
   }
   if (auto joined = plan.joined.find(tensor); joined != plan.joined.end()) {

@@ -163,6 +163,10 @@ private:
   mlir::func::FuncOp stepFunction(const Item &item, const StepText &step,
                                   llvm::ArrayRef<mlir::Type> arguments);
   mlir::Value computeContinued(int tensor, int input, size_t axis);
+  mlir::Value computeDivided(int tensor, int from, size_t axis, const Size &first);
+  bool isWhole(int tensor) const;
+  mlir::Value anyReader(int tensor);
+  bool computeAsked(int tensor);
   mlir::Value sizeTerm(const Size::Monomial &monomial);
   mlir::Value atom(int number);
 

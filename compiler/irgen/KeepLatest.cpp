@@ -231,8 +231,10 @@ private:
   int axisLike(int reader, int tensor, int axis) {
     const Tensor &r = program_.tensors[reader];
     for (size_t a = 0; a < r.axes.size(); ++a) {
-      bool fits = r.axes[a].extent == program_.tensors[tensor].axes[axis].extent &&
-                  !r.axes[a].before && !r.axes[a].after;
+      const Size &extent = program_.tensors[tensor].axes[axis].extent;
+      bool fits = !r.axes[a].before && !r.axes[a].after &&
+                  (r.axes[a].extent == extent ||
+                   (nodes_[node_].forward && bounds_.atLeast(extent - r.axes[a].extent, 0)));
       for (const Use &use : uses_[tensor])
         fits = fits && (use.reader != reader || lagOf(use, static_cast<int>(a), axis));
       if (fits)
@@ -277,12 +279,13 @@ private:
     return out;
   }
 
-  void add(int tensor, int axis, bool first) {
+  /// Puts a tensor in front of the `at`-th child of the loop.
+  void add(int tensor, int axis, size_t at) {
     ScheduleNode &loop = nodes_[node_];
     ScheduleNode leaf;
     leaf.tensor = tensor;
     loop.axes.push_back({tensor, axis});
-    loop.children.insert(first ? loop.children.begin() : loop.children.end(), leaf);
+    loop.children.insert(loop.children.begin() + static_cast<std::ptrdiff_t>(at), leaf);
     axes_[tensor] = axis;
     numberChildren();
   }
@@ -290,6 +293,17 @@ private:
   void taken(int tensor) {
     nodes_[nodeOf_[tensor]] = {};
     nodeOf_[tensor] = node_;
+  }
+
+  /// Whether all that a tensor reads of `members` is at positions before its own.
+  bool readsBefore(int tensor, int axis, const std::map<int, int> &members) {
+    for (const Use &use : operands_[tensor])
+      if (auto of = members.find(use.read->tensor); of != members.end()) {
+        auto lag = lagOf(use, axis, of->second);
+        if (!lag || *lag < 1)
+          return false;
+      }
+    return true;
   }
 
   /// Takes what reads `tensor` behind the loop into it, where the tensor then is not kept whole.
@@ -328,8 +342,14 @@ private:
           return false;
     ScheduleNode before = nodes_[node_];
     std::map<int, int> had = axes_;
-    for (auto &[node, axis] : entering) // in their order
-      add(nodes_[node].tensor, axis, /*first=*/false);
+    // In their order; what reads earlier positions alone comes in front, so that they are in the
+    // same place as later ones.
+    for (auto at = entering.rbegin(); at != entering.rend(); ++at)
+      if (readsBefore(nodes_[at->first].tensor, at->second, axes))
+        add(nodes_[at->first].tensor, at->second, 0);
+    for (auto &[node, axis] : entering)
+      if (!axes_.count(nodes_[node].tensor))
+        add(nodes_[node].tensor, axis, children().size());
     if (!positionsOf(tensor)) {
       nodes_[node_] = std::move(before);
       axes_ = std::move(had);
@@ -342,6 +362,24 @@ private:
     for (int number : numbers)
       taken(number);
     return true;
+  }
+
+  /// Whether a tensor is a product of matrices, large ones, that each step has of its own: as much
+  /// work for all steps at once as for one after the other.
+  bool isProductOfEachStep(int tensor, int axis) {
+    const Tensor &t = program_.tensors[tensor];
+    if (t.pieces.size() != 1 || t.pieces[0].value->kind != K::Reduce ||
+        t.pieces[0].value->reduction != Reduction::Sum)
+      return false;
+    Size terms(1);
+    for (int l : t.pieces[0].value->letters)
+      terms = terms * program_.letters[l].extent;
+    int position = t.pieces[0].indices[axis].letter;
+    for (const Use &use : operands_[tensor])
+      if (std::none_of(use.read->args.begin(), use.read->args.end(),
+                       [&](const ExprPtr &index) { return free_.of(index).count(position) > 0; }))
+        return false;
+    return bounds_.atLeast(terms, 32) && bounds_.atLeast(stepOf(tensor, axis), 16384);
   }
 
   /// Takes what only the loop reads, each step its own, into it, where it is greater than what it
@@ -367,14 +405,14 @@ private:
     }
     Size made(0);
     std::set<int> counted;
+    bool reduces = false;
     for (const Piece &p : t.pieces) {
       if (p.indices[axis].letter < 0)
         return false;
-      bool reduces = false;
       forEachNode(p.value, [&](const Expr &e) { reduces = reduces || e.kind == K::Reduce; });
-      if (reduces)
-        return false;
     }
+    if (reduces && !isProductOfEachStep(tensor, axis))
+      return false;
     for (const Use &use : operands_[tensor]) {
       const Tensor &from = program_.tensors[use.read->tensor];
       for (size_t a = 0; a < from.axes.size(); ++a)
@@ -382,9 +420,14 @@ private:
             counted.insert(use.read->tensor).second)
           made = made + stepOf(use.read->tensor, static_cast<int>(a));
     }
-    if (counted.empty() || !isTwice(stepOf(tensor, axis), made))
+    // (A product's operands are in memory anyway.)
+    Size size = stepOf(tensor, axis);
+    if (counted.empty() || !isTwice(reduces ? size + size + size + size : size, made))
       return false;
-    add(tensor, axis, /*first=*/true);
+    size_t reader = children().size();
+    for (const Use &use : uses_[tensor])
+      reader = std::min(reader, childOf(use.reader));
+    add(tensor, axis, reader);
     taken(tensor);
     return true;
   }

@@ -53,10 +53,11 @@ Values join(const std::vector<Values> &parts, size_t axis) {
   return out;
 }
 
-/// What of a step's result the step behind n positions takes.
-Values remain(const Stream &stream, const State &state, Values next, int64_t n) {
+/// What of a step's result the step behind n positions takes; where the step has nothing new of it,
+/// what was kept.
+Values remain(const Stream &stream, const State &state, Values kept, Values next, int64_t n) {
   if (!growsInPlace(state.kind))
-    return next;
+    return std::count(next.shape.begin(), next.shape.end(), 0) ? kept : next;
   const Program &step = stream.step;
   std::vector<int64_t> sizes(step.atoms.count(), 0);
   sizes[stream.past] = n;
@@ -136,7 +137,8 @@ ChunkedRun runInChunks(const Program &model, const Stream &stream,
     n += m;
     for (const State &state : stream.states)
       if (state.next >= 0)
-        kept[state.input] = remain(stream, state, std::move(values[at++]), n);
+        kept[state.input] =
+            remain(stream, state, std::move(kept[state.input]), std::move(values[at++]), n);
   }
   for (size_t r = 0; r < stream.results.size(); ++r)
     if (!rows[r].empty())

@@ -313,10 +313,18 @@ void StepBuilder::stretch(const State &state, Tensor &kept, const Size &length) 
 void StepBuilder::makeLast(State &state) {
   giveInput(state, Size(state.positions));
   stretch(state, step_.tensors[state.input], n_);
-  Tensor later = shaped(state, state.name + ".next", Size(state.positions));
+  // Where a step may bring nothing new (a sum at a page's end), it gives nothing: what is kept
+  // stays, unless it grows along the stream.
+  Size fresh = count(state.tensor), rows(state.positions);
+  bool always = state.positions > 1 || state.across >= 0 || fresh.least(step_.atoms) >= 1;
+  if (!always)
+    rows = minimum(fresh, rows, step_.atoms);
+  Tensor later = shaped(state, state.name + ".next", rows);
   stretch(state, later, length_);
-  later.pieces.push_back(whole(step_, later, [&](const std::vector<ExprPtr> &letters) {
-    return readRows(state, letters, count(state.tensor) - Size(state.positions));
+  later.pieces.push_back(whole(step_, later, [&](std::vector<ExprPtr> letters) {
+    if (!always)
+      letters[rowAmong(state.tensor, state.slice)] = integer(0);
+    return readRows(state, letters, fresh - Size(state.positions));
   }));
   state.next = addTensor(step_, later);
   for (int64_t back = 1; back <= state.positions; ++back)

@@ -114,3 +114,48 @@ func.func @step(%ctx: !llvm.ptr, %x: tensor<1x8xf32>) -> tensor<1x8xf32> {
   %all = tensor.insert_slice %new into %x[0, 0] [1, 8] [1, 1] : tensor<8xf32> into tensor<1x8xf32>
   return %all : tensor<1x8xf32>
 }
+
+// -----
+
+// What has axes merged on the way ends in a part of the other with these axes; the other is a tensor of
+// nothing, which is made in front.
+// CHECK-LABEL: func.func private @merged
+// CHECK-SAME: %[[X:[a-z0-9]*]]: tensor<4x2xf32>
+// CHECK: %[[ALL:.*]] = tensor.empty() : tensor<12xf32>
+// CHECK: %[[PART:.*]] = tensor.extract_slice %[[ALL]][1] [8] [1] : tensor<12xf32> to tensor<8xf32>
+// CHECK: %[[WIDE:.*]] = tensor.expand_shape %[[PART]] {{\[\[}}0, 1]] output_shape [4, 2]
+// CHECK: linalg.exp ins(%[[X]] : tensor<4x2xf32>) outs(%[[WIDE]] : tensor<4x2xf32>)
+func.func private @merged(%x: tensor<4x2xf32>) -> tensor<12xf32> {
+  %r = tensor.empty() : tensor<4x2xf32>
+  %apart = linalg.exp ins(%x : tensor<4x2xf32>) outs(%r : tensor<4x2xf32>) -> tensor<4x2xf32>
+  %row = tensor.collapse_shape %apart [[0, 1]] : tensor<4x2xf32> into tensor<8xf32>
+  %e = tensor.empty() : tensor<12xf32>
+  %all = tensor.insert_slice %row into %e[1] [8] [1] : tensor<8xf32> into tensor<12xf32>
+  return %all : tensor<12xf32>
+}
+
+// -----
+
+// What is put together is read at the element that is written alone: it is the result itself.
+#id = affine_map<(d0) -> (d0)>
+// CHECK-LABEL: func.func @together
+// CHECK: %[[RESULT:.*]] = bufferization.to_tensor %{{.*}} restrict writable : memref<8xf32>
+// CHECK: tensor.extract_slice %[[RESULT]][0] [4] [1]
+// CHECK: %[[FIRST:.*]] = tensor.insert_slice %{{.*}} into %[[RESULT]][0] [4] [1]
+// CHECK: %[[BOTH:.*]] = tensor.insert_slice %{{.*}} into %[[FIRST]][4] [4] [1]
+// CHECK: linalg.generic {{.*}} ins(%[[BOTH]] : tensor<8xf32>) outs(%[[BOTH]] : tensor<8xf32>)
+func.func @together(%ctx: !llvm.ptr, %x: tensor<4xf32>, %y: tensor<4xf32>, %z: memref<8xf32>) attributes {qkv.entry} {
+  %r = tensor.empty() : tensor<4xf32>
+  %a = linalg.exp ins(%x : tensor<4xf32>) outs(%r : tensor<4xf32>) -> tensor<4xf32>
+  %e = tensor.empty() : tensor<8xf32>
+  %first = tensor.insert_slice %a into %e[0] [4] [1] : tensor<4xf32> into tensor<8xf32>
+  %both = tensor.insert_slice %y into %first[4] [4] [1] : tensor<4xf32> into tensor<8xf32>
+  %o = tensor.empty() : tensor<8xf32>
+  %n = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]} ins(%both : tensor<8xf32>) outs(%o : tensor<8xf32>) {
+  ^bb0(%in: f32, %out: f32):
+    %t = arith.negf %in : f32
+    linalg.yield %t : f32
+  } -> tensor<8xf32>
+  bufferization.materialize_in_destination %n in restrict writable %z : (tensor<8xf32>, memref<8xf32>) -> ()
+  return
+}

@@ -21,8 +21,8 @@ std::string model(std::mt19937_64 &random) {
   bool heads = pick(2), shared = heads && pick(2), written = pick(2), strict = !written && pick(2);
   std::string h = heads ? "h," : "", k = shared ? "" : h;
   int fall = pick(5);
-  std::string text = "size T = stream(max: 256), H = 2, D = " + std::to_string(32 + pick(5)) +
-                     ", E = " + std::to_string(32 + pick(3)) +
+  std::string text = "size T = stream(max: 256), H = 2, D = " + std::to_string(40 + pick(5)) +
+                     ", E = " + std::to_string(40 + pick(3)) +
                      "\nindex i < T, j < T, m < T, h < H, d < D, e < E\n\nmodel m(q[" + k +
                      "i,d], k[" + k + "j,d], v[" + h + "j,e], a[" + h + "i]) -> y[" + h +
                      "i,e] {\n";

@@ -132,6 +132,31 @@ TEST(Half, isRoundedAsItIsKept) {
   EXPECT_EQ(roundedTo(Half::Float16, 1 + 0x1p-11), 1);
 }
 
+/// A step in which no page ends has no row of the matrix: what is kept stays where it is.
+TEST(Pages, areWrittenWhereTheyEnd) {
+  Sources sources;
+  auto program = programOf(std::string(QKV_STREAM_MODELS) + "/mamba2.qkv", sources);
+  ASSERT_TRUE(program);
+  auto stream = std::get<streams::Stream>(streams::deriveStream(*program));
+  auto rows = [&](const streams::State &state, int64_t past, int64_t fresh) {
+    std::vector<int64_t> sizes(stream.step.atoms.count(), 0);
+    sizes[stream.past] = past;
+    sizes[stream.fresh] = fresh;
+    return stream.step.tensors[state.next].axes[0].extent.evaluate(stream.step.atoms, sizes);
+  };
+  int sums = 0;
+  for (const streams::State &state : stream.states)
+    if (state.kind == streams::State::Sum) {
+      ++sums;
+      EXPECT_EQ(rows(state, 0, 1), 0);
+      EXPECT_EQ(rows(state, 62, 1), 0);
+      EXPECT_EQ(rows(state, 63, 1), 1);
+      EXPECT_EQ(rows(state, 64, 63), 0);
+      EXPECT_EQ(rows(state, 3, 200), 1);
+    }
+  EXPECT_EQ(sums, 1);
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, Streams, testing::ValuesIn(models()),
                          [](const auto &info) { return info.param; });
 

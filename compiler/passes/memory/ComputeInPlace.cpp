@@ -33,6 +33,16 @@ bool isNothing(Value value) {
   return value.getDefiningOp<tensor::EmptyOp>();
 }
 
+/// Whether nothing reads a value but the operation that computes over it, each element for itself.
+bool isReadHereAlone(OpOperand &init) {
+  auto generic = dyn_cast<linalg::GenericOp>(init.getOwner());
+  return llvm::all_of(init.get().getUses(), [&](OpOperand &use) {
+    return &use == &init ||
+           (generic && use.getOwner() == generic && !generic.getNumReductionLoops() &&
+            generic.getMatchingIndexingMap(&use) == generic.getMatchingIndexingMap(&init));
+  });
+}
+
 /// The use of a tensor of nothing that `value` is computed over, through operations whose results
 /// nothing else reads; null where there is none. The value itself may have other uses.
 OpOperand *originOf(Value value) {
@@ -51,7 +61,7 @@ OpOperand *originOf(Value value) {
       return nullptr;
     if (isNothing(init->get()))
       return init;
-    if (!init->get().hasOneUse())
+    if (!isReadHereAlone(*init))
       return nullptr;
     value = init->get();
   }
@@ -79,12 +89,14 @@ struct ComputeInPlace : impl::ComputeInPlaceBase<ComputeInPlace> {
         inserts.push_back(insert);
       }
     });
+    // What is put together is written over where it is read, so that it becomes the result itself.
+    function.walk([](linalg::GenericOp op) { computeOver(op, /*joined=*/true); });
     // Results first: an insertion adds a reader to what it inserts into.
     for (auto result : results)
       computeInto(apart(result));
     for (auto insert : inserts)
       computeInto(insert, dominance);
-    function.walk([](linalg::GenericOp op) { computeOver(op); });
+    function.walk([](linalg::GenericOp op) { computeOver(op, /*joined=*/false); });
   }
 
 private:
@@ -102,13 +114,34 @@ private:
   void computeInto(tensor::InsertSliceOp insert, DominanceInfo &dominance) {
     if (!insert.getSource().hasOneUse())
       return;
-    OpOperand *origin = originOf(insert.getSource());
-    if (!origin || origin->get().getType() != insert.getSourceType())
+    // (What has axes merged on the way is computed as it was before.)
+    auto merged = insert.getSource().getDefiningOp<tensor::CollapseShapeOp>();
+    Value source = merged ? merged.getSrc() : insert.getSource();
+    OpOperand *origin = source.hasOneUse() ? originOf(source) : nullptr;
+    if (!origin || origin->get().getType() != source.getType())
+      return;
+    auto nothing = origin->get().getDefiningOp<tensor::EmptyOp>();
+    if (merged && !nothing)
       return;
     Operation *first = origin->getOwner();
+    auto into = insert.getDest().getDefiningOp<tensor::EmptyOp>();
+    auto isThere = [&](Value value) { return dominance.properlyDominates(value, first); };
     for (Value operand : insert->getOperands())
-      if (operand != insert.getSource() && !dominance.properlyDominates(operand, first))
+      if (operand != insert.getSource() && !isThere(operand) &&
+          !(operand == insert.getDest() && into && llvm::all_of(into->getOperands(), isThere)))
         return;
+    if (!isThere(insert.getDest()))
+      into->moveBefore(first);
+    if (merged) {
+      OpBuilder builder(first);
+      Value part = tensor::ExtractSliceOp::create(builder, insert.getLoc(), insert.getSourceType(),
+                                                  insert.getDest(), insert.getMixedOffsets(),
+                                                  insert.getMixedSizes(), insert.getMixedStrides());
+      origin->set(tensor::ExpandShapeOp::create(
+          builder, insert.getLoc(), cast<RankedTensorType>(source.getType()), part,
+          merged.getReassociationIndices(), nothing.getMixedSizes()));
+      return;
+    }
     // Where the same part is read, as by a step of a recurrence that goes on from it, it is the one
     // that is written over.
     for (Operation *user : insert.getDest().getUsers())
@@ -128,8 +161,9 @@ private:
                                                insert.getMixedSizes(), insert.getMixedStrides()));
   }
 
-  /// y[i] = f(x[i], ...) where nothing else reads x: y takes the place of x.
-  static void computeOver(linalg::GenericOp op) {
+  /// y[i] = f(x[i], ...) where nothing else reads x: y takes the place of x. `joined`: x is several
+  /// tensors put together, not computed at once.
+  static void computeOver(linalg::GenericOp op, bool joined) {
     if (op.getNumReductionLoops() || op.getNumDpsInits() != 1)
       return;
     OpOperand *out = op.getDpsInitOperand(0);
@@ -138,8 +172,9 @@ private:
     for (OpOperand *in : op.getDpsInputOperands()) {
       Value x = in->get();
       // (Of other values the buffer may be somebody else's.)
-      if (x.getType() != out->get().getType() || !x.hasOneUse() ||
-          !isa_and_nonnull<linalg::LinalgOp>(x.getDefiningOp()) ||
+      bool fits = joined ? x.getDefiningOp<tensor::InsertSliceOp>() && originOf(x)
+                         : isa_and_nonnull<linalg::LinalgOp>(x.getDefiningOp());
+      if (x.getType() != out->get().getType() || !x.hasOneUse() || !fits ||
           x.getDefiningOp()->getBlock() != op->getBlock() ||
           op.getMatchingIndexingMap(in) != op.getMatchingIndexingMap(out))
         continue;
