@@ -7,6 +7,17 @@ import os
 import sys
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [os.path.join(TESTS, "models")]
+import gguf_checkpoint  # noqa: E402
+
+# A vocabulary of each kind that a GGUF may have.
+WORDS = ["<s>", "a", "b", "ab", "\u2581a", "\u0120b", "##b", "\\x61\\n", "\\'", "<0x09>"]
+VOCABULARIES = {
+    "rwkv": {}, "bert": {"unknown_token_id": 0, "cls_token_id": 1, "seperator_token_id": 2},
+    "t5": {"scores": [-1.0] * len(WORDS), "unknown_token_id": 0, "eos_token_id": 0},
+    "llama": {"scores": [-1.0] * len(WORDS), "bos_token_id": 0},
+    "gpt2": {"pre": "deepseek-llm", "merges": ["a b"], "bos_token_id": 0, "add_bos_token": True},
+}
 
 GRAMMARS = [
     'root ::= "a" | [b-dé] root "x"{2,3}\n',
@@ -43,6 +54,12 @@ def main(folder):
         for i, case in enumerate(json.load(file)["cases"]):
             if len(case["template"]) < 2000:
                 write("template", str(i), case["template"])
+    for kind, keys in VOCABULARIES.items():
+        keys = {"model": kind, "tokens": WORDS, **keys,
+                "token_type": gguf_checkpoint.Signed([3] + [1] * (len(WORDS) - 1))}
+        named = {"tokenizer.ggml." + key: value for key, value in keys.items()}
+        with open(os.path.join(folder, "tokenizer", kind + ".gguf"), "wb") as file:
+            file.write(gguf_checkpoint.gguf("none", named, {}))
     for kind, texts in (("grammar", GRAMMARS), ("configuration", CONFIGURATIONS)):
         for i, text in enumerate(texts):
             write(kind, str(i), text)

@@ -106,10 +106,10 @@ class Checkpoint:
     def gguf(self, name="model.gguf", write=None):
         """The path of the same checkpoint as GGUF; none where there is no such architecture."""
         tensors = {}
-        for name, (kind, shape, values) in read(os.path.join(self.weights, "model.safetensors")).items():
-            assert kind == "BF16", (name, kind)
+        for tensor, (kind, shape, values) in read(os.path.join(self.weights, "model.safetensors")).items():
+            assert kind == "BF16", (tensor, kind)
             floats = array.array("f", array.array("I", [v << 16 for v in values]).tobytes())
-            tensors[name] = gguf_checkpoint.Array(shape, floats)
+            tensors[tensor] = gguf_checkpoint.Array(shape, floats)
         with open(os.path.join(self.weights, "config.json")) as file:
             data = (write or gguf_checkpoint.convert)(json.load(file), tensors)
         if data is None:
