@@ -226,7 +226,7 @@ Value FunctionEmitter::anyReader(int tensor) {
     Value elements;
     for (const Axis &a : program.tensors[reader].axes) {
       Size extent = a.extent + Size(a.before + a.after);
-      if (bounds.atLeast(extent, 1))
+      if (bounds.atLeast(extent, 1) || !isKnown(extent))
         continue;
       Value any = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sgt, value(extent),
                                         constant(0));
