@@ -262,7 +262,7 @@ bool FunctionEmitter::computeAsked(int tensor) {
   Value asked = anyReader(tensor);
   if (!asked)
     return false;
-  Location loc = state.location(t.span, t.label);
+  Location loc = state.location(t.span, t.name);
   SmallVector<OpFoldResult> shape;
   for (const Axis &axis : t.axes)
     shape.push_back(extent(axis.extent));
