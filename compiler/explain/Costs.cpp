@@ -315,6 +315,13 @@ std::string kindOf(Operation *op) {
     return "";
   if (isa<scf::ForOp>(op) && op->hasAttr(whyAttribute)) // (irgen/EmitGroups.cpp)
     return "chosen";
+  if (auto branch = dyn_cast<scf::IfOp>(op)) { // what is computed where somebody asks for it
+    std::string kind;
+    for (Operation &inner : *branch.thenBlock())
+      if (kind.empty())
+        kind = kindOf(&inner);
+    return kind;
+  }
   bool calculates = false, checks = false;
   op->walk([&](Operation *inner) {
     calculates |= inner != op && (computes(inner) || isKernelOfOurs(inner));

@@ -365,7 +365,7 @@ private:
       Value any = arith::ConstantOp::create(b_, loc, b_.getBoolAttr(true));
       for (const Axis &a : r.axes) {
         Size extent = a.extent + Size(a.before + a.after);
-        if (!f_.bounds.atLeast(extent, 1))
+        if (!f_.bounds.atLeast(extent, 1) && f_.isKnown(extent))
           any = arith::AndIOp::create(b_, loc, any,
                                       arith::CmpIOp::create(b_, loc, arith::CmpIPredicate::sgt,
                                                             f_.value(extent), f_.constant(0)));

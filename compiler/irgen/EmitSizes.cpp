@@ -55,6 +55,20 @@ Value FunctionEmitter::constant(int64_t number) {
   return v;
 }
 
+bool FunctionEmitter::isKnown(const Size &size) const {
+  for (auto &[monomial, coefficient] : size.terms())
+    for (int number : monomial) {
+      auto own = std::find(program.dynamicSizes.begin(), program.dynamicSizes.end(), number);
+      if (own != program.dynamicSizes.end() &&
+          !dynamicSizes[static_cast<size_t>(own - program.dynamicSizes.begin())])
+        return false;
+      const SizeAtom &atom = program.atoms[number];
+      if (atom.lhs && !(isKnown(*atom.lhs) && isKnown(*atom.rhs)))
+        return false;
+    }
+  return true;
+}
+
 Value FunctionEmitter::atom(int number) {
   auto known = std::find(program.dynamicSizes.begin(), program.dynamicSizes.end(), number);
   if (known != program.dynamicSizes.end()) {

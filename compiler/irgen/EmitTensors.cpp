@@ -226,7 +226,7 @@ Value FunctionEmitter::anyReader(int tensor) {
     Value elements;
     for (const Axis &a : program.tensors[reader].axes) {
       Size extent = a.extent + Size(a.before + a.after);
-      if (bounds.atLeast(extent, 1))
+      if (bounds.atLeast(extent, 1) || !isKnown(extent))
         continue;
       Value any = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sgt, value(extent),
                                         constant(0));
@@ -262,7 +262,7 @@ bool FunctionEmitter::computeAsked(int tensor) {
   Value asked = anyReader(tensor);
   if (!asked)
     return false;
-  Location loc = state.location(t.span, t.label);
+  Location loc = state.location(t.span, t.name);
   SmallVector<OpFoldResult> shape;
   for (const Axis &axis : t.axes)
     shape.push_back(extent(axis.extent));

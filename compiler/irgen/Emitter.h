@@ -77,6 +77,8 @@ public:
   /// A size as an index, computed at the function's entry.
   mlir::Value value(const Size &size);
   mlir::Value constant(int64_t number);
+  /// Whether a size has a value here: it is no sequence's own.
+  bool isKnown(const Size &size) const;
   /// A size that is a number of positions: at least 0.
   mlir::OpFoldResult extent(const Size &size);
   mlir::OpFoldResult storageExtent(const Axis &axis);

@@ -34,8 +34,8 @@ struct State {
   int across = -1;                           ///< Row: the other axis over the stream
   int input = -1;                            ///< of the step
   /// The step's tensor with what is kept then, or -1: it stays as it is; so it does where a step
-  /// gives no row of it. Where it grows in place, what is kept then is its last rows, as many as the
-  /// next step takes.
+  /// gives no row of it. Where it grows in place, what is kept then is its last rows, as many as
+  /// the next step takes.
   int next = -1;
   int begin = -1; ///< the session's tensor with what is kept before the first step
   Reading cause;  ///< the read that goes back furthest
