@@ -22,13 +22,13 @@ void QkvDialect::initialize() {
 mlir::LogicalResult QkvDialect::verifyOperationAttribute(mlir::Operation *op,
                                                          mlir::NamedAttribute attribute) {
   llvm::StringRef name = attribute.getName();
-  if (name == grainAttribute || name == batchAttribute) {
+  if (name == grainAttribute || name == batchAttribute || name == mostRowsAttribute) {
     if (!llvm::isa<mlir::IntegerAttr>(attribute.getValue()))
       return op->emitOpError("expects an integer for ") << name;
     return mlir::success();
   }
   bool unit = name == entryAttribute || name == rareAttribute || name == sharedAttribute ||
-              name == sequenceAttribute || name == mixedAttribute;
+              name == sequenceAttribute;
   bool ofModule = name == descriptionAttribute || name == stageAttribute;
   if (!unit && !ofModule && name != repeatAttribute && name != equationAttribute &&
       name != equationsAttribute && name != whyAttribute)

@@ -26,8 +26,8 @@ constexpr const char *sequenceAttribute = "qkv.sequence";
 constexpr const char *equationAttribute = "qkv.equation";
 constexpr const char *equationsAttribute = "qkv.equations";
 constexpr const char *whyAttribute = "qkv.why";
-/// A function that computes steps of several sequences: few positions of each.
-constexpr const char *mixedAttribute = "qkv.mixed";
+/// Rows that a qkv.attention has at most, where that is no more than a block.
+constexpr const char *mostRowsAttribute = "qkv.most_rows";
 /// The letter of a linalg.generic that is over the sequences of a batch.
 constexpr const char *batchAttribute = "qkv.batch";
 /// What a linalg.generic computes depends on no input: it is the same for all sequences.

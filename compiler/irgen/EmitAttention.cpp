@@ -126,6 +126,16 @@ static void emitScore(FunctionEmitter &f, AttentionOp op, const WeightedSum &sum
   ScoreOp::create(f.builder, loc, score, part, any, all, factors, places);
 }
 
+/// What an extent is at most, where that is no more than a block; 0: it may be more.
+static int64_t mostRows(Bounds &bounds, const Size &extent) {
+  if (extent.constant() || !bounds.atLeast(Size(AttentionOp::blockSize) - extent, 0))
+    return 0;
+  int64_t most = 1;
+  while (!bounds.atLeast(Size(most) - extent, 0))
+    ++most;
+  return most;
+}
+
 Value FunctionEmitter::attention(const ExprPtr &e, const std::vector<Dimension> &dimensions,
                                  const std::vector<Facts> &facts, Span span,
                                  const std::string &label) {
@@ -171,6 +181,8 @@ Value FunctionEmitter::attention(const ExprPtr &e, const std::vector<Dimension> 
                                 values, ValueRange{init}, builder.getAffineMapArrayAttr(valueMaps),
                                 builder.getAffineMapArrayAttr({outputMap}), sum.plain);
   op->setAttr(equationAttribute, builder.getStringAttr(label));
+  if (int64_t most = hasRow ? mostRows(bounds, program.letters[sum.row].extent) : 0)
+    op->setAttr(mostRowsAttribute, builder.getI64IntegerAttr(most));
   emitScore(*this, op, sum, outer, hasRow, facts, loc);
   return op.getResult(0);
 }

@@ -43,8 +43,6 @@ func::FuncOp FunctionEmitter::stepFunction(const Item &item, const StepText &ste
   auto made = func::FuncOp::create(atEnd, loc, name, atEnd.getFunctionType(arguments, results));
   made.setPrivate();
   made->setAttr(repeatAttribute, atEnd.getStringAttr(region.letter));
-  if (sequences)
-    made->setAttr(mixedAttribute, atEnd.getUnitAttr());
   FunctionEmitter inside(state, plan, bounds);
   inside.sequences = sequences;
   inside.begin(made);

@@ -149,8 +149,6 @@ static void emitEntry(ModuleState &state, const Plan &plan, const Description::E
       func::FuncOp::create(atStart, state.location(program.span), state.functionName(entry.symbol),
                            b.getFunctionType(argumentTypes(f, entry, params), {}));
   function->setAttr(entryAttribute, b.getUnitAttr());
-  if (sequences)
-    function->setAttr(mixedAttribute, b.getUnitAttr());
   f.begin(function);
   auto value = function.getArguments().begin();
   f.context = *value++;

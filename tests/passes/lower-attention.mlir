@@ -18,7 +18,9 @@
 // CHECK: vector.load %[[BLOCK]]
 // CHECK: memref.prefetch
 // CHECK: } else {
-// CHECK: %[[PACKED:.*]] = memref.alloc(%{{.*}}) {{.*}} : memref<?x?x64x16xf32>
+// CHECK: arith.divui %c524288
+// CHECK: %[[ROOM:.*]] = arith.select %{{.*}}, %{{.*}}, %c0
+// CHECK: %[[PACKED:.*]] = memref.alloc(%[[ROOM]], %{{.*}}) {{.*}} : memref<?x?x64x16xf32>
 // CHECK: scf.for
 // CHECK: scf.forall
 // CHECK: vector.shuffle
@@ -75,6 +77,40 @@ func.func @causal(%context: !llvm.ptr, %q: memref<3x?x64xf32>, %k: memref<3x?x64
   qkv.attention outer(%c3) rows(%n) keys(%n) values(%v : memref<3x?x64xf32>)
       outs(%o : memref<3x?x64xf32>)
       attributes {value_maps = [affine_map<(h, j, e) -> (h, j, e)>],
+                  output_maps = [affine_map<(h, i, e) -> (h, i, e)>]} {
+  ^bb0(%h: index, %i: index, %j: index, %i0: index, %i1: index, %j0: index, %j1: index):
+    %dot = qkv.reduce "sum"(%c64) {
+    ^bb0(%d: index):
+      %a = memref.load %q[%h, %i, %d] : memref<3x?x64xf32>
+      %b = memref.load %k[%h, %j, %d] : memref<3x?x64xf32>
+      %ab = arith.mulf %a, %b : f32
+      qkv.yield %ab : f32
+    }
+    %part = arith.cmpi sle, %j, %i : index
+    %any = arith.cmpi sle, %j0, %i1 : index
+    %all = arith.cmpi sle, %j1, %i0 : index
+    qkv.score %dot, %part, %any, %all
+  }
+  return
+}
+
+// Of rows that are few for certain there is the one form: nothing is packed for all keys, and nothing
+// is done where there is no row.
+// CHECK-LABEL: func.func @few
+// CHECK-NOT: memref.alloc(
+// CHECK: %[[SOME:.*]] = arith.cmpi ult
+// CHECK: scf.if %[[SOME]]
+// CHECK: scf.forall
+// CHECK-NOT: memref.alloc(
+// CHECK-NOT: scf.forall
+// CHECK: return
+func.func @few(%context: !llvm.ptr, %q: memref<3x?x64xf32>, %k: memref<3x?x64xf32>,
+                  %v: memref<3x?x64xf32>, %o: memref<3x?x64xf32>, %n: index) {
+  %c3 = arith.constant 3 : index
+  %c64 = arith.constant 64 : index
+  qkv.attention outer(%c3) rows(%n) keys(%n) values(%v : memref<3x?x64xf32>)
+      outs(%o : memref<3x?x64xf32>)
+      attributes {qkv.most_rows = 8 : i64, value_maps = [affine_map<(h, j, e) -> (h, j, e)>],
                   output_maps = [affine_map<(h, i, e) -> (h, i, e)>]} {
   ^bb0(%h: index, %i: index, %j: index, %i0: index, %i1: index, %j0: index, %j1: index):
     %dot = qkv.reduce "sum"(%c64) {

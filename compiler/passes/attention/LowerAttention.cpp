@@ -61,6 +61,13 @@ void AttentionEmitter::emit() {
     op_.erase();
     return;
   }
+  auto rows = op_->getAttrOfType<IntegerAttr>(mostRowsAttribute);
+  std::optional<int64_t> sharing = getConstantIntValue(sharing_);
+  if (rows && sharing && rows.getInt() * *sharing <= blockSize) {
+    when(isFew, [&] { fewRows(letter, slots); }); // (else there are none)
+    op_.erase();
+    return;
+  }
   Value isMany = arith::XOrIOp::create(b_, loc_, isFew, truth(true));
   auto which = scf::IfOp::create(b_, loc_, isFew, /*withElseRegion=*/true);
   b_.setInsertionPointToStart(which.thenBlock());

@@ -190,6 +190,8 @@ private:
       merged->setAttr(equationsAttribute,
                       builder.getStringAttr(llvm::join(names.getArrayRef(), ",")));
     StringRef kind = merged.getPlain() ? "" : "softmax-";
+    if (Attribute most = a->getAttr(mostRowsAttribute))
+      merged->setAttr(mostRowsAttribute, most); // (they have the same rows)
     merged->setAttr(whyAttribute,
                     builder.getStringAttr(kind + "weighted sums with the same weights: keys stream "
                                                  "by once for all of them, the score is in no "
