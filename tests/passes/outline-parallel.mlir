@@ -87,3 +87,25 @@ func.func @line(%ctx: !llvm.ptr, %n: index, %a: memref<?xf32>) {
   } {qkv.grain = 5 : i64} loc(#here)
   return
 }
+
+// A loop inside of another: the record of its call is one of each thread, not of all.
+// CHECK-LABEL: func.func private @nested.part
+// CHECK-NOT: llvm.alloca
+// CHECK-LABEL: func.func private @nested.part
+// CHECK: llvm.alloca
+// CHECK: scf.for
+// CHECK-NOT: llvm.alloca
+// CHECK: call @qkv_parallel_for
+// CHECK-LABEL: func.func @nested
+// CHECK: llvm.alloca
+// CHECK-NOT: llvm.alloca
+// CHECK: call @qkv_parallel_for
+func.func @nested(%ctx: !llvm.ptr, %n: index, %a: memref<?x?xf32>) {
+  %two = arith.constant 2.0 : f32
+  scf.forall (%i) = (0) to (%n) step (1) {
+    scf.forall (%j) = (0) to (%n) step (1) {
+      memref.store %two, %a[%i, %j] : memref<?x?xf32>
+    } {qkv.grain = 5 : i64}
+  } {qkv.grain = 1 : i64}
+  return
+}

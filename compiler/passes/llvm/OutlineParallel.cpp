@@ -53,13 +53,21 @@ private:
     return getValueOrCreateConstantIndexOp(builder, loc, size);
   }
 
-  /// The loop's body, for induction variable `iv`, at the builder's place; its scratch at
-  /// `scratch`: once, not once a round.
+  /// Where what a loop needs on the stack stands: each thread has its own, so inside of the rounds
+  /// of a loop around that is run by several (from where it goes to the beginning of its function).
+  static Block *stackOf(scf::ForallOp loop, func::FuncOp function) {
+    auto around = loop->getParentOfType<scf::ForallOp>();
+    return around ? around.getBody() : &function.getBody().front();
+  }
+
+  /// The loop's body, for induction variable `iv`, at the builder's place; what it has on the stack
+  /// at `scratch`: once, not once a round.
   static void inlineBody(OpBuilder &builder, OpBuilder &scratch, scf::ForallOp loop,
                          IRMapping &mapping, Value iv) {
     mapping.map(loop.getInductionVar(0), iv);
     for (Operation &op : loop.getBody()->without_terminator())
-      if (isa<memref::AllocaOp>(op) && op.getNumOperands() == 0)
+      if ((isa<memref::AllocaOp>(op) && op.getNumOperands() == 0) ||
+          isa<LLVM::AllocaOp, LLVM::ConstantOp>(op)) // (of calls: their records)
         scratch.clone(op, mapping);
       else
         builder.clone(op, mapping);
@@ -75,7 +83,7 @@ private:
     IRMapping mapping;
     OpBuilder scratch(loop);
     if (auto function = loop->getParentOfType<func::FuncOp>())
-      scratch.setInsertionPointToStart(&function.getBody().front());
+      scratch.setInsertionPointToStart(stackOf(loop, function));
     inlineBody(builder, scratch, loop, mapping, made.getInductionVar());
     loop.erase();
   }
@@ -203,9 +211,9 @@ private:
     func::FuncOp part =
         oneOfEqual(makePart(loop, function, captures, types, *fixedBegin, *fixedStep));
 
-    // The call. Its record is allocated once a function, not once a round of loops around.
+    // The call. Its record is allocated once a function, not once a round of serial loops around.
     Type pointer = LLVM::LLVMPointerType::get(&getContext()), i64 = builder.getI64Type();
-    OpBuilder entry = OpBuilder::atBlockBegin(&function.getBody().front());
+    OpBuilder entry = OpBuilder::atBlockBegin(stackOf(loop, function));
     Value one = LLVM::ConstantOp::create(entry, loc, i64, entry.getI64IntegerAttr(1));
     Value record =
         LLVM::AllocaOp::create(entry, loc, pointer, captures.record, one, /*alignment=*/64);
