@@ -100,6 +100,20 @@ nlohmann::json valueAt(const nlohmann::json &root, const std::string &key) {
   return {};
 }
 
+/// The list that an item's place lies behind the end of, and how many items it has; or nothing.
+std::optional<std::pair<std::string, size_t>> tooShort(const nlohmann::json &root,
+                                                       const std::string &key) {
+  for (size_t dot = key.find('.'); dot != key.npos; dot = key.find('.', dot + 1)) {
+    std::string place = key.substr(dot + 1, key.find('.', dot + 1) - dot - 1);
+    if (place.empty() || place.find_first_not_of("0123456789") != place.npos)
+      continue;
+    nlohmann::json list = valueAt(root, key.substr(0, dot));
+    if (list.is_array() && (place.size() > 8 || std::stoul(place) >= list.size()))
+      return std::make_pair(key.substr(0, dot), list.size());
+  }
+  return std::nullopt;
+}
+
 /// "a number", "a list", ...: what stands there, said of something else.
 std::string kindOfValue(const nlohmann::json &value) {
   return value.is_string()    ? "a text"
@@ -179,6 +193,13 @@ std::optional<Constant> CompileTime::configured(const ast::Expr &e, Scope *scope
       error(at,
             "\"" + written + "\" in the configuration is " + kindOfValue(whole) +
                 ", and a list has a length",
+            "C2");
+      return std::nullopt;
+    }
+    if (auto list = tooShort(*root, key)) {
+      error(at,
+            "\"" + list->first + "\" in the configuration has " + std::to_string(list->second) +
+                " items, \"" + written + "\" is not one of them",
             "C2");
       return std::nullopt;
     }

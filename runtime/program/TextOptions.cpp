@@ -104,6 +104,16 @@ bool takeBreaker(const char *text, Options &o, std::string &why) {
   return *text != 0;
 }
 
+bool takeTokenizer(const char *text, Options &o, std::string &why) {
+  o.tokenizer = text;
+  why = "empty, expected a path, or bytes";
+  return *text != 0;
+}
+
+bool takeCacheSize(const char *text, Options &o, std::string &why) {
+  return byteCount(text, o.generation.cacheSize, why);
+}
+
 bool takeStop(const char *text, Options &o, std::string &why) {
   if (!*text) {
     why = "empty, expected a text";
@@ -123,15 +133,13 @@ const std::vector<TextOption> &textOptions() {
        [](const char *t, O &o, W &w) { return whole(t, 0, o.generation.maxTokens, w); }},
       {"context", "N", "a stream of at most N tokens (default: what the model holds)",
        [](const char *t, O &o, W &w) { return whole(t, 1, o.generation.context, w); }},
-      {"cache-size", "BYTES",
-       "what all texts may keep together, as 2G or 500M (default: no bound); what finds no room is "
-       "an error",
-       [](const char *t, O &o, W &w) { return byteCount(t, o.generation.cacheSize, w); }},
+      {"cache-size", "BYTES", "what all texts may keep together, as 500M or 2G (default: no bound)",
+       takeCacheSize},
       {"prompt-chunk", "N", "tokens of a prompt that are computed at a time (512)",
        [](const char *t, O &o, W &w) { return whole(t, 1, o.generation.promptChunk, w); }},
       {"slide", "N",
-       "when the context is full, keep its first N tokens, forget half of the others, go on "
-       "(default: stop)",
+       "of a full context keep the first N tokens, forget half of the others, go on (default: "
+       "stop)",
        [](const char *t, O &o, W &w) { return whole(t, 0, o.generation.slide, w); }},
       {"snapshots", "N",
        "remember states every N tokens, to go back to (chat: 512, otherwise 0: not)",
@@ -188,11 +196,7 @@ const std::vector<TextOption> &textOptions() {
       {"seed", "N", "another draw (0)", takeSeed},
       {"tokenizer", "PATH",
        "a tokenizer.json, a folder with one, a GGUF; bytes: each byte (default: with the weights)",
-       [](const char *t, O &o, W &w) {
-         o.tokenizer = t;
-         w = "empty, expected a path, or bytes";
-         return *t != 0;
-       }},
+       takeTokenizer},
       {"tokens", nullptr, "prompts, sources and answers are numbers of tokens",
        [](const char *, O &o, W &) { return o.generation.tokens = true; }},
       {"stats", nullptr, "times, tokens and what was kept, on standard error",

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "runtime/streams/KeptBuffer.h"
-#include "runtime/streams/Room.h"
+#include "runtime/tensors/Room.h"
 #include "runtime/tensors/Batch.h"
 
 #include <memory>

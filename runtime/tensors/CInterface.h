@@ -4,7 +4,7 @@
 #pragma once
 
 #include "runtime/qkv.h"
-#include "runtime/streams/Room.h"
+#include "runtime/tensors/Room.h"
 
 #include <vector>
 

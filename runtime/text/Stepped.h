@@ -2,7 +2,7 @@
 // a token costs one step, whatever came before.
 #pragma once
 
-#include "runtime/streams/Room.h"
+#include "runtime/tensors/Room.h"
 #include "runtime/text/Sequence.h"
 
 #include <memory>

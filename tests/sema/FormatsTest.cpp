@@ -80,7 +80,7 @@ TEST(C2, TextsAreCompared) {
                  "  y = if kind == \"twice\" then 2 * x else x\n}\n"
                  "model m(x[t]) -> y[t] {\n  repeat l < 2 {\n"
                  "    x = part(x, kind: config(\"kinds[{l}]\", \"once\"))\n  }\n  y = x\n}\n",
-                 R"({"kinds": ["twice"]})");
+                 R"({"kinds": ["twice", null]})");
   ASSERT_TRUE(chosen.program) << chosen.said;
   EXPECT_EQ(chosen.settings(), "kinds.0=\"twice\" (\"once\") kinds.1=absent (\"once\") ");
 }
@@ -98,8 +98,14 @@ TEST(C2, ListsHaveItemsAndALength) {
   EXPECT_EQ(extentOf("size N = config(\"l.length\", 9)", R"({"l": {"length": 4}})"), 4);
   EXPECT_EQ(
       extentOf("size N = config(\"rope.sections[1]\", 3)", R"({"rope": {"sections": [5, 6]}})"), 6);
-  EXPECT_EQ(
-      extentOf("size N = config(\"rope.sections[7]\", 3)", R"({"rope": {"sections": [5, 6]}})"), 3);
+  EXPECT_EQ(extentOf("size N = config(\"rope.sections[7]\", 3)", R"({"rope": {}})"), 3);
+  // A list that is there says it of all.
+  Checked shorter("size N = config(\"rope.sections[2]\", 3)\nindex n < N\n"
+                  "model m(x[n]) -> y[n] { y = x }\n",
+                  R"({"rope": {"sections": [5, 6]}})");
+  EXPECT_EQ(shorter.said,
+            "\"rope.sections\" in the configuration has 2 items, \"rope.sections[2]\" is "
+            "not one of them [C2]\n");
 }
 
 TEST(C2, WhatIsNotOfItsDefaultsKind) {
