@@ -10,6 +10,7 @@
 #include "runtime/checkpoint/Checkpoint.h"
 
 #include <algorithm>
+#include <cstring>
 #include <functional>
 #include <optional>
 
@@ -197,7 +198,8 @@ int checkTensors(const ModelOptions &options, const Source &page, const Json &ro
       continue;
     qkv_error ignored = {};
     std::unique_ptr<rt::Checkpoint> file = rt::Checkpoint::open(options.weights, &ignored);
-    if (file && !file->find(row.tensor)) // (null: packed weights, or what will be said later)
+    // (Null: packed weights, or what will be said later. Other formats have other names.)
+    if (file && strcmp(file->formatName(), "safetensors") == 0 && !file->find(row.tensor))
       return fail(options.command, configuration.path + ": " + rt::quote(row.key) + " is " +
                                        row.value.dump() + ", and " + file->path() +
                                        " has no tensor " + rt::quote(row.tensor) +
