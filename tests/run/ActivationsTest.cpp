@@ -148,5 +148,31 @@ model m(x[i], y[i], w[i]) -> (a[i], b[i], s[i]) {
   }
 }
 
+// In f32 0.1 and 0.3 are other numbers: 3 * 0.1 - 0.3 is 0 but for 1e-16 of double precision.
+TEST(Activations, numbersOfTablesAreDoubles) {
+  auto checked = checkText(R"(size T = dynamic(max: 70)
+index i < T
+model m(x[i]) -> y[i] {
+  t[i] = (0.1 * (i % 4) - 0.3) * 1000000
+  y[i] = x[i] + t[i]
+}
+)",
+                           "numbers.qkv");
+  ASSERT_TRUE(checked->program) << checked->diagnostics;
+  const Program &program = *checked->program;
+  auto model = compiled(program);
+  ASSERT_TRUE(model);
+  TrialOptions options;
+  options.sizes["T"] = 20;
+  Trial trial = makeTrial(program, options);
+  for (int input : program.inputs)
+    trial.inputs.at(input).floats.assign(20, 0);
+  const Computed computed = compute(model->model(), program, trial);
+  ASSERT_EQ(computed.results.size(), 1u) << computed.failure;
+  for (size_t i = 0; i < 20; ++i)
+    EXPECT_EQ(computed.results[0].floats[i],
+              static_cast<float>((0.1 * static_cast<double>(i % 4) - 0.3) * 1000000));
+}
+
 } // namespace
 } // namespace qkv::test
