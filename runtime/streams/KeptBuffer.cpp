@@ -152,7 +152,8 @@ bool KeptBuffer::copy(const KeptBuffer &other, size_t bytes, bool share, qkv_err
     return false;
   }
   front = other.front;
-  memcpy(begin() + own, other.begin() + own, bytes - own);
+  if (bytes > own)
+    memcpy(begin() + own, other.begin() + own, bytes - own);
   return true;
 }
 

@@ -1,6 +1,7 @@
 // What a sequence keeps takes the memory that it needs, however much it may come to need.
 #include "runtime/streams/KeptBuffer.h"
 
+#include <algorithm>
 #include <cstring>
 #include <deque>
 #include <fstream>
@@ -88,7 +89,7 @@ TEST(KeptBuffer, noCopySeesWhatAnotherWrites) {
   auto pick = [&]() -> Followed & { return all[random() % all.size()]; };
   auto expectRight = [&](int turn) {
     for (size_t i = 0; i < all.size(); ++i)
-      ASSERT_EQ(memcmp(all[i].buffer.begin(), all[i].rows.data(), all[i].rows.size()), 0)
+      ASSERT_TRUE(std::equal(all[i].rows.begin(), all[i].rows.end(), all[i].buffer.begin()))
           << "buffer " << i << " behind turn " << turn;
   };
   for (int turn = 0; turn < 400; ++turn) {
