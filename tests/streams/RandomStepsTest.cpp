@@ -1,7 +1,8 @@
 // Random models of what streams are made of (recurrences, lags, reductions so far, windows,
 // attention, rows that are rewritten, blocks, values at the end), each reading what stands before
 // it: their steps, interpreted and compiled, in chunks of any lengths and among other sequences,
-// give what the model gives, and the same bytes.
+// give what the model gives, and the same bytes. Nothing is NaN: of that any value would be right
+// (C4).
 //
 // QKV_RANDOM_COUNT: how many (default 16); QKV_RANDOM_SEED: the first seed (default 1).
 #include "compiler/streams/DeriveStream.h"
@@ -82,7 +83,7 @@ private:
       break;
     case 3: // a reduction so far
       line(at + " = " + one("max", "min", "sum", "mean", "logsumexp", "argmax", "argmin") + "[j](" +
-           one(f + "[j,c]", "floor(2 * " + f + "[j,c])", "log(" + f + "[j,c])",
+           one(f + "[j,c]", "floor(2 * " + f + "[j,c])", "log(abs(" + f + "[j,c]) + 0.25)",
                "2 * " + f + "[j,c] - y[j]") +
            " where " + guard(f) + ")" + one("", " * 0.5"));
       // (The least of nothing is no number to go on with.)
