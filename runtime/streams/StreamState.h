@@ -6,8 +6,8 @@
 #pragma once
 
 #include "runtime/streams/KeptBuffer.h"
-#include "runtime/tensors/Room.h"
 #include "runtime/tensors/Batch.h"
+#include "runtime/tensors/Room.h"
 
 #include <memory>
 #include <vector>
