@@ -80,12 +80,6 @@ private:
   /// value is hardly larger than what is read of a position.
   bool isSmall(const ExprPtr &e) {
     int position = e->letters[0];
-    auto elements = [&](const std::set<int> &letters) {
-      double out = 1;
-      for (int l : letters)
-        out *= l == position ? 1 : program_.letters[l].extent.magnitude(program_.atoms);
-      return out;
-    };
     const std::set<int> &free = letters_.of(e->args[0]);
     bool alone = free.count(position) > 0, stream = false;
     for (int l : free)
@@ -106,9 +100,9 @@ private:
       bool ofInputs = number >= inputs_.size() || inputs_[number];
       stream = stream || ofInputs;
       alone = alone && (!ofInputs || own.count(position));
-      largest = std::max(largest, elements(own));
+      largest = std::max(largest, valuesOfPosition(program_, own));
     });
-    return alone && stream && elements(free) <= largest;
+    return alone && stream && valuesOfPosition(program_, free) <= largest;
   }
 
   Tensor newTensor(const ExprPtr &e) {

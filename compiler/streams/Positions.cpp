@@ -128,4 +128,12 @@ double positionsPerStep(const Program &program, const Size &extent) {
   return pace ? static_cast<double>(pace->steps) / static_cast<double>(pace->divisor) : 1;
 }
 
+double valuesOfPosition(const Program &program, const std::set<int> &letters) {
+  double out = 1;
+  for (int l : letters)
+    if (const Size &extent = program.letters[l].extent; !growsWith(program, extent))
+      out *= extent.magnitude(program.atoms);
+  return out;
+}
+
 } // namespace qkv::streams

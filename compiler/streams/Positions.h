@@ -7,6 +7,7 @@
 #include "dsl/Program.h"
 
 #include <optional>
+#include <set>
 
 namespace qkv::streams {
 
@@ -24,6 +25,9 @@ std::optional<ExprPtr> arrivalOf(const Program &program, const Size &extent,
 
 /// How many positions at most the axis gets while the stream gets `count` longer.
 int64_t positionsIn(const Program &program, const Size &extent, int64_t count);
+
+/// How many values letters have together at one position of the stream, at most.
+double valuesOfPosition(const Program &program, const std::set<int> &letters);
 
 /// How many positions the axis gets for each of the stream's, in the long run.
 double positionsPerStep(const Program &program, const Size &extent);

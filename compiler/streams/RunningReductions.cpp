@@ -49,13 +49,6 @@ public:
 private:
   bool grows(int letter) const { return growsWith(program_, program_.letters[letter].extent); }
 
-  double elements(const std::set<int> &letters) const {
-    double out = 1;
-    for (int l : letters)
-      out *= grows(l) ? 1 : program_.letters[l].extent.magnitude(program_.atoms);
-    return out;
-  }
-
   bool isSmall(const Running &running, const std::set<int> &values) {
     double largest = 0; // of what is read of a position
     for (const ExprPtr &root : {running.body, running.rest})
@@ -68,10 +61,10 @@ private:
             own.insert(letters_.of(a).begin(), letters_.of(a).end());
           auto number = static_cast<size_t>(n.tensor);
           if (own.count(running.letter) && (number >= inputs_.size() || inputs_[number]))
-            largest = std::max(largest, elements(own));
+            largest = std::max(largest, valuesOfPosition(program_, own));
         });
     double positions = static_cast<double>(program_.atoms[program_.stream].max);
-    return largest > 0 && elements(values) <= largest * positions / 2;
+    return largest > 0 && valuesOfPosition(program_, values) <= largest * positions / 2;
   }
 
   Program &program_;

@@ -197,20 +197,13 @@ private:
         along.insert(letters_.of(f).begin(), letters_.of(f).end());
     along.erase(parts.key);
     along.erase(row_);
-    double elements = 1, perPosition = 0;
-    for (int l : along) {
-      if (grows(l))
-        return std::nullopt;
-      elements *= program_.letters[l].extent.magnitude(program_.atoms);
-    }
-    for (const ExprPtr &f : parts.keys) {
-      double part = 1;
-      for (int l : letters_.of(f))
-        part *= l == parts.key ? 1 : program_.letters[l].extent.magnitude(program_.atoms);
-      perPosition += part;
-    }
+    if (std::any_of(along.begin(), along.end(), [&](int l) { return grows(l); }))
+      return std::nullopt;
+    double perPosition = 0;
+    for (const ExprPtr &f : parts.keys)
+      perPosition += valuesOfPosition(program_, letters_.of(f));
     double positions = static_cast<double>(program_.atoms[program_.stream].max);
-    if (elements > perPosition * positions / 2)
+    if (valuesOfPosition(program_, along) > perPosition * positions / 2)
       return std::nullopt;
     return along;
   }

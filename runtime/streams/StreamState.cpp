@@ -211,9 +211,9 @@ void StreamState::stepped() {
     const qkv_kept &one = stream.kept[k];
     if (one.next < 0)
       continue;
-    if (!one.grows && pendingBytes[k] == 0)
-      continue; // nothing new of it
     if (!one.grows) {
+      if (pendingBytes[k] == 0)
+        continue; // nothing new of it
       std::swap(kept[k], second[k]);
       keptBytes[k] = pendingBytes[k];
       continue;

@@ -5,9 +5,6 @@
 // rounded, some more for each unit of u. (gelu is not among them: 1 + erf cancels below 0.)
 #include "tests/run/Support.h"
 
-#include "compiler/Compilation.h"
-#include "compiler/native/Jit.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -60,15 +57,6 @@ std::vector<double> points() {
     for (double sign : {-1.1, 1.1})
       x.push_back(static_cast<float>(std::ldexp(sign, exponent)));
   return x;
-}
-
-std::unique_ptr<JitModel> compiled(const Program &program) {
-  std::string error;
-  auto compilation = Compilation::begin(program, "native", error, {});
-  auto native = compilation ? compilation->native(error) : nullptr;
-  auto model = native ? JitModel::create(std::move(native), "native", error) : nullptr;
-  EXPECT_TRUE(model) << error;
-  return model;
 }
 
 TEST(Activations, keepTheirRelativeAccuracy) {

@@ -2,9 +2,6 @@
 // interpreter; and the bits of a row, which must not depend on what else is computed.
 #include "tests/run/Support.h"
 
-#include "compiler/Compilation.h"
-#include "compiler/native/Jit.h"
-
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -51,15 +48,6 @@ std::string modelText(const Part &score, const Part &guard, const Shape &s) {
          "  param w[a] = \"w\", A[a,d] = \"A\", B[a,d] = \"B\", near[u,d] = \"near\"\n  " +
          score.text + "\n  c[h,r,i,e] = sum[j](softmax[j](s[h,r,i,j]" + guard.text +
          ") * v[h,j,e])\n}\n";
-}
-
-std::unique_ptr<JitModel> compiled(const Program &program) {
-  std::string error;
-  auto compilation = Compilation::begin(program, "native", error);
-  auto native = compilation ? compilation->native(error) : nullptr;
-  auto model = native ? JitModel::create(std::move(native), "native", error) : nullptr;
-  EXPECT_TRUE(model) << error;
-  return model;
 }
 
 /// Documents of a few positions each; a length that leaves something out.

@@ -2,9 +2,6 @@
 // compiled form; and what scores are that are no number, or the least one (S4).
 #include "tests/run/Support.h"
 
-#include "compiler/Compilation.h"
-#include "compiler/native/Jit.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -22,13 +19,7 @@ void PrintTo(const Form &form, std::ostream *out) { *out << form.name; }
 class Guards : public testing::TestWithParam<Form> {
 protected:
   std::unique_ptr<JitModel> compiled(const Program &program) {
-    std::string error;
-    auto compilation =
-        Compilation::begin(program, GetParam().cpu, error, {.fuse = GetParam().fuse});
-    auto native = compilation ? compilation->native(error) : nullptr;
-    auto model = native ? JitModel::create(std::move(native), GetParam().cpu, error) : nullptr;
-    EXPECT_TRUE(model) << error;
-    return model;
+    return test::compiled(program, GetParam().cpu, {.fuse = GetParam().fuse});
   }
 
   /// Keys and values from `n` on are NaN and infinities by turns; both forms of the interpreter

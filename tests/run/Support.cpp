@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <gtest/gtest.h>
 #include <sstream>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -22,6 +23,16 @@ std::unique_ptr<Checked> checkText(const std::string &text, const std::string &p
   diagnostics.render(said, false);
   out->diagnostics = said.str();
   return out;
+}
+
+std::unique_ptr<JitModel> compiled(const Program &program, const std::string &cpu,
+                                   const Form &form) {
+  std::string error;
+  auto compilation = Compilation::begin(program, cpu, error, form);
+  auto native = compilation ? compilation->native(error) : nullptr;
+  auto model = native ? JitModel::create(std::move(native), cpu, error) : nullptr;
+  EXPECT_TRUE(model) << error;
+  return model;
 }
 
 std::vector<int> resultTensors(const Program &program) {

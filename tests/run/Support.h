@@ -2,6 +2,8 @@
 // of a trial, the results of processes, and what differs.
 #pragma once
 
+#include "compiler/Compilation.h"
+#include "compiler/native/Jit.h"
 #include "compiler/verify/Trial.h"
 #include "compiler/verify/Verify.h"
 #include "dsl/check/Checker.h"
@@ -19,6 +21,10 @@ struct Checked {
 };
 std::unique_ptr<Checked> checkText(const std::string &text, const std::string &path,
                                    const CheckOptions &options = {});
+
+/// The compiled model; null after a failure of the test where there is none.
+std::unique_ptr<JitModel> compiled(const Program &program, const std::string &cpu = "native",
+                                   const Form &form = {});
 
 std::vector<int> resultTensors(const Program &program);
 

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import unittest
 
-from steps_test import QKV, run
+from steps_test import QKV, Arguments, opened, run
 
 # A history, a window, a recurrence and a running sum.
 PAGE = """size T = stream(max: {max}), V = 258, C = 8
@@ -59,16 +59,7 @@ class Memory(unittest.TestCase):
     def test_snapshots(self):
         path = os.path.join(self.folder.name, "libmixed.so")
         run(QKV, "build", self.page, "--shared", "--with-steps", "-o", path)
-        library = ctypes.CDLL(path)
-        for name in ("open", "session_open", "sequence_begin", "sequence_copy"):
-            getattr(library, "mixed_" + name).restype = ctypes.c_void_p
-        for name in ("rewind", "positions"):
-            getattr(library, "mixed_sequence_" + name).restype = ctypes.c_int64
-
-        class Arguments(ctypes.Structure):
-            _fields_ = [("size", ctypes.c_size_t), ("T", ctypes.c_int64), ("tokens", ctypes.c_void_p),
-                        ("logits", ctypes.c_void_p)]
-
+        library, model, session = opened(path, "mixed")
         random.seed(3)
         tokens = [random.randrange(256) for _ in range(300)]
 
@@ -82,8 +73,6 @@ class Memory(unittest.TestCase):
         def back(sequence, to):
             return library.mixed_sequence_rewind(sequence, ctypes.c_int64(to), None)
 
-        model = ctypes.c_void_p(library.mixed_open(None, None))
-        session = ctypes.c_void_p(library.mixed_session_open(model, None))
         empty = Arguments(ctypes.sizeof(Arguments), 0, None, None)
         new = lambda: ctypes.c_void_p(library.mixed_sequence_begin(session, ctypes.byref(empty), None))
         first = new()
@@ -121,23 +110,13 @@ class Memory(unittest.TestCase):
     def test_room_is_bounded(self):
         path = os.path.join(self.folder.name, "libbounded.so")
         run(QKV, "build", self.page, "--shared", "--with-steps", "-o", path)
-        library = ctypes.CDLL(path)
-        for name in ("open", "session_open", "sequence_begin", "sequence_copy"):
-            getattr(library, "mixed_" + name).restype = ctypes.c_void_p
-        library.mixed_sequence_positions.restype = ctypes.c_int64
-        library.mixed_sequence_bytes.restype = ctypes.c_size_t
+        library, model, session = opened(path, "mixed")
 
         class Error(ctypes.Structure):
             _fields_ = [("size", ctypes.c_size_t), ("line", ctypes.c_int32), ("column", ctypes.c_int32),
                         ("length", ctypes.c_int32), ("file", ctypes.c_char * 256), ("text", ctypes.c_char * 1024)]
 
-        class Arguments(ctypes.Structure):
-            _fields_ = [("size", ctypes.c_size_t), ("T", ctypes.c_int64), ("tokens", ctypes.c_void_p),
-                        ("logits", ctypes.c_void_p)]
-
         error = Error(ctypes.sizeof(Error))
-        model = ctypes.c_void_p(library.mixed_open(None, None))
-        session = ctypes.c_void_p(library.mixed_session_open(model, None))
         empty = Arguments(ctypes.sizeof(Arguments), 0, None, None)
         bound = lambda sequences, size: library.mixed_session_limit(
             session, ctypes.c_int64(sequences), ctypes.c_int64(size), ctypes.byref(error))
@@ -196,18 +175,9 @@ class Memory(unittest.TestCase):
         with open(page, "w") as file:
             file.write(PAGE.format(max=400).replace("x[t,c] * h[u,c]", "x[t,c] * x[u,c]"))
         run(QKV, "build", page, "--shared", "--with-steps", "--with-batch", "-o", path)
-        library = ctypes.CDLL(path)
-        for name in ("open", "session_open", "sequence_begin"):
-            getattr(library, "mixed_" + name).restype = ctypes.c_void_p
-
-        class Arguments(ctypes.Structure):
-            _fields_ = [("size", ctypes.c_size_t), ("T", ctypes.c_int64), ("tokens", ctypes.c_void_p),
-                        ("logits", ctypes.c_void_p)]
-
+        library, model, session = opened(path, "mixed")
         random.seed(5)
         texts = [(ctypes.c_int64 * 90)(*(random.randrange(256) for _ in range(90))) for _ in range(3)]
-        model = ctypes.c_void_p(library.mixed_open(None, None))
-        session = ctypes.c_void_p(library.mixed_session_open(model, None))
         empty = Arguments(ctypes.sizeof(Arguments), 0, None, None)
 
         def steps(part, numbers, asks):

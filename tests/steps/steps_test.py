@@ -37,6 +37,26 @@ def run(*command, text=b"", code=0):
     return done
 
 
+def opened(path, prefix):
+    """A model's library, the model, and a session of it."""
+    library = ctypes.CDLL(path)
+    for name, type in (("open", ctypes.c_void_p), ("session_open", ctypes.c_void_p),
+                       ("sequence_begin", ctypes.c_void_p), ("sequence_copy", ctypes.c_void_p),
+                       ("sequence_rewind", ctypes.c_int64), ("sequence_positions", ctypes.c_int64),
+                       ("sequence_bytes", ctypes.c_size_t)):
+        getattr(library, prefix + "_" + name).restype = type
+    model = ctypes.c_void_p(getattr(library, prefix + "_open")(None, None))
+    session = ctypes.c_void_p(getattr(library, prefix + "_session_open")(model, None))
+    return library, model, session
+
+
+class Arguments(ctypes.Structure):
+    """Of a generator without a source."""
+
+    _fields_ = [("size", ctypes.c_size_t), ("T", ctypes.c_int64), ("tokens", ctypes.c_void_p),
+                ("logits", ctypes.c_void_p)]
+
+
 class Steps(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -235,17 +255,7 @@ model layers(source[j] : token, tokens[t] : token) -> logits[t,v] {
         self.assertEqual(run(QKV, "interpret", page, *options, text=text).stdout, built)
 
     def test_sequences_of_the_library(self):
-        library = ctypes.CDLL(self.library)
-        for name in ("lm_open", "lm_session_open", "lm_sequence_begin", "lm_sequence_copy"):
-            getattr(library, name).restype = ctypes.c_void_p
-        library.lm_sequence_positions.restype = ctypes.c_int64
-
-        class Arguments(ctypes.Structure):
-            _fields_ = [("size", ctypes.c_size_t), ("T", ctypes.c_int64), ("tokens", ctypes.c_void_p),
-                        ("logits", ctypes.c_void_p)]
-
-        model = ctypes.c_void_p(library.lm_open(None, None))
-        session = ctypes.c_void_p(library.lm_session_open(model, None))
+        library, model, session = opened(self.library, "lm")
         self.assertTrue(session.value)
 
         def step(sequence, first, count, last=False):
@@ -312,9 +322,7 @@ model once(source[j], x[t]) -> (h[j], y[t]) {
 }
 """)
         run(QKV, "build", page, "--shared", "--with-steps", "-o", path)
-        library = ctypes.CDLL(path)
-        for name in ("once_open", "once_session_open", "once_sequence_begin"):
-            getattr(library, name).restype = ctypes.c_void_p
+        library, model, session = opened(path, "once")
         Values = ctypes.c_float * 3
         source, x, h, y = Values(1, 2, 4), Values(10, 20, 30), Values(), Values()
 
@@ -325,8 +333,6 @@ model once(source[j], x[t]) -> (h[j], y[t]) {
 
         arguments = Arguments(ctypes.sizeof(Arguments), 3, 3,
                               *(ctypes.addressof(tensor) for tensor in (source, x, h, y)))
-        model = ctypes.c_void_p(library.once_open(None, None))
-        session = ctypes.c_void_p(library.once_session_open(model, None))
         sequence = ctypes.c_void_p(library.once_sequence_begin(session, ctypes.byref(arguments), None))
         self.assertEqual(list(h), [2, 4, 8])
         self.assertEqual(library.once_sequence_step(sequence, ctypes.byref(arguments), None), 0)
